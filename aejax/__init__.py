@@ -1,0 +1,1 @@
+"""Autoencoders whose latent distribution is matched to a prior, in JAX."""

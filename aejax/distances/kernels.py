@@ -1,0 +1,126 @@
+"""Radial kernels of the MMD: hashable, so that they are static arguments of a jitted function."""
+
+import dataclasses
+import functools
+from typing import Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+__all__ = ["Gaussian", "InverseMultiquadric", "Kernel", "gaussian", "imq"]
+
+
+class Kernel(Protocol):
+  """A radial kernel k(|x − y|²), with its expectations under N(0, I) where they are known.
+
+  A kernel of your own needs only `__call__` and a hash; without the two expectations it takes
+  samples as its target.
+  """
+
+  def __call__(self, squared_distances: jax.Array, dim: int) -> jax.Array:
+    """The kernel at squared distances, elementwise, in dimension `dim`."""
+    ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Gaussian:
+  """k(x, y) = exp(−|x − y|² / (2 bandwidth²))."""
+
+  bandwidth: float
+
+  def __post_init__(self):
+    if not self.bandwidth > 0:
+      raise ValueError(f"bandwidth must be positive, but is {self.bandwidth}.")
+
+  def __call__(self, squared_distances: jax.Array, dim: int) -> jax.Array:
+    """The kernel at squared distances; the dimension plays no part."""
+    del dim
+    return jnp.exp(-squared_distances / (2 * self.bandwidth**2))
+
+  def normal_mean(self, squared_norms: jax.Array, dim: int, variance=1.0) -> jax.Array:
+    """E k(x, y) over y ~ N(0, variance I), a function of |x|²."""
+    widened = self.bandwidth**2 + variance
+    return (self.bandwidth**2 / widened) ** (dim / 2) * jnp.exp(-squared_norms / (2 * widened))
+
+  def normal_pair_mean(self, dim: int) -> float:
+    """E k(y, y′) over independent y, y′ ~ N(0, I)."""
+    return (1 + 2 / self.bandwidth**2) ** (-dim / 2)
+
+
+@dataclasses.dataclass(frozen=True)
+class InverseMultiquadric:
+  """k(x, y) = Σ_s C / (C + |x − y|²) with C = 2 D s, over the scales s.
+
+  2D is the mean squared distance of two draws from N(0, I), so the scales keep their meaning in
+  every dimension.
+  """
+
+  scales: tuple[float, ...] = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+  def __post_init__(self):
+    object.__setattr__(self, "scales", tuple(float(s) for s in np.atleast_1d(self.scales)))
+    if not self.scales or not all(s > 0 for s in self.scales):
+      raise ValueError(f"scales must be positive numbers, but are {self.scales}.")
+
+  def __call__(self, squared_distances: jax.Array, dim: int) -> jax.Array:
+    """The kernel at squared distances in dimension `dim`."""
+    return sum(1 / (1 + squared_distances / (2 * dim * s)) for s in self.scales)
+
+  def normal_mean(self, squared_norms: jax.Array, dim: int) -> jax.Array:
+    """E k(x, y) over y ~ N(0, I), a function of |x|²: one sum of exponentials for all scales."""
+    exponents, weights = _imq_rule(self.scales, dim, squared_norms.dtype == jnp.float64)
+    terms = jnp.exp(squared_norms[..., None] * jnp.asarray(-exponents, squared_norms.dtype))
+    return jnp.matmul(
+      terms, jnp.asarray(weights, squared_norms.dtype), precision=lax.Precision.HIGHEST
+    )
+
+  def normal_pair_mean(self, dim: int) -> float:
+    """E k(y, y′) over independent y, y′ ~ N(0, I)."""
+    # |y − y′|² is twice a χ², and C / (C + 2q) = (C/2) / (C/2 + q): half the scales, at x = 0.
+    return float(_imq_rule(tuple(s / 2 for s in self.scales), dim, True)[1].sum())
+
+
+@functools.lru_cache(maxsize=128)
+def _imq_rule(scales: tuple[float, ...], dim: int, double: bool) -> tuple[np.ndarray, np.ndarray]:
+  """Exponents λ and weights w with E_y k(x, y) = Σ_k w_k exp(−λ_k |x|²).
+
+  C / (C + q) = ∫ (C/2) exp(−(C + q) a/2) da, and E_y exp(−a |x − y|²/2) is
+  (1 + a)^(−D/2) exp(−|x|² a / (2 (1 + a))). The trapezoidal rule in log a converges like
+  exp(−π²/h): h = 0.35 and about 62 nodes leave a relative error of 3e-8 for |x|² up to 10⁴ D.
+  What the range cuts off near a = 0 has no decay yet: it is a geometric sum, given to λ = 0.
+  """
+  step, cut = (0.17, 1e-7) if double else (0.35, 3e-4)
+  c = 2 * dim * np.asarray(scales)
+  first = np.log(2 * cut / (c.max() + dim + 1e4 * dim))
+  last = max(first, -np.log(c.min() + dim))
+  while np.exp(last) * c.min() / 2 + dim / 2 * np.log1p(np.exp(last)) - last < 40:
+    last += step
+  a = np.exp(np.arange(first, last, step))
+  density = np.exp(-a * c[:, None] / 2 - dim / 2 * np.log1p(a)) * (c[:, None] / 2)
+  weights = np.append((step * a * density).sum(0), step * c.sum() / 2 * a[0] / np.expm1(step))
+  return np.append(a / (1 + a) / 2, 0.0), weights
+
+
+def gaussian(bandwidth: float) -> Gaussian:
+  """The Gaussian kernel exp(−|x − y|² / (2 bandwidth²)).
+
+  Raises:
+    ValueError: if the bandwidth is not positive.
+  """
+  return Gaussian(bandwidth)
+
+
+def imq(scales: tuple[float, ...] = InverseMultiquadric.scales) -> InverseMultiquadric:
+  """The inverse multiquadric kernel Σ_s C / (C + |x − y|²), C = 2 D s: the WAE's.
+
+  Args:
+    scales: the s of the sum; the default is the WAE's seven.
+
+  Raises:
+    ValueError: if a scale is not positive.
+
+  Reference: Tolstikhin et al., ICLR 2018, arXiv 1711.01558, section 4 and its code.
+  """
+  return InverseMultiquadric(scales)

@@ -1,0 +1,175 @@
+"""Priors: what the latents should look like. Each is a pytree that samples itself.
+
+Distances to a prior live in `aejax.distances`; these classes know only their own law.
+"""
+
+import dataclasses
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+__all__ = [
+  "GaussianMixture",
+  "Prior",
+  "StandardNormal",
+  "UniformBall",
+  "UniformCube",
+  "UniformSphere",
+]
+
+_static = functools.partial(dataclasses.field, metadata={"static": True})
+
+
+class Prior:
+  """What every prior offers: `dim`, `sample(key, n)`, and `log_prob(z)` where a density exists."""
+
+  dim: int
+
+  def sample(self, key: Key[Array, ""], n: int) -> Float[Array, "{n} d"]:
+    """Draws `n` independent rows."""
+    raise NotImplementedError
+
+  def check_dimension(self, z: jax.Array) -> int:
+    """Returns the prior's dimension.
+
+    Raises:
+      ValueError: if the rows of `z` have another.
+    """
+    if z.shape[-1] != self.dim:
+      raise ValueError(f"z has dimension {z.shape[-1]}, but the prior has dimension {self.dim}.")
+    return self.dim
+
+
+def _check_positive(**values):
+  for name, value in values.items():
+    if not value > 0:
+      raise ValueError(f"{name} must be positive, but is {value}.")
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class StandardNormal(Prior):
+  """N(0, I) in dimension `dim`."""
+
+  dim: int = _static()
+
+  def __post_init__(self):
+    _check_positive(dim=self.dim)
+
+  def sample(self, key: Key[Array, ""], n: int) -> Float[Array, "{n} d"]:
+    """Draws `n` independent rows."""
+    return jax.random.normal(key, (n, self.dim))
+
+  def log_prob(self, z: Float[Array, "*n d"]) -> Float[Array, "*n"]:
+    """Log density in nats, a row each."""
+    self.check_dimension(z)
+    return -(jnp.sum(z * z, -1) + self.dim * math.log(2 * math.pi)) / 2
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class GaussianMixture(Prior):
+  """Σ_k weights_k N(means_k, variances_k I); the weights are normalised to sum to one."""
+
+  weights: Float[Array, " k"]
+  means: Float[Array, "k d"]
+  variances: Float[Array, " k"]
+
+  def __post_init__(self):
+    if not hasattr(self.means, "shape"):  # a pytree of something else than arrays
+      return
+    shapes = [jnp.shape(v) for v in (self.weights, self.means, self.variances)]
+    k = shapes[1][0] if len(shapes[1]) == 2 else None
+    if k is None or shapes[0] != (k,) or shapes[2] != (k,) or 0 in shapes[1]:
+      raise ValueError(
+        f"weights, means and variances must have shapes [k], [k, d] and [k], but have "
+        f"{', '.join(str(list(s)) for s in shapes)}."
+      )
+
+  @property
+  def dim(self) -> int:
+    """Dimension of the space."""
+    return self.means.shape[1]
+
+  def sample(self, key: Key[Array, ""], n: int) -> Float[Array, "{n} d"]:
+    """Draws `n` independent rows."""
+    which, noise = jax.random.split(key)
+    k = jax.random.categorical(which, jnp.log(self.weights), shape=(n,))
+    deviations = jnp.sqrt(self.variances[k])[:, None]
+    return self.means[k] + deviations * jax.random.normal(noise, (n, self.dim))
+
+  def log_prob(self, z: Float[Array, "*n d"]) -> Float[Array, "*n"]:
+    """Log density in nats, a row each."""
+    dim = self.check_dimension(z)
+    squares = jnp.sum((z[..., None, :] - self.means) ** 2, -1)
+    log_weights = jnp.log(self.weights / jnp.sum(self.weights))
+    normalisers = dim / 2 * jnp.log(2 * math.pi * self.variances)
+    return jax.nn.logsumexp(log_weights - normalisers - squares / (2 * self.variances), axis=-1)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class UniformSphere(Prior):
+  """Uniform on the sphere |z| = radius. It has no density in R^d, hence no `log_prob`."""
+
+  dim: int = _static()
+  radius: float = _static(default=1.0)
+
+  def __post_init__(self):
+    _check_positive(dim=self.dim, radius=self.radius)
+
+  def sample(self, key: Key[Array, ""], n: int) -> Float[Array, "{n} d"]:
+    """Draws `n` independent rows."""
+    z = jax.random.normal(key, (n, self.dim))
+    return self.radius * z / jnp.linalg.norm(z, axis=1, keepdims=True)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class UniformBall(Prior):
+  """Uniform on the ball |z| ≤ radius: by volume, so that radii crowd near the surface."""
+
+  dim: int = _static()
+  radius: float = _static(default=1.0)
+
+  def __post_init__(self):
+    _check_positive(dim=self.dim, radius=self.radius)
+
+  def sample(self, key: Key[Array, ""], n: int) -> Float[Array, "{n} d"]:
+    """Draws `n` independent rows."""
+    direction, distance = jax.random.split(key)
+    z = UniformSphere(self.dim, self.radius).sample(direction, n)
+    return z * jax.random.uniform(distance, (n, 1)) ** (1 / self.dim)
+
+  def log_prob(self, z: Float[Array, "*n d"]) -> Float[Array, "*n"]:
+    """Log density in nats, a row each: −∞ outside."""
+    dim = self.check_dimension(z)
+    log_volume = (
+      dim / 2 * math.log(math.pi) - math.lgamma(dim / 2 + 1) + dim * math.log(self.radius)
+    )
+    return jnp.where(jnp.sum(z * z, -1) <= self.radius**2, -log_volume, -jnp.inf)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class UniformCube(Prior):
+  """Uniform on the cube [−half_width, half_width]^dim."""
+
+  dim: int = _static()
+  half_width: float = _static(default=1.0)
+
+  def __post_init__(self):
+    _check_positive(dim=self.dim, half_width=self.half_width)
+
+  def sample(self, key: Key[Array, ""], n: int) -> Float[Array, "{n} d"]:
+    """Draws `n` independent rows."""
+    return jax.random.uniform(key, (n, self.dim), minval=-self.half_width, maxval=self.half_width)
+
+  def log_prob(self, z: Float[Array, "*n d"]) -> Float[Array, "*n"]:
+    """Log density in nats, a row each: −∞ outside."""
+    dim = self.check_dimension(z)
+    inside = jnp.all(jnp.abs(z) <= self.half_width, -1)
+    return jnp.where(inside, -dim * math.log(2 * self.half_width), -jnp.inf)
