@@ -1,0 +1,183 @@
+"""An encoder and a decoder as one NNX module, whatever the networks inside."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float, Key, Num
+
+__all__ = ["Autoencoder", "Posterior"]
+
+_OUTPUTS: dict[str, Callable[[Array], Array]] = {
+  "identity": lambda logits: logits,
+  "sigmoid": jax.nn.sigmoid,
+  "tanh": lambda logits: (jnp.tanh(logits) + 1) / 2,
+}
+
+# Wider than the floats that are accepted: integers get a sentence about [0, 1], not a type error.
+Images = Num[Array | np.ndarray, "n h w c"]
+
+
+class Posterior(NamedTuple):
+  """The law of the latents given the images: a point each, or a diagonal Gaussian each.
+
+  Attributes:
+    mean: one row an image; of a deterministic encoder, the latents themselves.
+    log_variance: one row an image; None for a deterministic encoder.
+  """
+
+  mean: Float[Array, "n d"]
+  log_variance: Float[Array, "n d"] | None
+
+
+class Autoencoder(nnx.Module):
+  """The pair (encoder, decoder): encode, decode, reconstruct, generate.
+
+  Any two callables will do, NNX modules as a rule. Values leave in float32, whatever dtype the
+  networks compute in, so that losses and distances never see bfloat16.
+
+  Attributes:
+    encoder: images `[n, h, w, c]` in [0, 1] to latents `[n, latent_dim]`, or for a Gaussian
+      encoder to the pair (mean, log_variance), both `[n, latent_dim]`.
+    decoder: latents `[n, latent_dim]` to `[n, h, w, c]`, before `output` is applied.
+    latent_dim: the number of latent dimensions.
+    output: how the decoder's value becomes an image: "identity", "sigmoid", or "tanh" (mapped
+      from [−1, 1] to [0, 1]).
+
+  Example:
+    >>> from flax import nnx
+    >>> rngs = nnx.Rngs(0)
+    >>> encoder = nnx.Sequential(lambda x: x.reshape(-1, 64), nnx.Linear(64, 2, rngs=rngs))
+    >>> decoder = nnx.Sequential(nnx.Linear(2, 64, rngs=rngs), lambda x: x.reshape(-1, 8, 8, 1))
+    >>> model = Autoencoder(encoder, decoder, latent_dim=2, output="sigmoid")
+    >>> model.generate(jax.random.key(0), 5).shape
+    (5, 8, 8, 1)
+  """
+
+  def __init__(
+    self,
+    encoder: Callable[..., Any],
+    decoder: Callable[..., Any],
+    *,
+    latent_dim: int,
+    output: str = "identity",
+  ):
+    if latent_dim < 1:
+      raise ValueError(f"latent_dim must be at least 1, not {latent_dim}.")
+    if output not in _OUTPUTS:
+      raise ValueError(f"output must be one of {', '.join(_OUTPUTS)}, not {output!r}.")
+    self.encoder = encoder
+    self.decoder = decoder
+    self.latent_dim = latent_dim
+    self.output = output
+    _check_variables(self)
+
+  def posterior(self, images: Images) -> Posterior:
+    """The law of the latents given each image.
+
+    Args:
+      images: floats in [0, 1].
+
+    Returns:
+      Mean and log-variance in float32; the latter is None for a deterministic encoder.
+
+    Raises:
+      ValueError: if `images` is no batch of floats, or the encoder returns another shape than
+        `[n, latent_dim]`.
+    """
+    if jnp.ndim(images) != 4:
+      raise ValueError(f"images must have shape (n, h, w, c), not {jnp.shape(images)}.")
+    if not jnp.issubdtype(images.dtype, jnp.floating):
+      raise ValueError(
+        f"images must be floats in [0, 1], not {images.dtype}; divide 8-bit images by 255."
+      )
+    encoded = self.encoder(jnp.asarray(images, jnp.float32))
+    if not isinstance(encoded, tuple | list):
+      return Posterior(self._latents(encoded, "latents", len(images)), None)
+    if len(encoded) != 2:
+      raise ValueError(
+        "encoder must return latents or the pair (mean, log_variance), "
+        f"but returned {len(encoded)} values."
+      )
+    mean, log_variance = encoded
+    return Posterior(
+      self._latents(mean, "a mean", len(images)),
+      self._latents(log_variance, "a log-variance", len(images)),
+    )
+
+  def encode(self, images: Images) -> Float[Array, "n d"]:
+    """The latents of `images`, floats in [0, 1]; the posterior mean of a Gaussian encoder."""
+    return self.posterior(images).mean
+
+  def logits(self, latents: Float[Array | np.ndarray, "n d"]) -> Float[Array, "n h w c"]:
+    """The decoder's value in float32, before `output` makes an image of it.
+
+    Args:
+      latents: one a row.
+
+    Raises:
+      ValueError: if `latents` is not `[n, latent_dim]`, or the decoder's value not `[n, h, w, c]`.
+    """
+    if jnp.ndim(latents) != 2 or latents.shape[1] != self.latent_dim:
+      raise ValueError(f"latents must have shape (n, {self.latent_dim}), not {jnp.shape(latents)}.")
+    logits = self.decoder(jnp.asarray(latents, jnp.float32))
+    shape = jnp.shape(logits)
+    if len(shape) != 4 or shape[0] != len(latents):
+      raise ValueError(
+        f"decoder must return images of shape ({len(latents)}, h, w, c), but returned {shape}."
+      )
+    return jnp.asarray(logits, jnp.float32)
+
+  def decode(self, latents: Float[Array | np.ndarray, "n d"]) -> Float[Array, "n h w c"]:
+    """The images of `latents`, in [0, 1] unless `output` is the identity."""
+    return self.activate(self.logits(latents))
+
+  def activate(self, logits: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
+    """What `output` makes of the decoder's value: images in [0, 1], or the value itself."""
+    return _OUTPUTS[self.output](logits)
+
+  def reconstruct(self, images: Images) -> Float[Array, "n h w c"]:
+    """The images after a passage through the latents: D(E(x)), at the posterior mean.
+
+    Raises:
+      ValueError: if the decoder's images have another shape than `images`.
+    """
+    reconstruction = self.decode(self.encode(images))
+    if reconstruction.shape != images.shape:
+      raise ValueError(
+        f"decoder must return images of shape {images.shape}, as it was given to the encoder, "
+        f"but returned {reconstruction.shape}."
+      )
+    return reconstruction
+
+  def generate(self, key: Key[Array, ""], num: int) -> Float[Array, "num h w c"]:
+    """New images: decoded latents drawn from N(0, I).
+
+    Args:
+      key: the random key; the same key gives the same images.
+      num: how many.
+    """
+    if num < 1:
+      raise ValueError(f"num must be at least 1, not {num}.")
+    return self.decode(jax.random.normal(key, (num, self.latent_dim)))
+
+  def _latents(self, encoded: Any, name: str, num: int) -> Float[Array, "n d"]:
+    if jnp.shape(encoded) != (num, self.latent_dim):
+      raise ValueError(
+        f"encoder must return {name} of shape (n, latent_dim) = ({num}, {self.latent_dim}), "
+        f"but returned {jnp.shape(encoded)}."
+      )
+    return jnp.asarray(encoded, jnp.float32)
+
+
+def _check_variables(model: Autoencoder) -> None:
+  """Refuses hidden state: training carries parameters and nothing else."""
+  for path, variable in nnx.to_flat_state(nnx.state(model)):
+    if not isinstance(variable, nnx.Param):
+      raise ValueError(
+        f"encoder and decoder may hold nnx.Param only, but {'.'.join(map(str, path))} is "
+        f"{type(variable).__name__}; use GroupNorm or LayerNorm for BatchNorm, and no dropout."
+      )

@@ -1,0 +1,181 @@
+"""The user's own images in NumPy files: `.npy` holds one array, `.npz` several."""
+
+import contextlib
+import os
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int, Shaped, UInt8
+
+from aejax.data.dataset import Dataset, hold_out
+
+__all__ = ["as_images", "load_arrays"]
+
+# (train images, test images, train labels, test labels), as users and Keras name them.
+_SPLIT_KEYS = (
+  ("train", "test", "train_labels", "test_labels"),
+  ("x_train", "x_test", "y_train", "y_test"),
+)
+_LABEL_KEYS = ("labels", "train_labels", "y_train")
+
+
+def load_arrays(path: str | os.PathLike[str]) -> Dataset:
+  """Loads images from a `.npy` or `.npz` file.
+
+  An `.npz` holds the arrays `train` and `test` (or `x_train` and `x_test`), with optional
+  `train_labels` and `test_labels` (or `y_train` and `y_test`); or one array of images, called
+  `images` or anything else, with optional `labels`. Of one array, a fixed random 10 % is held out
+  as the test set.
+
+  Raises:
+    ValueError: if the file is damaged, holds pickled objects, or its arrays are no images
+      (see `as_images`) or no labels.
+  """
+  path = Path(path)
+  with _opened(path) as file:
+    if isinstance(file, np.ndarray):
+      return _held_out(path.stem, as_images(file, what=str(path)), None)
+    for keys in _SPLIT_KEYS:
+      if keys[0] in file and keys[1] in file:
+        return _split(path, file, keys)
+    return _single(path, file)
+
+
+def as_images(array: Shaped[np.ndarray, "..."], *, what: str) -> UInt8[np.ndarray, "n h w c"]:
+  """Checks that an array holds images and returns them as bytes, `[n, height, width, channels]`.
+
+  Args:
+    array: `[n, h, w]`, `[n, h, w, 1]` or `[n, h, w, 3]`, of uint8 or of floats in [0, 1].
+    what: what an error calls the array.
+
+  Raises:
+    ValueError: for any other shape, type or range, and for NaN; nothing is guessed.
+  """
+  shape = list(array.shape)
+  if array.ndim not in (3, 4):
+    raise ValueError(
+      f"{what} must have shape [n, height, width] or [n, height, width, channels], got {shape}"
+    )
+  if not array.size:
+    raise ValueError(f"{what} is empty: shape {shape}")
+  if array.ndim == 3 and array.shape[2] in (1, 3, 4):
+    raise ValueError(
+      f"{what} has shape {shape}, which looks like one image: a set of images is "
+      "[n, height, width] or [n, height, width, channels]"
+    )
+  if array.ndim == 4 and array.shape[3] not in (1, 3):
+    if array.shape[1] in (1, 3):
+      advice = "its channels come first: transpose it with images.transpose(0, 2, 3, 1)"
+    elif array.shape[3] == 4:
+      advice = "drop the alpha channel, or lay the images over a background, first"
+    else:
+      advice = "the last axis must hold 1 (grey) or 3 (RGB) channels"
+    raise ValueError(f"{what} has shape {shape}; {advice}")
+  if array.dtype != np.uint8:
+    array = _bytes(array, what)
+  return array if array.ndim == 4 else array[..., None]
+
+
+def _bytes(array: Shaped[np.ndarray, "..."], what: str) -> UInt8[np.ndarray, "..."]:
+  if not np.issubdtype(array.dtype, np.floating):
+    span = f" in [{array.min()}, {array.max()}]" if array.dtype.kind in "iub" else ""
+    raise ValueError(f"{what} must be uint8, or floats in [0, 1], got {array.dtype}{span}")
+  low, high = array.min(), array.max()
+  if not (np.isfinite(low) and np.isfinite(high)):
+    raise ValueError(f"{what} holds NaN or infinite values; floats must lie in [0, 1]")
+  if low < 0 or high > 1:
+    raise ValueError(f"{what} holds floats in [{low:.9g}, {high:.9g}]; they must lie in [0, 1]")
+  scaled = np.empty(array.shape, np.uint8)
+  # One image at a time: no float copy of the whole set.
+  for image, out in zip(array, scaled, strict=True):
+    out[...] = np.rint(image.astype(np.float64) * 255)
+  return scaled
+
+
+def _split(path: Path, file: Mapping[str, Any], keys: tuple[str, str, str, str]) -> Dataset:
+  train, test = (as_images(file[key], what=f"{path}[{key!r}]") for key in keys[:2])
+  if train.shape[1:] != test.shape[1:]:
+    raise ValueError(
+      f"{path}: train and test images must share one shape, "
+      f"got {list(train.shape[1:])} and {list(test.shape[1:])}"
+    )
+  train_labels, test_labels = (
+    _labels(file[key], len(images), what=f"{path}[{key!r}]") if key in file else None
+    for key, images in zip(keys[2:], (train, test), strict=True)
+  )
+  return Dataset(path.stem, train, test, train_labels, test_labels)
+
+
+def _single(path: Path, file: Mapping[str, Any]) -> Dataset:
+  candidates = [key for key in file if key not in _LABEL_KEYS]
+  key = "images" if "images" in candidates else candidates[0] if len(candidates) == 1 else None
+  if key is None:
+    raise ValueError(
+      f"{path} must hold the arrays train and test, or x_train and x_test, or images, "
+      f"got {sorted(file) or 'none'}"
+    )
+  images = as_images(file[key], what=f"{path}[{key!r}]")
+  for label_key in _LABEL_KEYS:
+    if label_key in file:
+      labels = _labels(file[label_key], len(images), what=f"{path}[{label_key!r}]")
+      return _held_out(path.stem, images, labels)
+  return _held_out(path.stem, images, None)
+
+
+def _held_out(
+  name: str, images: UInt8[np.ndarray, "n h w c"], labels: Int[np.ndarray, " n"] | None
+) -> Dataset:
+  if len(images) < 2:
+    raise ValueError(f"{name} holds one image; at least 2 are needed, one of them for the test set")
+  train, test = hold_out(len(images), fraction=0.1)
+  if labels is None:
+    return Dataset(name, images[train], images[test])
+  return Dataset(name, images[train], images[test], labels[train], labels[test])
+
+
+def _labels(array: Shaped[np.ndarray, "..."], n: int, *, what: str) -> Int[np.ndarray, " n"]:
+  if array.shape not in ((n,), (n, 1)) or array.dtype.kind not in "iu":
+    raise ValueError(
+      f"{what} must be {n} integers, one label an image, "
+      f"got {array.dtype} of shape {list(array.shape)}"
+    )
+  return array.reshape(n).astype(np.int64)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+  try:
+    file = np.load(path, allow_pickle=False)
+  except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+    raise ValueError(f"{path} cannot be read as a NumPy file without pickles: {error}") from error
+  if isinstance(file, np.ndarray):
+    yield file
+    return
+  with file:
+    yield _Archive(path, file)
+
+
+class _Archive(Mapping[str, Any]):
+  """An open `.npz` whose damaged or pickled members raise ValueErrors that name them."""
+
+  def __init__(self, path: Path, file: Any):
+    self._path, self._file = path, file
+
+  def __getitem__(self, key: str) -> Any:
+    try:
+      return self._file[key]
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+      raise ValueError(f"{self._path}[{key!r}] cannot be read: {error}") from error
+
+  def __iter__(self) -> Iterator[str]:
+    return iter(self._file.files)
+
+  def __len__(self) -> int:
+    return len(self._file.files)
+
+  def __contains__(self, key: object) -> bool:
+    # Mapping's own would read the whole array.
+    return key in self._file.files

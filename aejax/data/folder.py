@@ -1,0 +1,94 @@
+"""The user's own images as files in a folder."""
+
+import concurrent.futures
+import os
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from aejax.data import images as imaging
+from aejax.data.dataset import Dataset, hold_out
+
+__all__ = ["load_folder"]
+
+_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"))
+_DEFAULT_SIZE = 64
+
+
+def load_folder(path: str | os.PathLike[str], *, image_size: int | None = None) -> Dataset:
+  """Loads every image under a folder, centre-cropped to a square and resized.
+
+  If the folder has sub-folders `train` and `test`, they are the split, and nothing else in it is
+  read; otherwise all images below it are one set, of which a fixed random 10 % is held out as the
+  test set. Images are taken in the order of their paths. They become grey if every one of them is
+  stored as grey, RGB otherwise. Hidden files are passed over, and so are symbolic links: one that
+  leads to an image elsewhere could put the same picture into both halves.
+
+  Args:
+    path: the folder.
+    image_size: side of the images in pixels. By default 64, or the images' own size where all
+      share one and its shorter side is smaller than that.
+
+  Raises:
+    ValueError: if there are fewer than two images, or one cannot be decoded.
+  """
+  path = Path(path)
+  if (path / "train").is_dir() and (path / "test").is_dir():
+    train, test = _find(path / "train"), _find(path / "test")
+  else:
+    files = _find(path)
+    if len(files) < 2:
+      raise ValueError(
+        f"{path} holds one image; at least 2 are needed, one of them for the test set"
+      )
+    train, test = ([files[i] for i in indices] for indices in hold_out(len(files), fraction=0.1))
+
+  headers = [imaging.read_header(file, name=str(file)) for file in train + test]
+  if image_size is None:
+    sizes = {(header.width, header.height) for header in headers}
+    shared = min(sizes.pop()) if len(sizes) == 1 else _DEFAULT_SIZE
+    image_size = min(shared, _DEFAULT_SIZE)
+  grey = all(header.grey for header in headers)
+  return Dataset(
+    path.resolve().name,
+    _decode(train, size=image_size, grey=grey),
+    _decode(test, size=image_size, grey=grey),
+  )
+
+
+def _find(folder: Path) -> list[Path]:
+  """All image files below a folder, in the order of their paths."""
+
+  def refuse(error: OSError) -> None:
+    raise ValueError(f"the folder {error.filename} cannot be read: {error.strerror}") from error
+
+  found, links = [], 0
+  for parent, folders, files in os.walk(folder, onerror=refuse):
+    folders[:] = [name for name in folders if not name.startswith(".")]
+    for name in files:
+      file = Path(parent, name)
+      if name.startswith(".") or file.suffix.lower() not in _SUFFIXES:
+        continue
+      if file.is_symlink():
+        links += 1
+      else:
+        found.append(file)
+  if not found:
+    passed_over = f" ({links} symbolic links passed over)" if links else ""
+    raise ValueError(f"no images in {folder}{passed_over}: {', '.join(sorted(_SUFFIXES))} are read")
+  return sorted(found, key=lambda file: file.relative_to(folder).as_posix())
+
+
+def _decode(files: list[Path], *, size: int, grey: bool) -> UInt8[np.ndarray, "n s s c"]:
+  images = np.empty((len(files), size, size, 1 if grey else 3), np.uint8)
+
+  def decode(index: int) -> None:
+    file = files[index]
+    images[index] = imaging.decode(file, name=str(file), size=size, grey=grey)
+
+  # Pillow decodes and resizes outside the interpreter's lock.
+  with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    for _ in pool.map(decode, range(len(files))):
+      pass
+  return images

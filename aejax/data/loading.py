@@ -1,0 +1,89 @@
+"""One entrance to every data set: by name, or by path."""
+
+import difflib
+import os
+from pathlib import Path
+
+from aejax.data import images as imaging
+from aejax.data.arrays import load_arrays
+from aejax.data.celeb_a import CELEB_A
+from aejax.data.cifar10 import CIFAR10
+from aejax.data.dataset import Dataset
+from aejax.data.digits import load_digits
+from aejax.data.folder import load_folder
+from aejax.data.idx import FASHION_MNIST, MNIST
+from aejax.data.prepare import load_recipe
+
+__all__ = ["NAMES", "load"]
+
+_RECIPES = {recipe.name: recipe for recipe in (MNIST, FASHION_MNIST, CIFAR10, CELEB_A)}
+
+NAMES: tuple[str, ...] = ("digits", *_RECIPES)
+
+
+def load(
+  name: str | os.PathLike[str],
+  *,
+  data_dir: str | os.PathLike[str] | None = None,
+  image_size: int | None = None,
+) -> Dataset:
+  """Loads a data set into memory, always with a test set that is disjoint from the training set.
+
+  >>> load("digits")
+  Dataset('digits', train=(1438, 8, 8, 1), test=(359, 8, 8, 1), labelled)
+
+  Args:
+    name: one of `NAMES`; or a path to a `.npy` or `.npz` file (see `arrays.load_arrays`) or to a
+      folder of images (see `folder.load_folder`). A folder called like a data set is `./digits`.
+    data_dir: a folder with a named data set's files, for those that would be downloaded or that
+      have to be fetched by hand; or one in which it was prepared before.
+    image_size: side in pixels to which images are centre-cropped and resized; by default they
+      stay as they are, and those in a folder become at most 64x64.
+
+  Raises:
+    ValueError: if there is no such data set or file, its files are not to be had, or they are
+      damaged.
+  """
+  if image_size is not None and image_size < 1:
+    raise ValueError(f"image_size must be at least 1, got {image_size}")
+  if data_dir is not None:
+    data_dir = Path(data_dir).expanduser()
+    if not data_dir.is_dir():
+      raise ValueError(f"data_dir must be a folder, there is none at {data_dir}")
+  if name == "digits":
+    dataset = load_digits()
+  elif name in _RECIPES:
+    dataset = load_recipe(_RECIPES[str(name)], data_dir=data_dir)
+  else:
+    path = _existing(name)
+    if path.is_dir():
+      return load_folder(path, image_size=image_size)
+    dataset = load_arrays(path)
+  return dataset if image_size is None else _resized(dataset, image_size)
+
+
+def _existing(name: str | os.PathLike[str]) -> Path:
+  path = Path(name).expanduser()
+  if path.is_dir() or (path.is_file() and path.suffix in (".npy", ".npz")):
+    return path
+  if path.exists():
+    raise ValueError(f"{path} is neither a folder of images nor a .npy or .npz file")
+  spelled = os.fspath(name)
+  if isinstance(name, Path) or os.sep in spelled or path.suffix in (".npy", ".npz"):
+    raise ValueError(f"no file or folder {path}")
+  near = difflib.get_close_matches(spelled.lower(), NAMES, n=2)
+  meant = f", did you mean {' or '.join(near)}?" if near else ":"
+  raise ValueError(
+    f"no data set {spelled!r}{meant} there are {', '.join(NAMES)}, and the path of a .npy or .npz "
+    "file or of a folder of images"
+  )
+
+
+def _resized(dataset: Dataset, size: int) -> Dataset:
+  return Dataset(
+    dataset.name,
+    imaging.resize(dataset.train, size),
+    imaging.resize(dataset.test, size),
+    dataset.train_labels,
+    dataset.test_labels,
+  )

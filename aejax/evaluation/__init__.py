@@ -1,0 +1,31 @@
+"""What a trained autoencoder is worth: figures of merit, and figures to look at."""
+
+from aejax.evaluation.evaluate import draw, evaluate, table
+from aejax.evaluation.figures import (
+  save_decoded_plane,
+  save_grid,
+  save_interpolations,
+  save_latent_scatter,
+  save_reconstructions,
+)
+from aejax.evaluation.metrics import (
+  latent_metrics,
+  mardia_kurtosis,
+  mardia_skewness,
+  reconstruction_error,
+)
+
+__all__ = [
+  "draw",
+  "evaluate",
+  "latent_metrics",
+  "mardia_kurtosis",
+  "mardia_skewness",
+  "reconstruction_error",
+  "save_decoded_plane",
+  "save_grid",
+  "save_interpolations",
+  "save_latent_scatter",
+  "save_reconstructions",
+  "table",
+]

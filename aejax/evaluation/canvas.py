@@ -1,0 +1,124 @@
+"""From images to a PNG: pixels checked and enlarged, tiles laid out, the file written whole.
+
+Every pixel is enlarged by a whole factor and placed as it is: a resampled image would show
+matplotlib's smoothing, not the decoder's.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jax import dtypes
+from jaxtyping import Array, UInt8
+
+from aejax.files import replacing
+
+if TYPE_CHECKING:
+  from matplotlib.figure import Figure
+
+__all__ = ["DPI", "GAP", "as_pixels", "blank_figure", "compose", "frame", "in_rows", "write_png"]
+
+Real = np.ndarray | Array
+
+# A power of two: pixels / DPI is exact, and no rounding costs a picture its last row.
+DPI = 128
+GAP = 6
+_WIDTH = 1024  # pixels aimed at, labels not counted
+_LARGEST_TILE = 320  # a few small images do not become posters
+_LARGEST_SIDE = 16384
+_WHITE = 255
+
+
+def as_pixels(name: str, images: Real, *, rank: int) -> UInt8[np.ndarray, "... 3"]:
+  """Images in [0, 1] as colour bytes, or what is wrong with them.
+
+  Raises:
+    ValueError: if `images` is no non-empty, finite, floating-point array of `rank` axes whose last
+      holds one or three channels.
+  """
+  array = np.asarray(images)
+  layout = "[n, h, w, c]" if rank == 4 else "[rows, columns, h, w, c]"
+  if array.ndim != rank or array.shape[-1] not in (1, 3) or array.size == 0:
+    raise ValueError(
+      f"{name} must be a non-empty {layout} with c = 1 or 3, but have shape {list(array.shape)}."
+    )
+  # jax's test, as numpy's does not know bfloat16.
+  if not dtypes.issubdtype(array.dtype, np.floating):
+    raise ValueError(f"{name} must be floating-point in [0, 1], but have {array.dtype}.")
+  array = array.astype(np.float32)
+  if not np.isfinite(array).all():
+    raise ValueError(f"{name} must be finite, but hold NaN or infinity.")
+  pixels = np.rint(255.0 * np.clip(array, 0.0, 1.0)).astype(np.uint8)
+  return np.broadcast_to(pixels, (*pixels.shape[:-1], 3))
+
+
+def in_rows(
+  images: UInt8[np.ndarray, "n h w 3"], columns: int
+) -> UInt8[np.ndarray, "rows columns h w 3"]:
+  """Images row by row, the last row filled up with white ones."""
+  columns = min(columns, len(images))
+  rows = -(-len(images) // columns)
+  padded = np.full((rows * columns, *images.shape[1:]), _WHITE, np.uint8)
+  padded[: len(images)] = images
+  return padded.reshape(rows, columns, *images.shape[1:])
+
+
+def compose(
+  tiles: UInt8[np.ndarray, "rows columns h w 3"],
+  *,
+  gap: int = GAP,
+  group: int = 1,
+  group_gap: int | None = None,
+) -> tuple[UInt8[np.ndarray, "height width 3"], list[float]]:
+  """Tiles enlarged and laid out, `group_gap` after every `group` rows; the centre of each row."""
+  rows, columns, h, w, _ = tiles.shape
+  factor = max(1, min(_WIDTH // (columns * w), _LARGEST_TILE // max(h, w)))
+  h, w = factor * h, factor * w
+  wider = 0 if group_gap is None else group_gap - gap
+  tops = [row * (h + gap) + row // group * wider for row in range(rows)]
+  height, width = tops[-1] + h, columns * (w + gap) - gap
+  if max(height, width) > _LARGEST_SIDE:
+    raise ValueError(
+      f"images are too many or too large for one picture: {rows} rows of {columns} make "
+      f"{width}×{height} pixels, at most {_LARGEST_SIDE} a side."
+    )
+  canvas = np.full((height, width, 3), _WHITE, np.uint8)
+  for row, top in enumerate(tops):
+    for column in range(columns):
+      left = column * (w + gap)
+      tile = tiles[row, column].repeat(factor, axis=0).repeat(factor, axis=1)
+      canvas[top : top + h, left : left + w] = tile
+  return canvas, [top + h / 2 for top in tops]
+
+
+def blank_figure(width: int, height: int) -> "Figure":
+  """An empty white figure of that many pixels, by the object API: no global state, no display."""
+  from matplotlib.backends.backend_agg import FigureCanvasAgg
+  from matplotlib.figure import Figure
+
+  figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white")
+  FigureCanvasAgg(figure)
+  return figure
+
+
+def frame(canvas: UInt8[np.ndarray, "height width 3"], *, left: int = 0) -> "Figure":
+  """A figure that shows the canvas pixel for pixel, with a margin on the left for labels."""
+  height, width = canvas.shape[:2]
+  figure = blank_figure(left + width, height)
+  figure.figimage(canvas, left, 0, origin="upper")
+  return figure
+
+
+def write_png(path: str | Path, figure: "Figure") -> Path:
+  """Writes the figure whole or not at all, making the folder if need be; returns the path.
+
+  Raises:
+    ValueError: if `path` does not end in .png.
+  """
+  path = Path(path)
+  if path.suffix.lower() != ".png":
+    raise ValueError(f"path must end in .png, but is {str(path)!r}.")
+  with replacing(path) as temporary:
+    # Not savefig: a user's matplotlibrc may crop or rescale what it writes.
+    figure.canvas.print_png(temporary)  # pyright: ignore[reportAttributeAccessIssue]
+  return path

@@ -1,0 +1,110 @@
+"""Scores a trained autoencoder on the test set, and draws what it does."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from aejax.data import Dataset
+from aejax.evaluation import figures
+from aejax.evaluation.metrics import latent_metrics, reconstruction_error
+from aejax.files import read_json, write_json
+from aejax.trained import TrainedAutoencoder
+from aejax.training import pixels
+
+__all__ = ["draw", "evaluate", "table"]
+
+_SAMPLES = 64
+_RECONSTRUCTIONS = 24
+_INTERPOLATIONS, _STEPS = 8, 11
+_PLANE, _EXTENT = 20, 2.5
+
+
+def evaluate(
+  workdir: Path, trained: TrainedAutoencoder, dataset: Dataset, **timing: float
+) -> dict[str, Any]:
+  """Writes summary.json: the run in brief, and its figures of merit on the whole test set.
+
+  Args:
+    workdir: of the run.
+    trained: what it trained.
+    dataset: the data set that it was trained on; only `dataset.test` is used.
+    timing: of the training, for the summary; an earlier summary's is kept.
+
+  Returns:
+    The summary.
+  """
+  path = workdir / "summary.json"
+  latents = trained.encode(dataset.test)
+  reconstructions = trained.decode(latents)
+  configuration = trained.configuration
+  before = read_json(path) if path.exists() else {}
+  kept = {name: before[name] for name in ("seconds", "images_per_second") if name in before}
+  summary = {
+    "method": configuration.method,
+    "dataset": configuration.dataset,
+    "network": configuration.network,
+    "latent_dim": configuration.latent_dim,
+    "steps": trained.step,
+    "test_images": len(dataset.test),
+    "reconstruction_error": reconstruction_error(pixels(dataset.test), reconstructions),
+    **latent_metrics(latents, key=jax.random.key(0)),
+    **kept,
+    **timing,
+  }
+  write_json(path, summary)
+  return summary
+
+
+def draw(workdir: Path, trained: TrainedAutoencoder, dataset: Dataset) -> list[Path]:
+  """Draws prior samples, reconstructions and interpolations; for D = 2 also the latent plane.
+
+  Returns:
+    The pictures' paths.
+  """
+  some = dataset.test[:_RECONSTRUCTIONS]
+  samples = trained.generate(jax.random.key(trained.configuration.seed), _SAMPLES)
+  drawn = [
+    figures.save_grid(workdir / "samples.png", samples),
+    figures.save_reconstructions(
+      workdir / "reconstructions.png", pixels(some), trained.reconstruct(some)
+    ),
+    figures.save_interpolations(workdir / "interpolations.png", _interpolate(trained, dataset)),
+  ]
+  if trained.configuration.latent_dim == 2:
+    latents = trained.encode(dataset.test)
+    drawn += [
+      figures.save_latent_scatter(workdir / "latents.png", latents, dataset.test_labels),
+      figures.save_decoded_plane(
+        workdir / "plane.png", _decode_plane(trained), extent=(-_EXTENT, _EXTENT, -_EXTENT, _EXTENT)
+      ),
+    ]
+  return drawn
+
+
+def _interpolate(trained: TrainedAutoencoder, dataset: Dataset) -> np.ndarray:
+  """Straight lines in latent space from one test image to another, decoded."""
+  rows = min(_INTERPOLATIONS, len(dataset.test) // 2) or 1
+  ends = np.asarray(trained.encode(dataset.test[: 2 * rows]))
+  first, second = ends[:rows, None], ends[-rows:, None]
+  t = np.linspace(0, 1, _STEPS, dtype=np.float32)[:, None]
+  path = (1 - t) * first + t * second
+  images = trained.decode(path.reshape(-1, path.shape[-1]))
+  return np.asarray(images).reshape(rows, _STEPS, *images.shape[1:])
+
+
+def _decode_plane(trained: TrainedAutoencoder) -> np.ndarray:
+  """A square of the latent plane, decoded point by point, the top row first."""
+  line = np.linspace(-_EXTENT, _EXTENT, _PLANE, dtype=np.float32)
+  x, y = np.meshgrid(line, line[::-1])
+  images = trained.decode(np.stack([x, y], -1).reshape(-1, 2))
+  return np.asarray(images).reshape(_PLANE, _PLANE, *images.shape[1:])
+
+
+def table(summary: dict[str, Any]) -> str:
+  """A summary as lines for the terminal."""
+  return "\n".join(
+    f"{name:22}{value:.5g}" if isinstance(value, float) else f"{name:22}{value}"
+    for name, value in summary.items()
+  )

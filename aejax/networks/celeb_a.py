@@ -1,0 +1,100 @@
+"""The papers' network for CelebA, for any image shape: wide 4×4 convolutions, normalised.
+
+The layers are those of gmum/cwae-pytorch, which took them from the WAE paper, with GroupNorm in
+the place of BatchNorm. A BatchNorm keeps running statistics, which are hidden state beside the
+parameters, and makes an image's latents depend on the images beside it: the batch size and the
+way in which a batch is split over devices would change the value. GroupNorm looks at one image.
+
+References: Tolstikhin et al., 2018, arXiv 1711.01558; Knop et al., JMLR 21(164), 2020, arXiv
+1805.09235; Wu & He, 2018, arXiv 1803.08494.
+"""
+
+import math
+from itertools import pairwise
+
+import jax.numpy as jnp
+from flax import nnx
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from aejax.networks.convolution import Convolution, TransposedConvolution, downsampled
+from aejax.networks.layers import ImageShape, LatentLayer, Latents, check_images, flat
+
+__all__ = ["CelebADecoder", "CelebAEncoder"]
+
+
+class CelebAEncoder(nnx.Module):
+  """4×4 stride-2 convolutions 128, 256, 512, 1024 with GroupNorm and ReLU, then the latents."""
+
+  def __init__(
+    self,
+    image_shape: ImageShape,
+    latent_dim: int,
+    *,
+    gaussian: bool = False,
+    dtype: DTypeLike = jnp.float32,
+    rngs: nnx.Rngs,
+  ):
+    channels = [image_shape[2], 128, 256, 512, 1024]
+    self.image_shape = image_shape
+    self.convolutions = nnx.List(
+      Convolution(before, after, kernel_size=4, stride=2, use_bias=False, dtype=dtype, rngs=rngs)
+      for before, after in pairwise(channels)
+    )
+    self.norms = nnx.List(_norms(channels[1:], dtype=dtype, rngs=rngs))
+    height, width = downsampled(image_shape[:2], 16)
+    self.latents = LatentLayer(
+      height * width * 1024, latent_dim, gaussian=gaussian, dtype=dtype, rngs=rngs
+    )
+
+  def __call__(self, images: Float[Array, "n h w c"]) -> Latents:
+    """Latents, or a Gaussian encoder's (mean, log_variance)."""
+    check_images(images, self.image_shape)
+    x = images
+    for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+      x = nnx.relu(norm(convolution(x)))
+    return self.latents(flat(x))
+
+
+class CelebADecoder(nnx.Module):
+  """A layer of H/8·W/8·1024, 4×4 stride-2 transposed 512, 256, 128, one 3×3 to pixels."""
+
+  def __init__(
+    self,
+    image_shape: ImageShape,
+    latent_dim: int,
+    *,
+    dtype: DTypeLike = jnp.float32,
+    rngs: nnx.Rngs,
+  ):
+    channels = [1024, 512, 256, 128]
+    self.map_shape = (*downsampled(image_shape[:2], 8), 1024)
+    self.map = nnx.Linear(latent_dim, math.prod(self.map_shape), dtype=dtype, rngs=rngs)
+    self.convolutions = nnx.List(
+      TransposedConvolution(
+        before,
+        after,
+        kernel_size=4,
+        stride=2,
+        size=downsampled(image_shape[:2], factor),
+        use_bias=False,
+        dtype=dtype,
+        rngs=rngs,
+      )
+      for before, after, factor in zip(channels[:-1], channels[1:], (4, 2, 1), strict=True)
+    )
+    self.norms = nnx.List(_norms(channels[1:], dtype=dtype, rngs=rngs))
+    self.pixels = Convolution(128, image_shape[2], kernel_size=3, gain=1.0, dtype=dtype, rngs=rngs)
+
+  def __call__(self, latents: Float[Array, "n d"]) -> Float[Array, "n h w c"]:
+    """Images before the output's nonlinearity."""
+    x = self.map(latents).reshape(len(latents), *self.map_shape)
+    for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+      x = nnx.relu(norm(convolution(x)))
+    return self.pixels(x)
+
+
+def _norms(channels: list[int], *, dtype: DTypeLike, rngs: nnx.Rngs) -> list[nnx.GroupNorm]:
+  return [
+    nnx.GroupNorm(num, num_groups=32, epsilon=1e-5, dtype=dtype, rngs=rngs) for num in channels
+  ]

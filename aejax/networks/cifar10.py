@@ -1,0 +1,101 @@
+"""The papers' network for CIFAR-10, for any image shape: one halving, small kernels.
+
+The layers are those of gmum/cwae-pytorch; odd sizes round up on the way down. Their stride-1
+transposed convolutions are written as the convolutions that they are, padded on the same side.
+
+Reference: Knop et al., JMLR 21(164), 2020, arXiv 1805.09235.
+"""
+
+import math
+from itertools import pairwise
+
+import jax.numpy as jnp
+from flax import nnx
+from jax.nn.initializers import he_normal
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from aejax.networks.convolution import Convolution, TransposedConvolution, downsampled
+from aejax.networks.layers import ImageShape, LatentLayer, Latents, check_images, flat
+
+__all__ = ["CIFAR10Decoder", "CIFAR10Encoder"]
+
+
+class CIFAR10Encoder(nnx.Module):
+  """2×2 convolutions C, 32 (stride 2), 32, 32, a layer of 128, the latents; ReLU between."""
+
+  def __init__(
+    self,
+    image_shape: ImageShape,
+    latent_dim: int,
+    *,
+    gaussian: bool = False,
+    dtype: DTypeLike = jnp.float32,
+    rngs: nnx.Rngs,
+  ):
+    height, width = downsampled(image_shape[:2], 2)
+    channels = image_shape[2]
+    self.image_shape = image_shape
+    self.convolutions = nnx.List(
+      Convolution(before, after, kernel_size=2, stride=stride, dtype=dtype, rngs=rngs)
+      for before, after, stride in [(channels, channels, 1), (channels, 32, 2)] + 2 * [(32, 32, 1)]
+    )
+    # The first layer starts as the identity. From random weights, each of its C ReLU channels is
+    # dead on most of a non-negative image in one run of two, and a grey image has but one.
+    first = self.convolutions[0].kernel
+    first[...] = jnp.zeros(first.shape).at[0, 0].set(jnp.eye(channels))
+    self.hidden = nnx.Linear(
+      height * width * 32, 128, kernel_init=he_normal(), dtype=dtype, rngs=rngs
+    )
+    self.latents = LatentLayer(128, latent_dim, gaussian=gaussian, dtype=dtype, rngs=rngs)
+
+  def __call__(self, images: Float[Array, "n h w c"]) -> Latents:
+    """Latents, or a Gaussian encoder's (mean, log_variance)."""
+    check_images(images, self.image_shape)
+    x = images
+    for convolution in self.convolutions:
+      x = nnx.relu(convolution(x))
+    return self.latents(nnx.relu(self.hidden(flat(x))))
+
+
+class CIFAR10Decoder(nnx.Module):
+  """Layers of 128 and H/2·W/2·32, two 2×2 convolutions, one 3×3 transposed, one 2×2 to pixels."""
+
+  def __init__(
+    self,
+    image_shape: ImageShape,
+    latent_dim: int,
+    *,
+    dtype: DTypeLike = jnp.float32,
+    rngs: nnx.Rngs,
+  ):
+    height, width, channels = image_shape
+    self.map_shape = (*downsampled((height, width), 2), 32)
+    sizes = [latent_dim, 128, math.prod(self.map_shape)]
+    self.hidden = nnx.List(
+      nnx.Linear(before, after, kernel_init=he_normal(), dtype=dtype, rngs=rngs)
+      for before, after in pairwise(sizes)
+    )
+    self.convolutions = nnx.List(
+      [
+        Convolution(32, 32, kernel_size=2, dtype=dtype, rngs=rngs),
+        Convolution(32, 32, kernel_size=2, dtype=dtype, rngs=rngs),
+        # One row and column more than the image, which the unpadded last layer takes away.
+        TransposedConvolution(
+          32, 32, kernel_size=3, stride=2, size=(height + 1, width + 1), dtype=dtype, rngs=rngs
+        ),
+      ]
+    )
+    self.pixels = Convolution(
+      32, channels, kernel_size=2, padding="VALID", gain=1.0, dtype=dtype, rngs=rngs
+    )
+
+  def __call__(self, latents: Float[Array, "n d"]) -> Float[Array, "n h w c"]:
+    """Images before the output's nonlinearity."""
+    x = latents
+    for layer in self.hidden:
+      x = nnx.relu(layer(x))
+    x = x.reshape(len(latents), *self.map_shape)
+    for convolution in self.convolutions:
+      x = nnx.relu(convolution(x))
+    return self.pixels(x)

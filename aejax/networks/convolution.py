@@ -1,0 +1,174 @@
+"""Convolution and transposed convolution, for images of any size.
+
+Every convolutional network here is made of these two layers, and they call one function each.
+"""
+
+import math
+
+import jax.numpy as jnp
+from flax import nnx
+from jax import lax
+from jax.nn.initializers import variance_scaling
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+__all__ = [
+  "Convolution",
+  "TransposedConvolution",
+  "convolve",
+  "downsampled",
+  "transposed_convolve",
+]
+
+_LAYOUT = ("NHWC", "HWIO", "NHWC")
+
+
+def downsampled(size: tuple[int, int], factor: int) -> tuple[int, int]:
+  """Height and width that convolutions of total stride `factor` leave of `size`: rounded up."""
+  return -(-size[0] // factor), -(-size[1] // factor)
+
+
+def convolve(
+  x: Float[Array, "n h w i"],
+  kernel: Float[Array, "k k i o"],
+  *,
+  stride: int,
+  padding: str,
+) -> Float[Array, "n p q o"]:
+  """Convolution; "SAME" padding gives height and width divided by `stride`, rounded up."""
+  return lax.conv_general_dilated(x, kernel, (stride, stride), padding, dimension_numbers=_LAYOUT)
+
+
+def transposed_convolve(
+  x: Float[Array, "n p q i"],
+  kernel: Float[Array, "k k i o"],
+  *,
+  stride: int,
+  size: tuple[int, int],
+) -> Float[Array, "n h w o"]:
+  """The adjoint of a convolution from `size`, so the result has exactly that height and width.
+
+  An odd size is why this is not `lax.conv_transpose`: 13 and 14 pixels both become 7, and only
+  the caller knows which to return to. The kernel is that of the adjoint, flipped and transposed.
+  """
+  side = kernel.shape[0]
+  padding = []
+  for length, target in zip(x.shape[1:3], size, strict=True):
+    dilated = stride * (length - 1) + 1
+    # As "SAME" does: what is cut is shared between the two ends, the odd pixel at the far one.
+    low = side - 1 - (dilated + side - 1 - target) // 2
+    padding.append((low, target + side - 1 - dilated - low))
+  return lax.conv_general_dilated(
+    x, kernel, (1, 1), padding, lhs_dilation=(stride, stride), dimension_numbers=_LAYOUT
+  )
+
+
+class Convolution(nnx.Module):
+  """A convolution with bias.
+
+  Attributes:
+    kernel: `[kernel_size, kernel_size, in_channels, out_channels]`.
+    bias: `[out_channels]`, or None.
+  """
+
+  def __init__(
+    self,
+    in_channels: int,
+    out_channels: int,
+    *,
+    kernel_size: int,
+    stride: int = 1,
+    padding: str = "SAME",
+    gain: float = 2.0,
+    use_bias: bool = True,
+    dtype: DTypeLike = jnp.float32,
+    rngs: nnx.Rngs,
+  ):
+    """Makes the layer.
+
+    Args:
+      in_channels: channels of the input.
+      out_channels: channels of the result.
+      kernel_size: side of the square kernel.
+      stride: pixels between two windows.
+      padding: "SAME" or "VALID".
+      gain: variance of the result over that of the input at initialisation; 2 makes up for the
+        half that a following ReLU cuts away, 1 is for a layer without one.
+      use_bias: False where a normalisation follows, which has a bias of its own.
+      dtype: of the computation; the parameters are float32.
+      rngs: source of the initial kernel.
+    """
+    shape = (kernel_size, kernel_size, in_channels, out_channels)
+    self.kernel = nnx.Param(_initial_kernel(shape, gain, rngs))
+    self.bias = nnx.Param(jnp.zeros(out_channels)) if use_bias else None
+    self.stride = stride
+    self.padding = padding
+    self.dtype = dtype
+
+  def __call__(self, x: Float[Array, "n h w i"]) -> Float[Array, "n p q o"]:
+    """The convolution of `x`, in the layer's dtype."""
+    kernel = self.kernel[...].astype(self.dtype)
+    y = convolve(x.astype(self.dtype), kernel, stride=self.stride, padding=self.padding)
+    return _add_bias(y, self.bias)
+
+
+class TransposedConvolution(nnx.Module):
+  """A transposed convolution with bias, to a height and width that are given.
+
+  Attributes:
+    kernel: `[kernel_size, kernel_size, in_channels, out_channels]`.
+    bias: `[out_channels]`, or None.
+  """
+
+  def __init__(
+    self,
+    in_channels: int,
+    out_channels: int,
+    *,
+    kernel_size: int,
+    stride: int,
+    size: tuple[int, int],
+    gain: float = 2.0,
+    use_bias: bool = True,
+    dtype: DTypeLike = jnp.float32,
+    rngs: nnx.Rngs,
+  ):
+    """Makes the layer.
+
+    Args:
+      in_channels: channels of the input.
+      out_channels: channels of the result.
+      kernel_size: side of the square kernel.
+      stride: pixels of the result per pixel of the input.
+      size: height and width of the result; the input's are `downsampled(size, stride)`.
+      gain: variance of the result over that of the input at initialisation, as in `Convolution`.
+      use_bias: False where a normalisation follows.
+      dtype: of the computation; the parameters are float32.
+      rngs: source of the initial kernel.
+    """
+    shape = (kernel_size, kernel_size, in_channels, out_channels)
+    # Only one in stride² of the kernel's weights meets a given pixel of the result, so the usual
+    # fan-in would shrink the signal by the stride at every layer.
+    self.kernel = nnx.Param(_initial_kernel(shape, gain * stride**2, rngs))
+    self.bias = nnx.Param(jnp.zeros(out_channels)) if use_bias else None
+    self.stride = stride
+    self.size = size
+    self.dtype = dtype
+
+  def __call__(self, x: Float[Array, "n p q i"]) -> Float[Array, "n h w o"]:
+    """The transposed convolution of `x`, in the layer's dtype."""
+    kernel = self.kernel[...].astype(self.dtype)
+    y = transposed_convolve(x.astype(self.dtype), kernel, stride=self.stride, size=self.size)
+    return _add_bias(y, self.bias)
+
+
+def _initial_kernel(
+  shape: tuple[int, int, int, int], gain: float, rngs: nnx.Rngs
+) -> Float[Array, "k k i o"]:
+  init = variance_scaling(gain, "fan_in", "truncated_normal")
+  # Drawn as a matrix: a draw of four dimensions takes XLA two to four times as long to compile.
+  return init(rngs.params(), (math.prod(shape[:3]), shape[3]), jnp.float32).reshape(shape)
+
+
+def _add_bias(y: Float[Array, "n h w o"], bias: nnx.Param | None) -> Float[Array, "n h w o"]:
+  return y if bias is None else y + jnp.asarray(bias[...], y.dtype)

@@ -1,0 +1,77 @@
+"""Fully connected networks: the papers' own for MNIST and Fashion-MNIST, for any image shape."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import jax.numpy as jnp
+from flax import nnx
+from jax.nn.initializers import he_normal
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from aejax.networks.layers import ImageShape, LatentLayer, Latents, check_images, flat
+
+__all__ = ["MLPDecoder", "MLPEncoder"]
+
+
+class MLPEncoder(nnx.Module):
+  """Pixels through fully connected ReLU layers to latents: 784–200–200–200–D on MNIST.
+
+  Reference: Knop et al., JMLR 21(164), 2020, arXiv 1805.09235.
+  """
+
+  def __init__(
+    self,
+    image_shape: ImageShape,
+    latent_dim: int,
+    *,
+    hidden_sizes: Sequence[int] = (200, 200, 200),
+    gaussian: bool = False,
+    dtype: DTypeLike = jnp.float32,
+    rngs: nnx.Rngs,
+  ):
+    sizes = [math.prod(image_shape), *hidden_sizes]
+    self.image_shape = image_shape
+    self.hidden = nnx.List(_relu_layers(sizes, dtype=dtype, rngs=rngs))
+    self.latents = LatentLayer(sizes[-1], latent_dim, gaussian=gaussian, dtype=dtype, rngs=rngs)
+
+  def __call__(self, images: Float[Array, "n h w c"]) -> Latents:
+    """Latents, or a Gaussian encoder's (mean, log_variance)."""
+    check_images(images, self.image_shape)
+    x = flat(images)
+    for layer in self.hidden:
+      x = nnx.relu(layer(x))
+    return self.latents(x)
+
+
+class MLPDecoder(nnx.Module):
+  """The mirror of `MLPEncoder`; `hidden_sizes` is in the encoder's order."""
+
+  def __init__(
+    self,
+    image_shape: ImageShape,
+    latent_dim: int,
+    *,
+    hidden_sizes: Sequence[int] = (200, 200, 200),
+    dtype: DTypeLike = jnp.float32,
+    rngs: nnx.Rngs,
+  ):
+    sizes = [latent_dim, *reversed(hidden_sizes)]
+    self.image_shape = image_shape
+    self.hidden = nnx.List(_relu_layers(sizes, dtype=dtype, rngs=rngs))
+    self.pixels = nnx.Linear(sizes[-1], math.prod(image_shape), dtype=dtype, rngs=rngs)
+
+  def __call__(self, latents: Float[Array, "n d"]) -> Float[Array, "n h w c"]:
+    """Images before the output's nonlinearity."""
+    x = latents
+    for layer in self.hidden:
+      x = nnx.relu(layer(x))
+    return self.pixels(x).reshape(len(latents), *self.image_shape)
+
+
+def _relu_layers(sizes: Sequence[int], *, dtype: DTypeLike, rngs: nnx.Rngs) -> list[nnx.Linear]:
+  return [
+    nnx.Linear(before, after, kernel_init=he_normal(), dtype=dtype, rngs=rngs)
+    for before, after in pairwise(sizes)
+  ]

@@ -1,0 +1,100 @@
+"""A trained autoencoder, loaded from its work directory."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key, Num
+
+from aejax.autoencoder import Autoencoder
+from aejax.training import configuration as configurations
+from aejax.training.checkpoints import Checkpoints
+from aejax.training.configuration import Configuration
+from aejax.training.epoch import zero_sums
+from aejax.training.run import build
+from aejax.training.step import merge, pixels
+
+__all__ = ["TrainedAutoencoder", "load"]
+
+# Images a call: bounds the memory of a convolutional network's activations.
+_BATCH = 512
+
+
+class TrainedAutoencoder:
+  """Encodes, decodes, reconstructs and generates with trained parameters, any number at a time.
+
+  Attributes:
+    configuration: what the run was.
+    model: the network, for anything else.
+    step: how many steps it was trained for.
+  """
+
+  def __init__(self, configuration: Configuration, model: Autoencoder, step: int):
+    self.configuration = configuration
+    self.model = model
+    self.step = step
+    self._encode = jax.jit(lambda images: model.encode(pixels(images)))
+    self._decode = jax.jit(model.decode)
+
+  def encode(self, images: Num[Array | np.ndarray, "n h w c"]) -> Float[Array, "n d"]:
+    """The latents of images, uint8 or floats in [0, 1]; the posterior mean for a VAE.
+
+    Raises:
+      ValueError: if the images are not of the shape that the model was trained on.
+    """
+    shape = self.configuration.image_shape
+    if images.ndim != 4 or images.shape[1:] != shape:
+      raise ValueError(
+        f"images must have shape [n, {', '.join(map(str, shape))}], but have shape "
+        f"{list(images.shape)}."
+      )
+    return _in_batches(self._encode, images)
+
+  def decode(self, latents: Float[Array | np.ndarray, "n d"]) -> Float[Array, "n h w c"]:
+    """The images of latents, in [0, 1]."""
+    return _in_batches(self._decode, jnp.asarray(latents))
+
+  def reconstruct(self, images: Num[Array | np.ndarray, "n h w c"]) -> Float[Array, "n h w c"]:
+    """D(E(x)): each image after its passage through the latents."""
+    return self.decode(self.encode(images))
+
+  def generate(self, key: Key[Array, ""], num: int = 64) -> Float[Array, "{num} h w c"]:
+    """Images of `num` draws from the prior N(0, I)."""
+    if num < 1:
+      raise ValueError(f"num must be at least 1, but is {num}.")
+    return self.decode(jax.random.normal(key, (num, self.configuration.latent_dim)))
+
+
+def load(workdir: str | os.PathLike[str]) -> TrainedAutoencoder:
+  """Loads what a run has trained so far: the newest checkpoint in its work directory.
+
+  Raises:
+    ValueError: if the folder holds no run, or no checkpoint yet.
+
+  Example:
+    ae = aejax.load("runs/cwae-digits")
+    latents = ae.encode(images)
+  """
+  workdir = Path(workdir)
+  configuration = configurations.read(workdir)
+  if not (workdir / "checkpoints").is_dir():
+    raise ValueError(f"{workdir} holds no checkpoint yet.")
+  model, state, _ = build(configuration)
+  with Checkpoints(workdir / "checkpoints") as checkpoints:
+    state, _ = checkpoints.restore((state, zero_sums()))
+  return TrainedAutoencoder(configuration, merge(model, state.params), int(state.step))
+
+
+def _in_batches(function: Callable[[Array], Array], rows: Array | np.ndarray) -> Array:
+  """`function` of all rows, a batch at a time; the last is filled up, to compile once."""
+  n = len(rows)
+  if n <= _BATCH:
+    return function(jnp.asarray(rows))
+  whole = [function(jnp.asarray(rows[i : i + _BATCH])) for i in range(0, n - _BATCH + 1, _BATCH)]
+  rest = n % _BATCH
+  if rest:
+    whole.append(function(jnp.asarray(rows[-_BATCH:]))[-rest:])
+  return jnp.concatenate(whole)

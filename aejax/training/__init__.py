@@ -1,0 +1,21 @@
+"""Training: the pure step, the compiled loop over the data, checkpoints, and whole runs."""
+
+from aejax.training.configuration import Configuration, Options, resolve
+from aejax.training.run import Interrupted, train
+from aejax.training.step import TrainState, TrainStep, create, merge, pixels
+from aejax.training.workdir import load_dataset, prepare
+
+__all__ = [
+  "Configuration",
+  "Interrupted",
+  "Options",
+  "TrainState",
+  "TrainStep",
+  "create",
+  "load_dataset",
+  "merge",
+  "pixels",
+  "prepare",
+  "resolve",
+  "train",
+]

@@ -1,0 +1,201 @@
+"""What a run is made of: the options that a user gives, completed by the published settings."""
+
+import dataclasses
+import difflib
+from pathlib import Path
+from typing import Any, Literal
+
+from aejax import data, networks, objectives
+from aejax.files import read_json, write_json
+
+__all__ = ["Configuration", "Options", "differences", "read", "resolve", "write"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+  """How to train. Whatever is left out takes the published setting for the data set, else ours.
+
+  Attributes:
+    dataset: digits (the default), mnist, fashion_mnist, cifar10 or celeb_a; or the path of an .npy
+      or .npz file, or of a folder of images.
+    workdir: folder for everything that the run writes. Default: runs/METHOD-DATASET.
+    resume: go on with the run in workdir from its last checkpoint.
+    data_dir: folder with the data set's original files, where they are on disk already.
+    image_size: resize and centre-crop the images to so many pixels a side.
+    network: linear, mlp, convolutional, cifar10 or celeb_a. Default: the paper's for the data set,
+      else one that suits the size of the images.
+    latent_dim: dimension of the latents.
+    epochs: passes over the training set.
+    batch_size: images a step. A distance sees the whole batch.
+    learning_rate: Adam's.
+    schedule: what becomes of the learning rate: it stays, or falls to zero along a cosine.
+    precision: in which the networks compute. Parameters and distances are float32 always.
+    seed: of the parameters, the order of the data, and every draw.
+  """
+
+  dataset: str | None = None
+  workdir: Path | None = None
+  resume: bool = False
+  data_dir: Path | None = None
+  image_size: int | None = None
+  network: str | None = None
+  latent_dim: int | None = None
+  epochs: int | None = None
+  batch_size: int | None = None
+  learning_rate: float | None = None
+  schedule: Literal["constant", "cosine"] | None = None
+  precision: Literal["float32", "bfloat16"] | None = None
+  seed: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Configuration:
+  """A run in full: what config.json holds."""
+
+  method: str
+  objective: dict[str, Any]
+  dataset: str
+  data_dir: str | None
+  image_size: int | None
+  image_shape: tuple[int, int, int]
+  network: str
+  latent_dim: int
+  epochs: int
+  batch_size: int
+  learning_rate: float
+  schedule: str
+  precision: str
+  seed: int
+
+  def make_objective(self) -> objectives.Objective:
+    """The objective of the run."""
+    return objectives.BY_NAME[self.method](**self.objective)
+
+
+# Network, D and epochs of gmum/cwae-pytorch, reproduce_table1.sh, and ours for other data.
+_DEFAULTS = dict(
+  latent_dim=8,
+  epochs=200,
+  batch_size=128,
+  learning_rate=1e-3,
+  schedule="constant",
+  precision="float32",
+  seed=0,
+)
+_BY_DATASET: dict[str, dict[str, Any]] = {
+  "digits": dict(latent_dim=4, epochs=400),
+  "mnist": dict(network="mlp", latent_dim=8, epochs=500),
+  "fashion_mnist": dict(network="mlp", latent_dim=8, epochs=500),
+  "cifar10": dict(network="cifar10", latent_dim=64, epochs=500),
+  "celeb_a": dict(network="celeb_a", latent_dim=64, epochs=55),
+}
+# Learning rates and weights of the same script, where they are not 1e-3 and 1.
+_BY_METHOD: dict[tuple[str, str], dict[str, Any]] = {
+  ("mnist", "wae-mmd"): dict(learning_rate=5e-4),
+  ("fashion_mnist", "swae"): dict(weight=100.0),
+  ("fashion_mnist", "wae-mmd"): dict(weight=100.0),
+  ("fashion_mnist", "cwae"): dict(weight=10.0),
+  ("celeb_a", "swae"): dict(learning_rate=5e-4, weight=100.0),
+  ("celeb_a", "wae-mmd"): dict(learning_rate=5e-4, weight=100.0),
+  ("celeb_a", "cwae"): dict(learning_rate=5e-4, weight=5.0),
+}
+
+
+def resolve(
+  method: str,
+  objective: dict[str, Any],
+  options: Options,
+  *,
+  dataset: str,
+  image_shape: tuple[int, int, int],
+  num_images: int,
+) -> Configuration:
+  """Completes the options: first what was given, then the published setting, then ours.
+
+  Args:
+    method: a name of `objectives.BY_NAME`.
+    objective: fields of the objective that were given.
+    options: the other options.
+    dataset: the data set's name, or its absolute path.
+    image_shape: height, width, channels.
+    num_images: size of the training set.
+
+  Raises:
+    ValueError: if a value is out of range, a name unknown, or a batch larger than the data.
+  """
+  given = {
+    name: value
+    for name, value in dataclasses.asdict(options).items()
+    if value is not None and name not in ("dataset", "workdir", "resume", "data_dir")
+  }
+  published = {**_BY_DATASET.get(dataset, {}), **_BY_METHOD.get((dataset, method), {})}
+  weight = {"weight": published.pop("weight")} if "weight" in published else {}
+  network = {"network": networks.default_architecture(image_shape), "image_size": None}
+  settings = {**network, **_DEFAULTS, **published, **given}
+  for name in ("latent_dim", "epochs", "batch_size", "learning_rate"):
+    if not settings[name] > 0:
+      raise ValueError(f"{name} must be positive, but is {settings[name]}.")
+  if settings["batch_size"] > num_images:
+    raise ValueError(
+      f"batch_size is {settings['batch_size']}, but the training set has {num_images} images only."
+    )
+  if settings["network"] not in networks.ARCHITECTURES:
+    near = difflib.get_close_matches(settings["network"], networks.ARCHITECTURES, n=2)
+    raise ValueError(
+      f"There is no network {settings['network']!r}"
+      f"{': did you mean ' + ' or '.join(near) + '?' if near else '.'} "
+      f"There are {', '.join(networks.ARCHITECTURES)}."
+    )
+  filled = dataclasses.asdict(objectives.BY_NAME[method](**{**weight, **objective}))
+  return Configuration(
+    method=method,
+    objective={name: value for name, value in filled.items() if _is_plain(value)},
+    dataset=dataset,
+    data_dir=None if options.data_dir is None else str(options.data_dir.absolute()),
+    image_shape=image_shape,
+    **settings,
+  )
+
+
+def differences(
+  configuration: Configuration, method: str, objective: dict[str, Any], options: Options
+) -> list[str]:
+  """What was asked for that the run in `configuration` is not, as 'name is A, not B'."""
+  asked = {"method": method, **objective, **dataclasses.asdict(options)}
+  for name in ("workdir", "resume", "data_dir", "epochs"):
+    del asked[name]
+  if options.dataset is not None and options.dataset not in data.NAMES:
+    asked["dataset"] = str(Path(options.dataset).expanduser().resolve())
+  held = {**configuration.objective, **dataclasses.asdict(configuration)}
+  return [
+    f"{name} is {held[name]}, not {value}"
+    for name, value in asked.items()
+    if value is not None and held[name] != value
+  ]
+
+
+def write(workdir: Path, configuration: Configuration) -> None:
+  """Writes config.json."""
+  write_json(workdir / "config.json", dataclasses.asdict(configuration))
+
+
+def read(workdir: Path) -> Configuration:
+  """Reads config.json.
+
+  Raises:
+    ValueError: if there is none, or it is not one of ours.
+  """
+  path = workdir / "config.json"
+  if not path.is_file():
+    raise ValueError(f"{workdir} holds no run: there is no config.json in it.")
+  values = read_json(path)
+  names = {field.name for field in dataclasses.fields(Configuration)}
+  if not isinstance(values, dict) or set(values) != names:
+    found = set(values) if isinstance(values, dict) else set()
+    wrong = ", ".join(sorted(names ^ found))
+    raise ValueError(f"{path} does not describe a run: missing or unknown entries {wrong}.")
+  return Configuration(**{**values, "image_shape": tuple(values["image_shape"])})
+
+
+def _is_plain(value: Any) -> bool:
+  return isinstance(value, bool | int | float | str)

@@ -1,0 +1,58 @@
+"""Many steps in one compiled loop: the data stay on the device, and so does the state."""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Int, Key, UInt8
+
+from aejax.training.step import Metrics, TrainState, TrainStep
+
+__all__ = ["Sums", "epoch_order", "make_run_steps", "zero_sums"]
+
+Sums = Metrics
+
+
+def zero_sums() -> Sums:
+  """Sums of the metrics over no steps."""
+  return {name: jnp.zeros(()) for name in ("loss", "reconstruction_error", "penalty")}
+
+
+@functools.partial(jax.jit, static_argnames="n")
+def epoch_order(key: Key[Array, ""], epoch: Int[Array, ""] | int, n: int) -> Int[Array, "{n}"]:
+  """The order in which an epoch visits the examples: a function of the seed and its number."""
+  return jax.random.permutation(jax.random.fold_in(key, epoch), n)
+
+
+def make_run_steps(
+  train_step: TrainStep, batch_size: int
+) -> Callable[..., tuple[TrainState, Sums]]:
+  """Returns `run_steps(state, sums, images, order, count)`, jitted, the state donated.
+
+  It takes `count` steps from where the state is in its epoch, and adds their metrics to `sums`.
+  The count is a traced number: one compilation serves a whole epoch, its parts, and a resumed
+  run, and the parts' results are bit for bit those of the whole.
+  """
+
+  @functools.partial(jax.jit, donate_argnums=0)
+  def run_steps(
+    state: TrainState,
+    sums: Sums,
+    images: UInt8[Array, "n h w c"],
+    order: Int[Array, " n"],
+    count: Int[Array, ""] | int,
+  ) -> tuple[TrainState, Sums]:
+    steps_per_epoch = images.shape[0] // batch_size
+
+    def body(_, carry):
+      state, sums = carry
+      start = (state.step % steps_per_epoch) * batch_size
+      rows = lax.dynamic_slice_in_dim(order, start, batch_size)
+      state, metrics = train_step(state, images[rows])
+      return state, jax.tree.map(jnp.add, sums, metrics)
+
+    return lax.fori_loop(0, count, body, (state, sums))
+
+  return run_steps

@@ -1,0 +1,84 @@
+"""How a run shows itself: a bar on a terminal, a line now and then elsewhere."""
+
+import sys
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+__all__ = ["TrainingProgress"]
+
+# Without a terminal: a line at most so often, in seconds.
+_LINE_INTERVAL = 10.0
+
+
+class TrainingProgress:
+  """Shows epoch, loss, reconstruction error, penalty, images a second and the time left."""
+
+  def __init__(self, title: str, *, epochs: int, steps_per_epoch: int, batch_size: int, step: int):
+    self._steps_per_epoch = steps_per_epoch
+    self._epochs = epochs
+    self._batch_size = batch_size
+    self._first_step = step
+    self._metrics = ""
+    self._start = self._last_line = time.monotonic()
+    console = Console(stderr=True)
+    self._bar = Progress(
+      TextColumn("{task.description}"),
+      BarColumn(bar_width=24),
+      TextColumn("{task.fields[text]}"),
+      _Left(),
+      TimeRemainingColumn(compact=True),
+      console=console,
+      disable=not console.is_terminal,
+    )
+    self._task = self._bar.add_task(
+      title, total=epochs * steps_per_epoch, completed=step, text="compiling"
+    )
+    self._title = title
+
+  def __enter__(self) -> "TrainingProgress":
+    self._bar.start()
+    return self
+
+  def __exit__(
+    self,
+    kind: type[BaseException] | None,
+    exception: BaseException | None,
+    traceback: TracebackType | None,
+  ) -> None:
+    self._bar.stop()
+
+  @property
+  def images_per_second(self) -> float:
+    """Training speed since the start, compilation included."""
+    steps = self._bar.tasks[0].completed - self._first_step
+    return steps * self._batch_size / max(time.monotonic() - self._start, 1e-9)
+
+  def epoch(self, metrics: dict[str, float]) -> None:
+    """Takes an epoch's mean metrics."""
+    self._metrics = (
+      f"loss {metrics['loss']:.4g}  reconstruction {metrics['reconstruction_error']:.4g}  "
+      f"penalty {metrics['penalty']:.3g}"
+    )
+
+  def step(self, step: int) -> None:
+    """Takes the number of steps done."""
+    epoch = min(step // self._steps_per_epoch + 1, self._epochs)
+    self._bar.update(self._task, completed=step)
+    text = f"epoch {epoch}/{self._epochs}  {self._metrics}  {self.images_per_second:,.0f} images/s"
+    self._bar.update(self._task, text=text)
+    done = step == self._epochs * self._steps_per_epoch
+    now = time.monotonic()
+    if self._bar.disable and (done or now - self._last_line > _LINE_INTERVAL):
+      self._last_line = now
+      print(f"{self._title}: {text}", file=sys.stderr, flush=True)
+
+
+class _Left(ProgressColumn):
+  """The words that TimeRemainingColumn leaves out."""
+
+  def render(self, task: Task) -> Text:
+    return Text("left" if not task.finished else "")
