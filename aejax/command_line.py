@@ -87,7 +87,7 @@ def choose_method(
     _with_objective(options, objectives.BY_NAME[method]),
     arguments[1:],
     prog=f"train.py {method}",
-    description=objectives.BY_NAME[method].__doc__.split("\n\n")[0],
+    description=(objectives.BY_NAME[method].__doc__ or "").split("\n\n")[0],
   )
   given = {name: v for name, v in vars(chosen.objective).items() if v is not None}
   return method, given, chosen.options

@@ -6,6 +6,7 @@ Distances to a prior live in `aejax.distances`; these classes know only their ow
 import dataclasses
 import functools
 import math
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -23,24 +24,29 @@ __all__ = [
 _static = functools.partial(dataclasses.field, metadata={"static": True})
 
 
-class Prior:
-  """What every prior offers: `dim`, `sample(key, n)`, and `log_prob(z)` where a density exists."""
+@runtime_checkable
+class Prior(Protocol):
+  """What a prior is: a dimension, and a way to draw from it. Any such object will do."""
 
-  dim: int
+  @property
+  def dim(self) -> int:
+    """Dimension of the space."""
+    ...
 
   def sample(self, key: Key[Array, ""], n: int) -> Float[Array, "{n} d"]:
     """Draws `n` independent rows."""
-    raise NotImplementedError
+    ...
 
-  def check_dimension(self, z: jax.Array) -> int:
-    """Returns the prior's dimension.
 
-    Raises:
-      ValueError: if the rows of `z` have another.
-    """
-    if z.shape[-1] != self.dim:
-      raise ValueError(f"z has dimension {z.shape[-1]}, but the prior has dimension {self.dim}.")
-    return self.dim
+def check_dimension(prior: Prior, z: jax.Array) -> int:
+  """Returns the prior's dimension.
+
+  Raises:
+    ValueError: if the rows of `z` have another.
+  """
+  if z.shape[-1] != prior.dim:
+    raise ValueError(f"z has dimension {z.shape[-1]}, but the prior has dimension {prior.dim}.")
+  return prior.dim
 
 
 def _check_positive(**values):
@@ -51,7 +57,7 @@ def _check_positive(**values):
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
-class StandardNormal(Prior):
+class StandardNormal:
   """N(0, I) in dimension `dim`."""
 
   dim: int = _static()
@@ -65,13 +71,13 @@ class StandardNormal(Prior):
 
   def log_prob(self, z: Float[Array, "*n d"]) -> Float[Array, "*n"]:
     """Log density in nats, a row each."""
-    self.check_dimension(z)
+    check_dimension(self, z)
     return -(jnp.sum(z * z, -1) + self.dim * math.log(2 * math.pi)) / 2
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
-class GaussianMixture(Prior):
+class GaussianMixture:
   """Σ_k weights_k N(means_k, variances_k I); the weights are normalised to sum to one."""
 
   weights: Float[Array, " k"]
@@ -103,7 +109,7 @@ class GaussianMixture(Prior):
 
   def log_prob(self, z: Float[Array, "*n d"]) -> Float[Array, "*n"]:
     """Log density in nats, a row each."""
-    dim = self.check_dimension(z)
+    dim = check_dimension(self, z)
     squares = jnp.sum((z[..., None, :] - self.means) ** 2, -1)
     log_weights = jnp.log(self.weights / jnp.sum(self.weights))
     normalisers = dim / 2 * jnp.log(2 * math.pi * self.variances)
@@ -112,7 +118,7 @@ class GaussianMixture(Prior):
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
-class UniformSphere(Prior):
+class UniformSphere:
   """Uniform on the sphere |z| = radius. It has no density in R^d, hence no `log_prob`."""
 
   dim: int = _static()
@@ -129,7 +135,7 @@ class UniformSphere(Prior):
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
-class UniformBall(Prior):
+class UniformBall:
   """Uniform on the ball |z| ≤ radius: by volume, so that radii crowd near the surface."""
 
   dim: int = _static()
@@ -146,7 +152,7 @@ class UniformBall(Prior):
 
   def log_prob(self, z: Float[Array, "*n d"]) -> Float[Array, "*n"]:
     """Log density in nats, a row each: −∞ outside."""
-    dim = self.check_dimension(z)
+    dim = check_dimension(self, z)
     log_volume = (
       dim / 2 * math.log(math.pi) - math.lgamma(dim / 2 + 1) + dim * math.log(self.radius)
     )
@@ -155,7 +161,7 @@ class UniformBall(Prior):
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
-class UniformCube(Prior):
+class UniformCube:
   """Uniform on the cube [−half_width, half_width]^dim."""
 
   dim: int = _static()
@@ -170,6 +176,6 @@ class UniformCube(Prior):
 
   def log_prob(self, z: Float[Array, "*n d"]) -> Float[Array, "*n"]:
     """Log density in nats, a row each: −∞ outside."""
-    dim = self.check_dimension(z)
+    dim = check_dimension(self, z)
     inside = jnp.all(jnp.abs(z) <= self.half_width, -1)
     return jnp.where(inside, -dim * math.log(2 * self.half_width), -jnp.inf)

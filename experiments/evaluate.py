@@ -27,6 +27,7 @@ class Options:
 
 
 def main(options: Options) -> None:
+  """Loads, scores, draws."""
   trained = load(options.workdir)
   dataset = load_dataset(trained.configuration)
   print(table(evaluate(options.workdir, trained, dataset)))

@@ -33,6 +33,7 @@ class Options:
 
 
 def main(options: Options) -> None:
+  """Loads, generates, draws."""
   images = load(options.workdir).generate(jax.random.key(options.seed), options.num)
   print(save_grid(options.out, images))
 

@@ -15,7 +15,8 @@ from aejax.training import Interrupted, Options, prepare, train
 
 
 def main(arguments: list[str]) -> None:
-  method, objective, options = choose_method(Options, arguments, description=__doc__)
+  """Trains, scores, draws."""
+  method, objective, options = choose_method(Options, arguments, description=__doc__ or "")
   configuration, dataset, workdir = prepare(method, objective, options)
   try:
     timing = train(configuration, dataset, workdir)

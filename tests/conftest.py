@@ -5,6 +5,15 @@ import os
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import jaxtyping
+import pytest
 
 _hook = jaxtyping.install_import_hook("aejax", "beartype.beartype")
 _hook.__enter__()
+
+
+@pytest.fixture
+def unchecked():
+  """Signatures unchecked, as users have them: a bad argument reaches the function's own checks."""
+  jaxtyping.config.update("jaxtyping_disable", True)
+  yield
+  jaxtyping.config.update("jaxtyping_disable", False)

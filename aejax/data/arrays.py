@@ -147,15 +147,17 @@ def _labels(array: Shaped[np.ndarray, "..."], n: int, *, what: str) -> Int[np.nd
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-  try:
-    file = np.load(path, allow_pickle=False)
-  except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
-    raise ValueError(f"{path} cannot be read as a NumPy file without pickles: {error}") from error
-  if isinstance(file, np.ndarray):
-    yield file
-    return
-  with file:
-    yield _Archive(path, file)
+  # Opened here, because np.load forgets to close a file that it finds damaged.
+  with path.open("rb") as stream:
+    try:
+      file = np.load(stream, allow_pickle=False)
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+      raise ValueError(f"{path} cannot be read as a NumPy file without pickles: {error}") from error
+    if isinstance(file, np.ndarray):
+      yield file
+      return
+    with file:
+      yield _Archive(path, file)
 
 
 class _Archive(Mapping[str, Any]):

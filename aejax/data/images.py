@@ -6,21 +6,25 @@ antialiased triangle filter); values stay within those of the source, without ri
 
 import contextlib
 import dataclasses
+import io
 import os
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
 
 __all__ = ["Header", "decode", "read_header", "resize"]
 
-Source = str | os.PathLike[str] | IO[bytes]
+Source = str | os.PathLike[str] | io.BytesIO
 
 
 @dataclasses.dataclass(frozen=True)
 class Header:
-  """What an image file says of itself before it is decoded."""
+  """What an image file says of itself before it is decoded.
+
+  Grey is what is stored as grey, if only by its palette; WebP, for one, always stores colours.
+  """
 
   width: int
   height: int
@@ -44,15 +48,14 @@ def read_header(source: Source, *, name: str) -> Header:
   """Reads an image's size and whether it is grey, without decoding its pixels.
 
   Args:
-    source: path or open binary file.
+    source: a path, or a file in memory.
     name: what an error calls the image.
 
   Raises:
     ValueError: if this is no image, or has more pixels than Pillow deems safe to decode.
   """
   with _opened(source, name) as picture:
-    grey = picture.mode in ("1", "L", "LA") or "I;16" in picture.mode
-    return Header(picture.width, picture.height, grey)
+    return Header(picture.width, picture.height, _is_grey(picture))
 
 
 def decode(
@@ -64,7 +67,7 @@ def decode(
   of an animation the first frame counts; 16-bit grey keeps its upper 8 bits.
 
   Args:
-    source: path or open binary file.
+    source: a path, or a file in memory.
     name: what an error calls the image.
     size: side of the result in pixels.
     grey: one channel instead of RGB.
@@ -109,6 +112,13 @@ def _opened(source: Source, name: str) -> Iterator[Any]:
   # Pillow's readers raise nearly every built-in exception on broken bytes.
   except Exception as error:
     raise ValueError(f"{name} cannot be read as an image: {error}") from error
+
+
+def _is_grey(picture: Any) -> bool:
+  if picture.mode != "P":
+    return picture.mode in ("1", "L", "LA") or "I;16" in picture.mode
+  palette = np.reshape(picture.getpalette("RGB"), (-1, 3))
+  return bool((palette == palette[:, :1]).all())
 
 
 def _centre(picture: Any, side: int) -> Any:

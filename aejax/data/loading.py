@@ -63,12 +63,12 @@ def load(
 
 
 def _existing(name: str | os.PathLike[str]) -> Path:
-  path = Path(name).expanduser()
-  if path.is_dir() or (path.is_file() and path.suffix in (".npy", ".npz")):
-    return path
-  if path.exists():
-    raise ValueError(f"{path} is neither a folder of images nor a .npy or .npz file")
   spelled = os.fspath(name)
+  path = Path(spelled).expanduser()
+  if spelled and path.exists():  # Path("") would be the current folder.
+    if path.is_dir() or path.suffix in (".npy", ".npz"):
+      return path
+    raise ValueError(f"{path} is neither a folder of images nor a .npy or .npz file")
   if isinstance(name, Path) or os.sep in spelled or path.suffix in (".npy", ".npz"):
     raise ValueError(f"no file or folder {path}")
   near = difflib.get_close_matches(spelled.lower(), NAMES, n=2)

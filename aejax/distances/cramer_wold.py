@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from aejax.distances.arguments import as_latents, as_samples, gather, no_closed_form
 from aejax.distances.pairwise import cross_mean, self_mean
 from aejax.distances.radial import phi
-from aejax.priors import GaussianMixture, StandardNormal
+from aejax.priors import GaussianMixture, StandardNormal, check_dimension
 
 __all__ = ["cramer_wold"]
 
@@ -63,9 +63,9 @@ def cramer_wold(
   kernel = _phi_asymptotic if approximate else phi
   if isinstance(target, jax.Array):
     y = gather(as_samples(target, z, minimum=minimum), axis_name)
-    if gamma is None:
-      gamma = (1.06 * jnp.std(y)) ** 2 * y.shape[0] ** -0.4
-    scale = jax.lax.rsqrt(jnp.asarray(4 * gamma, z.dtype))
+    silverman = (1.06 * jnp.std(y)) ** 2 * y.shape[0] ** -0.4
+    gamma = jnp.asarray(silverman if gamma is None else gamma, z.dtype)
+    scale = jax.lax.rsqrt(4 * gamma)
     x, y = z * scale, y * scale
     xx, yy = self_mean(kernel, x, unbiased=unbiased), self_mean(kernel, y, unbiased=unbiased)
     return (xx + yy - 2 * cross_mean(kernel, x, y)) * scale / math.sqrt(math.pi)
@@ -85,7 +85,7 @@ def cramer_wold(
 
 def _to_mixture(z, mixture, gamma, kernel):
   """The cross and the target's own term, for a mixture Σ p_k N(m_k, α_k I)."""
-  dim = mixture.check_dimension(z)
+  dim = check_dimension(mixture, z)
   weights = mixture.weights / jnp.sum(mixture.weights)
   variances = mixture.variances / 2
   from_z = jnp.sum((z[:, None, :] - mixture.means) ** 2, -1)

@@ -2,25 +2,39 @@
 
 import dataclasses
 import functools
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-__all__ = ["Gaussian", "InverseMultiquadric", "Kernel", "gaussian", "imq"]
+__all__ = ["Gaussian", "InverseMultiquadric", "Kernel", "NormalKernel", "gaussian", "imq"]
 
 
+@runtime_checkable
 class Kernel(Protocol):
-  """A radial kernel k(|x − y|²), with its expectations under N(0, I) where they are known.
+  """A radial kernel k(|x − y|²): all that a kernel of your own needs, besides a hash.
 
-  A kernel of your own needs only `__call__` and a hash; without the two expectations it takes
-  samples as its target.
+  With the two expectations of `NormalKernel` its MMD to N(0, I) is closed; without, it takes
+  samples as the target.
   """
 
   def __call__(self, squared_distances: jax.Array, dim: int) -> jax.Array:
     """The kernel at squared distances, elementwise, in dimension `dim`."""
+    ...
+
+
+@runtime_checkable
+class NormalKernel(Kernel, Protocol):
+  """A kernel whose expectations under N(0, I) are known."""
+
+  def normal_mean(self, squared_norms: jax.Array, dim: int) -> jax.Array:
+    """E k(x, y) over y ~ N(0, I), a function of |x|²."""
+    ...
+
+  def normal_pair_mean(self, dim: int) -> float:
+    """E k(y, y′) over independent y, y′ ~ N(0, I)."""
     ...
 
 
@@ -66,7 +80,8 @@ class InverseMultiquadric:
 
   def __call__(self, squared_distances: jax.Array, dim: int) -> jax.Array:
     """The kernel at squared distances in dimension `dim`."""
-    return sum(1 / (1 + squared_distances / (2 * dim * s)) for s in self.scales)
+    terms = [1 / (1 + squared_distances / (2 * dim * s)) for s in self.scales]
+    return functools.reduce(jnp.add, terms)
 
   def normal_mean(self, squared_norms: jax.Array, dim: int) -> jax.Array:
     """E k(x, y) over y ~ N(0, I), a function of |x|²: one sum of exponentials for all scales."""

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from aejax.distances.arguments import as_latents, as_samples, gather, no_closed_form
-from aejax.distances.kernels import Gaussian, Kernel, imq
+from aejax.distances.kernels import Gaussian, Kernel, NormalKernel, imq
 from aejax.distances.pairwise import cross_mean, self_mean
-from aejax.priors import GaussianMixture, StandardNormal
+from aejax.priors import GaussianMixture, StandardNormal, check_dimension
 
 __all__ = ["mmd"]
 
@@ -56,7 +56,7 @@ def mmd(
   dim = z.shape[1]
   xx = self_mean(kernel, z, unbiased=unbiased)
   if target is None or isinstance(target, StandardNormal):
-    if not hasattr(kernel, "normal_mean"):
+    if not isinstance(kernel, NormalKernel):
       raise no_closed_form(f"mmd with kernel {kernel}", StandardNormal(dim))
     xy = jnp.mean(kernel.normal_mean(jnp.sum(z * z, 1), dim))
     yy = kernel.normal_pair_mean(dim)
@@ -72,7 +72,7 @@ def mmd(
 
 def _to_mixture(z, mixture, kernel):
   """E k(x, y) and E k(y, y′) for the Gaussian kernel and y from a mixture of isotropic normals."""
-  dim = mixture.check_dimension(z)
+  dim = check_dimension(mixture, z)
   weights = mixture.weights / jnp.sum(mixture.weights)
   from_z = jnp.sum((z[:, None, :] - mixture.means) ** 2, -1)
   between = jnp.sum((mixture.means[:, None, :] - mixture.means) ** 2, -1)

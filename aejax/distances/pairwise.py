@@ -9,6 +9,7 @@ A kernel is a hashable function `kernel(squared_distances, dim)`, elementwise an
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -107,7 +108,7 @@ def _cross_sum_jvp(kernel, primals, tangents):
 _cross_sum.defjvp(_cross_sum_jvp, symbolic_zeros=True)
 
 
-def _over_row_blocks(block, carry, x, columns):
+def _over_row_blocks(block: Callable, carry: Any, x: jax.Array, columns: int) -> tuple[Any, Any]:
   """Runs `block(carry, rows, start)` over blocks of rows of x; stacks its second results.
 
   The blocks are as equal as they can be, so at most a short remainder runs outside the loop.

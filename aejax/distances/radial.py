@@ -40,15 +40,15 @@ def _fit(a: float, b: float, tolerance: float) -> tuple[float, tuple[float, ...]
   dimension = 2 * (b - max(a, 0) + 0.5) if a > 0 else 2 * b
   nodes = chebyshev.chebpts1(128)
   y = (nodes + 1) / 2
-  best = None
+  candidates = []
   for scale in _SCALES:
     c = scale * 4 / max(2 * dimension - 3, 1)
     series = chebyshev.chebfit(nodes, _kummer_float64(a, b, (1 / y - 1) / c) * y**-a, 60)
     tail = np.cumsum(np.abs(series)[::-1])[::-1]
     degree = int(np.argmax(tail < tolerance)) if (tail < tolerance).any() else 60
-    if best is None or degree < len(best[1]):
-      best = c, series[: max(degree, 2)]
-  return best[0], tuple(chebyshev.cheb2poly(best[1]).tolist())
+    candidates.append((c, series[: max(degree, 2)]))
+  c, series = min(candidates, key=lambda candidate: len(candidate[1]))
+  return c, tuple(chebyshev.cheb2poly(series).tolist())
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))

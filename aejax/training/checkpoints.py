@@ -2,15 +2,13 @@
 
 import logging
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
 __all__ = ["Checkpoints"]
-
-T = TypeVar("T")
 
 _KEPT = 2
 
@@ -37,7 +35,7 @@ class Checkpoints:
     """The step of the newest checkpoint, None if there is none."""
     return self._manager.latest_step()
 
-  def save(self, step: int, state: T) -> None:
+  def save(self, step: int, state: Any) -> None:
     """Saves in the background; a step that is saved already is left alone."""
     if step == self.latest:
       return
@@ -45,7 +43,7 @@ class Checkpoints:
     copy = jax.tree.map(jnp.copy, state)
     self._manager.save(step, args=ocp.args.StandardSave(copy))
 
-  def restore(self, like: T) -> T:
+  def restore(self, like: Any) -> Any:
     """The newest state, in the structure, dtypes and placement of `like`.
 
     Raises:

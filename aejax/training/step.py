@@ -1,10 +1,11 @@
 """The train step: one pure function of (state, batch), the same under jit, pmap and shard_map."""
 
 import dataclasses
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import nnx
 from jax import lax
@@ -31,11 +32,12 @@ class TrainState:
   """
 
   step: Int[Array, ""]
-  params: nnx.State
+  params: Any
   optimizer_state: Any
   key: Key[Array, ""]
 
 
+@runtime_checkable
 class TrainStep(Protocol):
   """A pure step: the state and a batch in, the next state and the metrics out."""
 
@@ -45,7 +47,9 @@ class TrainStep(Protocol):
     batch: Num[Array, "n h w c"],
     *,
     axis_name: str | tuple[str, ...] | None = None,
-  ) -> tuple[TrainState, Metrics]: ...
+  ) -> tuple[TrainState, Metrics]:
+    """Takes a step; under a mapped axis, that of the global batch."""
+    ...
 
 
 def create(
@@ -100,13 +104,12 @@ def create(
   return state, train_step
 
 
-def merge(model: Autoencoder, params: nnx.State) -> Autoencoder:
+def merge(model: Autoencoder, params: Any) -> Autoencoder:
   """A copy of `model` with the parameters `params`."""
   return nnx.merge(nnx.split(model, nnx.Param)[0], params)
 
 
-def pixels(images: Num[Array, "n h w c"]) -> Float[Array, "n h w c"]:
+def pixels(images: Num[Array | np.ndarray, "n h w c"]) -> Float[Array, "n h w c"]:
   """Images as float32 in [0, 1]; uint8 is scaled, floats pass."""
-  if images.dtype == jnp.uint8:
-    return images.astype(jnp.float32) / 255
-  return images.astype(jnp.float32)
+  floats = jnp.asarray(images, jnp.float32)
+  return floats / 255 if images.dtype == jnp.uint8 else floats

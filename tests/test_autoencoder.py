@@ -1,0 +1,183 @@
+import inspect
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from aejax.autoencoder import Autoencoder, Posterior
+
+
+def _flatten(images):
+  return images.reshape(len(images), -1)
+
+
+def _unflatten(pixels):
+  return pixels.reshape(len(pixels), 4, 3, 1)
+
+
+def _model(
+  encoder=lambda x: _flatten(x)[:, :2], decoder=lambda z: _unflatten(jnp.tile(z, 6)), **kw
+):
+  return Autoencoder(encoder, decoder, **{"latent_dim": 2, **kw})
+
+
+IMAGES = np.random.default_rng(0).uniform(size=(5, 4, 3, 1)).astype(np.float32)
+
+
+def test_a_users_own_pair():
+  rngs = nnx.Rngs(0)
+  encoder = nnx.Sequential(
+    _flatten, nnx.Linear(12, 6, rngs=rngs), nnx.relu, nnx.Linear(6, 2, rngs=rngs)
+  )
+  decoder = nnx.Sequential(
+    nnx.Linear(2, 6, rngs=rngs), nnx.relu, nnx.Linear(6, 12, rngs=rngs), _unflatten
+  )
+  model = Autoencoder(encoder, decoder, latent_dim=2, output="sigmoid")
+
+  graphdef, params = nnx.split(model, nnx.Param)
+  assert sum(p.size for p in jax.tree.leaves(params)) == 12 * 6 + 6 + 14 + 18 + 6 * 12 + 12
+
+  @jax.jit
+  def error(params):
+    return jnp.mean((nnx.merge(graphdef, params).reconstruct(IMAGES) - IMAGES) ** 2)
+
+  before = error(params)
+  step = jax.tree.map(lambda p, g: p - 0.1 * g, params, jax.grad(error)(params))
+  assert error(step) < before
+
+
+def test_posterior_of_a_deterministic_encoder():
+  posterior = _model().posterior(IMAGES)
+  assert isinstance(posterior, Posterior)
+  assert posterior.log_variance is None
+  np.testing.assert_array_equal(posterior.mean, _flatten(IMAGES)[:, :2])
+
+
+def test_posterior_of_a_gaussian_encoder():
+  model = _model(encoder=lambda x: (_flatten(x)[:, :2], _flatten(x)[:, 2:4]))
+  mean, log_variance = model.posterior(IMAGES)
+  np.testing.assert_array_equal(mean, _flatten(IMAGES)[:, :2])
+  np.testing.assert_array_equal(log_variance, _flatten(IMAGES)[:, 2:4])
+  np.testing.assert_array_equal(model.encode(IMAGES), mean)
+
+
+@pytest.mark.parametrize(
+  ("output", "expected"),
+  [
+    ("identity", [-30.0, -1.0, 0.0, 2.0]),
+    ("sigmoid", [9.357623e-14, 0.26894143, 0.5, 0.88079708]),
+    ("tanh", [0.0, 0.11920292, 0.5, 0.98201379]),
+  ],
+)
+def test_output(output, expected):
+  model = _model(output=output, decoder=lambda z: z.reshape(1, 2, 2, 1), latent_dim=4)
+  latents = jnp.array([[-30.0, -1.0, 0.0, 2.0]])
+  # A few units in the last place of float32.
+  np.testing.assert_allclose(model.decode(latents).ravel(), expected, rtol=1e-6)
+  np.testing.assert_array_equal(model.logits(latents).ravel(), latents[0])
+
+
+def test_reconstruct_is_decode_of_encode():
+  model = _model(output="sigmoid")
+  np.testing.assert_array_equal(model.reconstruct(IMAGES), model.decode(model.encode(IMAGES)))
+
+
+def test_generate_decodes_standard_normal_latents():
+  model, key = _model(), jax.random.key(3)
+  latents = jax.random.normal(key, (7, 2))
+  np.testing.assert_array_equal(model.generate(key, 7), model.decode(latents))
+
+
+def test_networks_see_and_give_float32_whatever_they_compute_in():
+  seen = []
+
+  def encoder(images):
+    seen.append(images.dtype)
+    return (_flatten(images)[:, :2].astype(jnp.bfloat16),) * 2
+
+  def decoder(latents):
+    seen.append(latents.dtype)
+    return _unflatten(jnp.tile(latents, 6)).astype(jnp.float16)
+
+  model = _model(encoder, decoder)
+  for dtype in (np.float64, np.float16):
+    posterior = model.posterior(np.asarray(IMAGES, dtype))
+    values = (
+      *posterior,
+      model.logits(posterior.mean),
+      model.reconstruct(np.asarray(IMAGES, dtype)),
+    )
+    assert {value.dtype for value in values} == {jnp.dtype("float32")}
+  assert set(seen) == {jnp.dtype("float32")}
+
+
+@pytest.mark.parametrize(
+  ("encoder", "sentence"),
+  [
+    (_flatten, "latents of shape (n, latent_dim) = (5, 2), but returned (5, 12)"),
+    (lambda x: x, "but returned (5, 4, 3, 1)"),
+    (lambda x: _flatten(x)[:1, :2], "but returned (1, 2)"),
+    (lambda x: (_flatten(x), _flatten(x)[:, :2]), "a mean of shape"),
+    (lambda x: (_flatten(x)[:, :2], _flatten(x)), "a log-variance of shape"),
+    (lambda x: (x, x, x), "the pair (mean, log_variance), but returned 3 values"),
+  ],
+)
+def test_a_wrong_encoder_is_named(encoder, sentence):
+  with pytest.raises(ValueError, match="encoder must return") as error:
+    _model(encoder).encode(IMAGES)
+  assert sentence in str(error.value)
+
+
+@pytest.mark.parametrize(
+  ("decoder", "sentence"),
+  [
+    (lambda z: jnp.tile(z, 6), "images of shape (5, h, w, c), but returned (5, 12)"),
+    (lambda z: _unflatten(jnp.tile(z, 6))[:3], "but returned (3, 4, 3, 1)"),
+    (lambda z: z.reshape(5, 2, 1, 1), "images of shape (5, 4, 3, 1)"),
+    (lambda z: jnp.tile(z, 6).reshape(5, 3, 4, 1), "but returned (5, 3, 4, 1)"),
+  ],
+)
+def test_a_wrong_decoder_is_named(decoder, sentence):
+  with pytest.raises(ValueError, match="decoder must return") as error:
+    _model(decoder=decoder).reconstruct(IMAGES)
+  assert sentence in str(error.value)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32])
+def test_integer_images_are_refused(dtype):
+  with pytest.raises(ValueError, match=r"images must be floats in \[0, 1\], not u?int"):
+    _model().encode(np.ones((5, 4, 3, 1), dtype))
+
+
+def test_an_image_without_a_batch_is_refused():
+  # Under pytest the annotation would speak first.
+  posterior = inspect.unwrap(Autoencoder.posterior)
+  with pytest.raises(ValueError, match=r"images must have shape \(n, h, w, c\), not \(4, 3, 1\)"):
+    posterior(_model(), IMAGES[0])
+
+
+def test_other_mistakes_are_named():
+  with pytest.raises(ValueError, match=r"latents must have shape \(n, 2\), not \(4, 3\)"):
+    _model().decode(jnp.zeros((4, 3)))
+  with pytest.raises(ValueError, match="latent_dim must be at least 1, not 0"):
+    _model(latent_dim=0)
+  with pytest.raises(ValueError, match="output must be one of identity, sigmoid, tanh, not 'relu'"):
+    _model(output="relu")
+  with pytest.raises(ValueError, match="num must be at least 1, not 0"):
+    _model().generate(jax.random.key(0), 0)
+
+
+@pytest.mark.parametrize(
+  ("layer", "path"),
+  [
+    (lambda rngs: nnx.BatchNorm(12, rngs=rngs), r"encoder\.layers\.1\.mean is BatchStat"),
+    (lambda rngs: nnx.Dropout(0.5, rngs=rngs), r"encoder\.layers\.1\.rngs\..* is Rng"),
+  ],
+)
+def test_hidden_state_is_refused(layer, path):
+  rngs = nnx.Rngs(0)
+  encoder = nnx.Sequential(_flatten, layer(rngs), nnx.Linear(12, 2, rngs=rngs))
+  with pytest.raises(ValueError, match=path):
+    _model(encoder)
