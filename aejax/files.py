@@ -3,7 +3,7 @@
 import contextlib
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,11 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
   """Yields a temporary path in the same folder, which becomes `path` if the block succeeds."""
   path = Path(path)
   path.parent.mkdir(parents=True, exist_ok=True)
-  descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-  os.close(descriptor)
-  temporary = Path(name)
+  # Not tempfile's: its files are for their owner only, whatever the umask.
+  temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
+  temporary.touch(exist_ok=False)
   try:
     yield temporary
-    temporary.chmod(0o644)
     temporary.replace(path)
   finally:
     temporary.unlink(missing_ok=True)

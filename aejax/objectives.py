@@ -5,7 +5,8 @@ at every batch size and on any number of devices.
 """
 
 import dataclasses
-from typing import ClassVar, Literal
+import math
+from typing import ClassVar, Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +21,7 @@ __all__ = ["AE", "BY_NAME", "CWAE", "SWAE", "VAE", "WAEMMD", "Objective"]
 
 AxisName = str | tuple[str, ...] | None
 Scalar = Float[Array, ""]
+Reconstruction = Literal["squared_error", "binary_cross_entropy"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,10 +34,21 @@ class Objective:
       pixels would multiply λ by their number.
   """
 
-  reconstruction: Literal["squared_error", "binary_cross_entropy"] = "squared_error"
+  reconstruction: Reconstruction = "squared_error"
 
   gaussian_encoder: ClassVar[bool] = False
   """Whether the encoder must give a mean and a log-variance."""
+
+  def __post_init__(self):
+    if self.reconstruction not in get_args(Reconstruction):
+      raise ValueError(
+        f"reconstruction must be {' or '.join(get_args(Reconstruction))}, but is "
+        f"{self.reconstruction!r}."
+      )
+    if not 0 <= self.penalty_weight < math.inf:
+      raise ValueError(
+        f"The weight of the penalty must be finite and not negative, but is {self.penalty_weight}."
+      )
 
   @property
   def penalty_weight(self) -> float:
@@ -162,8 +175,8 @@ class _Matched(Objective):
     """What the distance compares with: the prior's closed form, or samples if asked for."""
     if not self.sample_prior:
       return self.prior
-    prior = self.prior or StandardNormal(latents.shape[1])
-    return _own_rows(lambda n: prior.sample(key, n), latents, axis_name)
+    prior = StandardNormal(latents.shape[1]) if self.prior is None else self.prior
+    return _own_rows(lambda n: jnp.asarray(prior.sample(key, n)), latents, axis_name)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -229,6 +242,11 @@ class SWAE(_Matched):
   """
 
   num_directions: int = 50
+
+  def __post_init__(self):
+    super().__post_init__()
+    if not self.num_directions >= 1:
+      raise ValueError(f"num_directions must be at least 1, but is {self.num_directions}.")
 
   def penalty(self, posterior: Posterior, *, key, axis_name: AxisName = None) -> Scalar:
     """The squared sliced Wasserstein distance."""

@@ -3,22 +3,40 @@
 Latents [n, d] in, one scalar out. No network, no data, no training here.
 """
 
-from aejax.distances.cramer_wold import cramer_wold
+from aejax.distances.cramer_wold import cramer_wold, sigreg
+from aejax.distances.energy import energy_distance
+from aejax.distances.goodness_of_fit import (
+  anderson_darling,
+  cramer_von_mises,
+  epps_pulley,
+  kolmogorov_smirnov,
+)
 from aejax.distances.kernels import Gaussian, InverseMultiquadric, Kernel, gaussian, imq
 from aejax.distances.kl import kl_divergence
 from aejax.distances.mmd import mmd
-from aejax.distances.sliced_wasserstein import sliced_wasserstein
+from aejax.distances.sinkhorn import sinkhorn_divergence
+from aejax.distances.sliced_wasserstein import max_sliced_wasserstein, sliced_wasserstein
 from aejax.distances.slicing import random_directions
+from aejax.distances.stein import kernel_stein
 
 __all__ = [
   "Gaussian",
   "InverseMultiquadric",
   "Kernel",
+  "anderson_darling",
+  "cramer_von_mises",
   "cramer_wold",
+  "energy_distance",
+  "epps_pulley",
   "gaussian",
   "imq",
+  "kernel_stein",
   "kl_divergence",
+  "kolmogorov_smirnov",
+  "max_sliced_wasserstein",
   "mmd",
   "random_directions",
+  "sigreg",
+  "sinkhorn_divergence",
   "sliced_wasserstein",
 ]

@@ -12,7 +12,7 @@ from aejax.distances.pairwise import cross_mean, self_mean
 from aejax.distances.radial import phi
 from aejax.priors import GaussianMixture, StandardNormal, check_dimension
 
-__all__ = ["cramer_wold"]
+__all__ = ["cramer_wold", "sigreg"]
 
 Target = Float[Array, "m d"] | StandardNormal | GaussianMixture | None
 
@@ -81,6 +81,33 @@ def cramer_wold(
   else:
     raise no_closed_form("cramer_wold", target)
   return (xx + yy - 2 * xy) / (2 * math.sqrt(math.pi))
+
+
+@functools.partial(jax.jit, static_argnames=("axis_name",))
+def sigreg(
+  z: Float[Array, "n d"], *, axis_name: str | tuple[str, ...] | None = None
+) -> Float[Array, ""]:
+  """SIGReg without slices: the Epps–Pulley statistic, averaged over all directions exactly.
+
+  2πn times the squared Cramer-Wold distance to N(0, I) at γ = 1/2. LeJEPA estimates the same by
+  random directions and quadrature over t.
+
+  Args:
+    z: latents, one a row.
+    axis_name: name of the mapped axis over which `z` is spread; the value is then that of the
+      global batch.
+
+  Raises:
+    ValueError: if `z` is no floating-point matrix.
+
+  Example:
+    >>> bool(sigreg(jnp.zeros((4, 2))) > 0)
+    True
+
+  Reference: Balestriero & LeCun, 2025, arXiv 2511.08544, section 4.
+  """
+  z = gather(as_latents(z), axis_name)
+  return 2 * math.pi * z.shape[0] * cramer_wold(z, gamma=0.5)
 
 
 def _to_mixture(z, mixture, gamma, kernel):

@@ -1,28 +1,29 @@
-"""Σ_ij k(|x_i − y_j|²): streamed in blocks of rows, value and gradient in one pass.
+"""Σ_ij f(|x_i − y_j|²): streamed in tiles, value and gradient in one pass.
 
-The gradient of such a sum needs k′ at the very distances that the value needs, so one pass makes
-both; nothing of size n² is ever kept, forward or backward. A block is recomputed, not stored, when
-the sum is differentiated twice.
+The gradient of such a sum needs f′ at the very distances that the value needs, so one pass makes
+both, and nothing of size n² is ever kept, forward or backward.
 
-A kernel is a hashable function `kernel(squared_distances, dim)`, elementwise and differentiable.
+A kernel is a function `kernel(squared_distances, dim)`, elementwise and differentiable.
 """
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Float
 
-__all__ = ["cross_mean", "self_mean"]
+__all__ = ["cross_mean", "self_mean", "self_sum"]
 
 Kernel = Callable[[jax.Array, int], jax.Array]
+PairFunction = Callable[[jax.Array, jax.Array], jax.Array]
 
-# Elements of a block of distances: 1 MiB in float32, which stays in a core's cache.
-_BLOCK_ELEMENTS = 2**18
+# Rows and columns of a tile of distances: 1 MiB in float32, which stays in a core's cache.
+_TILE = 512
 
 
 def self_mean(
@@ -33,116 +34,192 @@ def self_mean(
   The diagonal is never computed from rounded distances: it is n k(0), exactly.
   """
   n, dim = x.shape
-  # Distances do not see translations; norms cancel best around zero.
-  off_diagonal = _self_sum(kernel, x - lax.stop_gradient(x.mean(0)))
+  total = self_sum(lambda d, _: kernel(d, dim), x, jnp.zeros(n, x.dtype))
   if unbiased:
-    return off_diagonal / (n * (n - 1))
-  return (off_diagonal / n + kernel(jnp.zeros((), x.dtype), dim)) / n
+    return total / (n - 1) / n
+  return (total / n + kernel(jnp.zeros((), x.dtype), dim)) / n
 
 
 def cross_mean(kernel: Kernel, x: Float[Array, "n d"], y: Float[Array, "m d"]) -> Float[Array, ""]:
   """Mean of k(|x_i − y_j|²) over all pairs."""
   centre = lax.stop_gradient(x.mean(0))
-  return _cross_sum(kernel, x - centre, y - centre) / (x.shape[0] * y.shape[0])
+  total = _cross_sum(lambda d, _: kernel(d, x.shape[1]), x - centre, y - centre)
+  return total / x.shape[0] / y.shape[0]
+
+
+def self_sum(
+  function: PairFunction, x: Float[Array, "n d"], r: Float[Array, " n"]
+) -> Float[Array, ""]:
+  """Σ_{i≠j} f(|x_i − x_j|², r_i + r_j), for an elementwise f and a number r for each row."""
+  # Distances do not see translations; norms cancel best around zero.
+  return _self_sum(function, x - lax.stop_gradient(x.mean(0)), r)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _self_sum(kernel, x):
-  """Σ_{i≠j} k(|x_i − x_j|²)."""
+def _self_sum(function, x, r):
+  rows = _cut(x, r)
 
-  def block(total, rows, start):
-    distances = _squared_distances(rows, x)
-    return total + jnp.sum(_off_diagonal(kernel(distances, x.shape[1]), start)), None
+  def on_diagonal(total, i):
+    return total + _value(function, rows, i, rows, i, off_diagonal=True)
 
-  return _over_row_blocks(block, jnp.zeros((), x.dtype), x, x.shape[0])[0]
+  def above_diagonal(total, i, j):
+    return total + 2 * _value(function, rows, i, rows, j)
+
+  return _over_self_tiles(len(rows.x), on_diagonal, above_diagonal, jnp.zeros((), x.dtype))
 
 
 @_self_sum.defjvp
-def _(kernel, primals, tangents):
-  (x,), (dx,) = primals, tangents
+def _(function, primals, tangents):
+  rows = _cut(*primals)
 
-  def block(total, rows, start):
-    value, slope = _value_and_slope(kernel, _squared_distances(rows, x), x.shape[1])
-    slope = _off_diagonal(slope, start)
-    # Each pair stands twice in the sum, and |x_i − x_j|² brings another factor of two.
-    gradient = 4 * (slope.sum(1, keepdims=True) * rows - _matmul(slope, x))
-    return total + jnp.sum(_off_diagonal(value, start)), gradient
+  # Each pair stands in the sum twice.
+  def on_diagonal(carry, i):
+    total, gradient = carry
+    value, slopes = _value_and_slopes(function, rows, i, rows, i, off_diagonal=True)
+    return total + value, _add(gradient, i, _pull(slopes, rows, i, rows, i), 2)
 
-  total, gradient = _over_row_blocks(block, jnp.zeros((), x.dtype), x, x.shape[0])
-  return total, jnp.vdot(gradient, dx, precision=lax.Precision.HIGHEST)
+  def above_diagonal(carry, i, j):
+    total, gradient = carry
+    value, slopes = _value_and_slopes(function, rows, i, rows, j)
+    gradient = _add(gradient, i, _pull(slopes, rows, i, rows, j), 2)
+    gradient = _add(gradient, j, _pull([s.T for s in slopes], rows, j, rows, i), 2)
+    return total + 2 * value, gradient
+
+  start = jnp.zeros((), rows.x.dtype), (jnp.zeros_like(rows.x), jnp.zeros_like(rows.r))
+  total, gradient = _over_self_tiles(len(rows.x), on_diagonal, above_diagonal, start)
+  return total, _inner(gradient, tangents)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _cross_sum(kernel, x, y):
-  """Σ_ij k(|x_i − y_j|²)."""
+def _cross_sum(function, x, y):
+  rows, columns = _cut(x, x[:, 0] * 0), _cut(y, y[:, 0] * 0)
 
-  def block(total, rows, _):
-    return total + jnp.sum(kernel(_squared_distances(rows, y), x.shape[1])), None
+  def add(total, i, j):
+    return total + _value(function, rows, i, columns, j)
 
-  return _over_row_blocks(block, jnp.zeros((), x.dtype), x, y.shape[0])[0]
+  return _over_tiles(_product(rows, columns), add, jnp.zeros((), x.dtype))
 
 
-def _cross_sum_jvp(kernel, primals, tangents):
-  x, y = primals
-  dx, dy = tangents
-  y_moves = not isinstance(dy, SymbolicZero)
+def _cross_sum_jvp(function, primals, tangents):
+  rows, columns = (_cut(v, v[:, 0] * 0) for v in primals)
+  x_moves, y_moves = (not isinstance(t, SymbolicZero) for t in tangents)
 
-  def block(carry, rows, _):
-    total, gradient_y = carry
-    value, slope = _value_and_slope(kernel, _squared_distances(rows, y), x.shape[1])
-    gradient_x = 2 * (slope.sum(1, keepdims=True) * rows - _matmul(slope, y))
+  def add(carry, i, j):
+    total, gradient_x, gradient_y = carry
+    value, slopes = _value_and_slopes(function, rows, i, columns, j)
+    if x_moves:
+      gradient_x = _add(gradient_x, i, _pull(slopes, rows, i, columns, j), 1)
     if y_moves:
-      gradient_y += 2 * (slope.sum(0)[:, None] * y - _matmul(slope.T, rows))
-    return (total + jnp.sum(value), gradient_y), gradient_x
+      gradient_y = _add(gradient_y, j, _pull([s.T for s in slopes], columns, j, rows, i), 1)
+    return total + value, gradient_x, gradient_y
 
-  zero = jnp.zeros((), x.dtype), jnp.zeros_like(y) if y_moves else None
-  (total, gradient_y), gradient_x = _over_row_blocks(block, zero, x, y.shape[0])
+  zeros = [(jnp.zeros_like(v.x), jnp.zeros_like(v.r)) for v in (rows, columns)]
+  start = jnp.zeros((), rows.x.dtype), *zeros
+  total, gradient_x, gradient_y = _over_tiles(_product(rows, columns), add, start)
   tangent = jnp.zeros_like(total)
-  if not isinstance(dx, SymbolicZero):
-    tangent += jnp.vdot(gradient_x, dx, precision=lax.Precision.HIGHEST)
+  if x_moves:
+    tangent += _inner(gradient_x[:1], tangents[:1])
   if y_moves:
-    tangent += jnp.vdot(gradient_y, dy, precision=lax.Precision.HIGHEST)
+    tangent += _inner(gradient_y[:1], tangents[1:])
   return total, tangent
 
 
 _cross_sum.defjvp(_cross_sum_jvp, symbolic_zeros=True)
 
 
-def _over_row_blocks(block: Callable, carry: Any, x: jax.Array, columns: int) -> tuple[Any, Any]:
-  """Runs `block(carry, rows, start)` over blocks of rows of x; stacks its second results.
+class _Rows(NamedTuple):
+  """Rows cut into tiles of one size, the last filled up with rows of weight zero."""
 
-  The blocks are as equal as they can be, so at most a short remainder runs outside the loop.
-  """
+  x: jax.Array  # [tiles, size, d]
+  r: jax.Array  # [tiles, size]
+  weight: jax.Array | None  # [tiles, size], None where nothing was filled up
+
+
+def _cut(x, r):
   n = x.shape[0]
-  count = -(-n // max(1, _BLOCK_ELEMENTS // columns))
+  count = -(-n // _TILE)
+  size = -(-n // count)
+  filling = count * size - n
+
+  def cut(v):
+    padded = jnp.pad(v, [(0, filling)] + [(0, 0)] * (v.ndim - 1))
+    return padded.reshape(count, size, *v.shape[1:])
+
+  return _Rows(cut(x), cut(r), cut(jnp.ones_like(r)) if filling else None)
+
+
+def _arguments(rows, i, columns, j):
+  """The squared distances of two tiles, and the sums of their numbers r."""
+  a, b = rows.x[i], columns.x[j]
+  norms = jnp.sum(a * a, 1)[:, None] + jnp.sum(b * b, 1)
+  squares = norms - 2 * _matmul(a, b.T)
+  # Rounding leaves ±1e-7 of the norms where rows coincide: nothing there is a distance.
+  squares = jnp.where(squares > 4 * jnp.finfo(a.dtype).eps * norms, squares, 0)
+  return squares, rows.r[i][:, None] + columns.r[j]
+
+
+def _masked(values, rows, i, columns, j, off_diagonal):
+  if rows.weight is not None:
+    values = values * rows.weight[i][:, None]
+  if columns.weight is not None:
+    values = values * columns.weight[j]
+  if off_diagonal:
+    values = jnp.where(jnp.eye(*values.shape, dtype=bool), 0, values)
+  return values
+
+
+def _value(function, rows, i, columns, j, off_diagonal=False):
+  values = function(*_arguments(rows, i, columns, j))
+  return jnp.sum(_masked(values, rows, i, columns, j, off_diagonal))
+
+
+def _value_and_slopes(function, rows, i, columns, j, off_diagonal=False):
+  """The tile's sum, and ∂f/∂d and ∂f/∂r of its pairs."""
+  d, r = _arguments(rows, i, columns, j)
+  values, by_d = jax.jvp(function, (d, r), (jnp.ones_like(d), jnp.zeros_like(r)))
+  by_r = jax.jvp(function, (d, r), (jnp.zeros_like(d), jnp.ones_like(r)))[1]
+  values, *slopes = (_masked(v, rows, i, columns, j, off_diagonal) for v in (values, by_d, by_r))
+  return jnp.sum(values), slopes
+
+
+def _pull(slopes, rows, i, columns, j):
+  """The gradient of a tile's sum with respect to its rows: of x, and of r."""
+  by_d, by_r = slopes
+  pull = by_d.sum(1, keepdims=True) * rows.x[i] - _matmul(by_d, columns.x[j])
+  return 2 * pull, by_r.sum(1)
+
+
+def _add(gradient, i, values, factor):
+  def add(whole, part):
+    return lax.dynamic_update_index_in_dim(whole, whole[i] + factor * part, i, 0)
+
+  return jax.tree.map(add, gradient, values)
+
+
+def _inner(gradient, tangents):
+  products = 0
+  for g, t in zip(gradient, tangents, strict=True):
+    g = g.reshape(-1, *t.shape[1:])[: t.shape[0]]
+    products += jnp.vdot(g, t, precision=lax.Precision.HIGHEST)
+  return products
+
+
+def _over_self_tiles(count, on_diagonal, above_diagonal, carry):
   if count == 1:
-    return block(carry, x, 0)
-  size = n // count
-  starts = jnp.arange(count) * size
-  step = jax.checkpoint(lambda carry, xs: block(carry, *xs), prevent_cse=False)
-  whole = count * size
-  carry, stacked = lax.scan(step, carry, (x[:whole].reshape(count, size, -1), starts))
-  if stacked is not None:
-    stacked = stacked.reshape(whole, -1)
-  if whole < n:
-    carry, last = block(carry, x[whole:], whole)
-    stacked = None if stacked is None else jnp.concatenate([stacked, last])
-  return carry, stacked
+    return on_diagonal(carry, 0)
+  carry = lax.scan(lambda c, i: (on_diagonal(c, i), None), carry, jnp.arange(count))[0]
+  return _over_tiles(np.stack(np.triu_indices(count, 1), 1), above_diagonal, carry)
 
 
-def _squared_distances(x, y):
-  squares = jnp.sum(x * x, 1)[:, None] + jnp.sum(y * y, 1)[None, :] - 2 * _matmul(x, y.T)
-  # Rounding can leave a tiny negative distance, where kernels are undefined.
-  return jnp.maximum(squares, 0)
+def _over_tiles(pairs, add, carry):
+  if len(pairs) == 1:
+    return add(carry, *pairs[0])
+  return lax.scan(lambda c, pair: (add(c, *pair), None), carry, jnp.asarray(pairs))[0]
 
 
-def _value_and_slope(kernel, distances, dim):
-  return jax.jvp(lambda d: kernel(d, dim), (distances,), (jnp.ones_like(distances),))
-
-
-def _off_diagonal(values, start):
-  rows = start + lax.broadcasted_iota(jnp.int32, values.shape, 0)
-  return jnp.where(rows == lax.broadcasted_iota(jnp.int32, values.shape, 1), 0, values)
+def _product(rows, columns):
+  """All pairs of a tile of rows and one of columns."""
+  return np.indices((len(rows.x), len(columns.x))).reshape(2, -1).T
 
 
 def _matmul(x, y):

@@ -1,13 +1,19 @@
 """Directions on the unit sphere, projections onto them, and what a list of them must be."""
 
 import functools
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Key
 
-__all__ = ["as_directions", "project", "random_directions"]
+__all__ = ["as_directions", "project", "random_directions", "unit_rows"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @functools.partial(jax.jit, static_argnames=("num", "dim", "orthogonal"))
@@ -63,6 +69,29 @@ def as_directions(directions: jax.Array, z: jax.Array) -> jax.Array:
   if not jnp.issubdtype(directions.dtype, jnp.floating):
     raise ValueError(f"directions must have a floating-point dtype, but has {directions.dtype}.")
   return directions.astype(z.dtype)
+
+
+def unit_rows(function: Callable[P, T]) -> Callable[P, T]:
+  """Refuses directions that are no unit vectors, where their values can be seen: not under jit.
+
+  A length off by 1 % moves a squared distance by 2 % and says nothing.
+  """
+
+  @functools.wraps(function)
+  def checked(*args: P.args, **kwargs: P.kwargs) -> T:
+    directions = kwargs.get("directions")
+    visible = isinstance(directions, jax.Array | np.ndarray) and not isinstance(
+      directions, jax.core.Tracer
+    )
+    if visible and directions.ndim == 2 and directions.size:
+      lengths = np.linalg.norm(np.asarray(directions, np.float64), axis=1)
+      worst = lengths[np.argmax(np.abs(lengths - 1))]
+      # bfloat16 keeps eight bits: its unit vectors have lengths within 2⁻⁸.
+      if not abs(worst - 1) < 0.005:
+        raise ValueError(f"directions must be unit vectors, but one has length {worst:.6g}.")
+    return function(*args, **kwargs)
+
+  return checked
 
 
 def project(z: Float[Array, "n d"], directions: Float[Array, "num d"]) -> Float[Array, "num n"]:

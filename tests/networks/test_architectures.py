@@ -8,6 +8,8 @@ from jax.extend.core import jaxprs_in_params
 from aejax import networks
 
 SHAPES = [(8, 8, 1), (28, 28, 1), (32, 32, 3), (64, 64, 3), (7, 5, 1), (1, 1, 3), (33, 47, 3)]
+# CelebA's 27 million parameters are put to work once, in its own file.
+SMALLER = [name for name in networks.ARCHITECTURES if name != "celeb_a"]
 # The smallest at which every layer of every architecture still has work to do.
 SMALL = (7, 5, 3)
 
@@ -32,39 +34,34 @@ def images():
   return np.random.default_rng(1).uniform(size=(3, *SMALL)).astype(np.float32)
 
 
-@pytest.mark.parametrize("gaussian", [False, True])
 @pytest.mark.parametrize("image_shape", SHAPES)
 @pytest.mark.parametrize("architecture", networks.ARCHITECTURES)
-def test_shapes(architecture, image_shape, gaussian):
+def test_shapes(architecture, image_shape):
   def outputs(key, images):
-    model = networks.build(architecture, image_shape, latent_dim=5, gaussian=gaussian, key=key)
+    model = networks.build(architecture, image_shape, latent_dim=5, gaussian=True, key=key)
     return model.posterior(images), model.reconstruct(images), model.generate(key, 3)
 
   images = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
   posterior, reconstruction, generated = jax.eval_shape(outputs, jax.random.key(0), images)
   assert posterior.mean.shape == (2, 5)
-  assert (posterior.log_variance is not None) == gaussian
-  if gaussian:
-    assert posterior.log_variance.shape == (2, 5)
+  assert posterior.log_variance.shape == (2, 5)
   assert reconstruction.shape == (2, *image_shape)
   assert generated.shape == (3, *image_shape)
 
 
-@pytest.mark.parametrize("architecture", ["mlp", "convolutional"])
-def test_jit_is_eager_and_split_is_undone_by_merge(built, images, architecture):
-  graphdef, params = nnx.split(built(architecture), nnx.Param)
+def test_jit_is_eager_and_split_is_undone_by_merge(built, images):
+  graphdef, params = nnx.split(built("convolutional"), nnx.Param)
   eager = nnx.merge(graphdef, params).reconstruct(images)
   jitted = jax.jit(lambda params, x: nnx.merge(graphdef, params).reconstruct(x))(params, images)
   # Sums of up to 256 products of unit size, fused in another order: √256 · 6e-8 a layer, eight
   # layers.
   np.testing.assert_allclose(jitted, eager, atol=1e-5)
-  np.testing.assert_array_equal(built(architecture).reconstruct(images), eager)
+  np.testing.assert_array_equal(built("convolutional").reconstruct(images), eager)
 
 
-@pytest.mark.parametrize("architecture", ["mlp", "convolutional"])
-def test_vmap_over_parameters_and_over_batches(architecture):
+def test_vmap_over_parameters_and_over_batches():
   keys = jax.random.split(jax.random.key(0), 2)
-  models = [networks.build(architecture, SMALL, latent_dim=2, key=key) for key in keys]
+  models = [networks.build("mlp", SMALL, latent_dim=2, key=key) for key in keys]
   graphdef = nnx.graphdef(models[0])
   params = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(nnx.state(m) for m in models))
   batches = np.random.default_rng(1).uniform(size=(2, 3, *SMALL)).astype(np.float32)
@@ -73,7 +70,7 @@ def test_vmap_over_parameters_and_over_batches(architecture):
     np.testing.assert_allclose(result, model.reconstruct(batch), atol=1e-5)
 
 
-@pytest.mark.parametrize("architecture", networks.ARCHITECTURES)
+@pytest.mark.parametrize("architecture", SMALLER)
 def test_gradient_reaches_every_parameter(built, images, architecture):
   graphdef, params = nnx.split(built(architecture), nnx.Param)
 
@@ -89,7 +86,7 @@ def test_gradient_reaches_every_parameter(built, images, architecture):
       assert np.any(gradient[:, 4:] != 0)  # Starts at zero, and must leave it.
 
 
-@pytest.mark.parametrize("architecture", networks.ARCHITECTURES)
+@pytest.mark.parametrize("architecture", SMALLER)
 def test_outputs_stay_in_their_range(built, architecture):
   graphdef, params = nnx.split(built(architecture), nnx.Param)
   # Latents far out, so that an output without bounds would show it.
@@ -127,6 +124,7 @@ def test_dtype_is_the_computations_alone(architecture, gaussian, dtype):
   def outputs(params, images):
     model = nnx.merge(graphdef, params)
     posterior = model.posterior(images)
+    assert (posterior.log_variance is not None) == gaussian
     return posterior, model.logits(posterior.mean), model.reconstruct(images)
 
   jaxpr = jax.make_jaxpr(outputs)(params, jax.ShapeDtypeStruct((2, *SMALL), jnp.float32))
@@ -227,7 +225,7 @@ def test_mistakes_are_named(changes, sentence):
   assert sentence in str(error.value)
 
 
-@pytest.mark.parametrize("architecture", networks.ARCHITECTURES)
+@pytest.mark.parametrize("architecture", SMALLER)
 def test_images_of_another_shape_than_the_network_was_made_for_are_refused(built, architecture):
   with pytest.raises(ValueError, match=r"\(n, 7, 5, 3\), as the network was made for"):
     built(architecture).encode(jnp.zeros((2, 5, 7, 3)))

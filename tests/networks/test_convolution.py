@@ -84,9 +84,9 @@ def test_a_fresh_layer_keeps_the_variance_times_its_gain():
   up = TransposedConvolution(
     32, 256, kernel_size=4, stride=2, size=(32, 32), gain=2.0, rngs=nnx.Rngs(1)
   )
-  # Borders left out: they see fewer pixels. Each of 256 channels has variance gain · (1 ± 1/√K)
-  # with K = 128 or 512 weights, and the mean over 256 of them is within 1%; 10% is ample, and
-  # a fan-in that forgets the stride is off by 4.
+  # Borders left out: they see fewer pixels. A channel's variance is gain · (1 ± √(2/K)) for its
+  # K = 128 or 512 weights, and the mean over 256 channels is within 1%: 10% is ample, while a
+  # fan-in that forgets the stride is off by 4.
   np.testing.assert_allclose(jnp.var(down(x)[:, 1:-1, 1:-1]), 1.0, rtol=0.1)
   np.testing.assert_allclose(jnp.var(up(x)[:, 1:-1, 1:-1]), 2.0, rtol=0.1)
 
