@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Key
 
 __all__ = [
@@ -51,8 +52,17 @@ def check_dimension(prior: Prior, z: jax.Array) -> int:
 
 def _check_positive(**values):
   for name, value in values.items():
-    if not value > 0:
-      raise ValueError(f"{name} must be positive, but is {value}.")
+    if not 0 < value < math.inf:
+      raise ValueError(f"{name} must be positive and finite, but is {value}.")
+
+
+def _check_least(values: Array | np.ndarray, name: str, *, zero: bool):
+  """Refuses numbers that would become NaN; under a transformation they are not known yet."""
+  if isinstance(values, jax.core.Tracer) or not isinstance(values, jax.Array | np.ndarray):
+    return
+  least = float(np.min(values))
+  if not (least > 0 or zero and least == 0):
+    raise ValueError(f"{name} must {'not be negative' if zero else 'be positive'}, but one is {least}.")
 
 
 @jax.tree_util.register_dataclass
@@ -76,13 +86,13 @@ class StandardNormal:
 
 
 @jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class GaussianMixture:
   """Σ_k weights_k N(means_k, variances_k I); the weights are normalised to sum to one."""
 
-  weights: Float[Array, " k"]
-  means: Float[Array, "k d"]
-  variances: Float[Array, " k"]
+  weights: Float[Array | np.ndarray, " k"]
+  means: Float[Array | np.ndarray, "k d"]
+  variances: Float[Array | np.ndarray, " k"]
 
   def __post_init__(self):
     if not hasattr(self.means, "shape"):  # a pytree of something else than arrays
@@ -94,6 +104,8 @@ class GaussianMixture:
         f"weights, means and variances must have shapes [k], [k, d] and [k], but have "
         f"{', '.join(str(list(s)) for s in shapes)}."
       )
+    _check_least(self.weights, "weights", zero=True)
+    _check_least(self.variances, "variances", zero=False)
 
   @property
   def dim(self) -> int:
@@ -104,8 +116,8 @@ class GaussianMixture:
     """Draws `n` independent rows."""
     which, noise = jax.random.split(key)
     k = jax.random.categorical(which, jnp.log(self.weights), shape=(n,))
-    deviations = jnp.sqrt(self.variances[k])[:, None]
-    return self.means[k] + deviations * jax.random.normal(noise, (n, self.dim))
+    deviations = jnp.sqrt(jnp.asarray(self.variances)[k])[:, None]
+    return jnp.asarray(self.means)[k] + deviations * jax.random.normal(noise, (n, self.dim))
 
   def log_prob(self, z: Float[Array, "*n d"]) -> Float[Array, "*n"]:
     """Log density in nats, a row each."""

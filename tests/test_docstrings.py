@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import pytest
 
 import aejax
+from aejax import distances
 
 MODULES = [m.name for m in pkgutil.walk_packages(aejax.__path__, "aejax.")]
 
@@ -16,7 +17,7 @@ MODULES = [m.name for m in pkgutil.walk_packages(aejax.__path__, "aejax.")]
 @pytest.mark.parametrize("name", MODULES)
 def test_examples(name):
   module = importlib.import_module(name)
-  result = doctest.testmod(module, extraglobs={"jax": jax, "jnp": jnp})
+  result = doctest.testmod(module, extraglobs={**vars(distances), "jax": jax, "jnp": jnp})
   assert result.failed == 0
 
 

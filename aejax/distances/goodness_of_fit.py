@@ -19,6 +19,8 @@ __all__ = ["anderson_darling", "cramer_von_mises", "epps_pulley", "kolmogorov_sm
 
 # exp(−t²/2) is below 5e-9 beyond.
 _CUT = 6.2
+# The widest of the Fourier transforms that alias, exp(−w²/6), is below 5e-9 beyond.
+_MARGIN = 10.8
 # Projections spread over more than 4000 standard deviations are resolved no better than that.
 _MOST_NODES = 4096
 
@@ -191,12 +193,12 @@ def _(primals, tangents):
 def _epps_pulley_with_gradient(p, *, with_gradient):
   """Σ over the nodes t = kh, k ≥ 0 (the integrand is even), of the value and of its gradient.
 
-  The sum over all integers k aliases pairs at distance 2π/h to distance 0, and no nearer ones: with
-  2π/h = spread + 6.2 what is aliased is below exp(−6.2²/2).
+  The rule's error is the integrand's Fourier transform at 2π/h and its multiples. That transform is
+  made of Gaussian bumps at the differences of projections, so 2π/h need only stay clear of these.
   """
   n = p.shape[1]
   spread = 2 * jnp.max(jnp.abs(p))
-  step = 2 * math.pi / (spread + _CUT)
+  step = 2 * math.pi / (spread + _MARGIN)
   nodes = jnp.minimum(jnp.ceil(_CUT / step), _MOST_NODES).astype(jnp.int32) + 1
 
   def add(k, carry):

@@ -2,12 +2,13 @@
 
 import functools
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.core import Tracer
 from jaxtyping import Array, Float, Key
 
 __all__ = ["as_directions", "project", "random_directions", "unit_rows"]
@@ -79,10 +80,8 @@ def unit_rows(function: Callable[P, T]) -> Callable[P, T]:
 
   @functools.wraps(function)
   def checked(*args: P.args, **kwargs: P.kwargs) -> T:
-    directions = kwargs.get("directions")
-    visible = isinstance(directions, jax.Array | np.ndarray) and not isinstance(
-      directions, jax.core.Tracer
-    )
+    directions: Any = kwargs.get("directions")
+    visible = isinstance(directions, jax.Array | np.ndarray) and not isinstance(directions, Tracer)
     if visible and directions.ndim == 2 and directions.size:
       lengths = np.linalg.norm(np.asarray(directions, np.float64), axis=1)
       worst = lengths[np.argmax(np.abs(lengths - 1))]

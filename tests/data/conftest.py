@@ -4,6 +4,7 @@ import dataclasses
 import gzip
 import hashlib
 import struct
+import tempfile
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ def prepared(tmp_path, monkeypatch):
   """Where this test's data sets are prepared."""
   folder = tmp_path / "prepared"
   monkeypatch.setenv("TFDS_DATA_DIR", str(folder))
+  # A tensorflow-datasets builder makes a temporary folder that it forgets to remove.
+  monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
   return folder
 
 
