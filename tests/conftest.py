@@ -7,7 +7,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 import jaxtyping
 import pytest
 
-_hook = jaxtyping.install_import_hook("aejax", "beartype.beartype")
+_hook = jaxtyping.install_import_hook("aejax", "checker.check")
 _hook.__enter__()
 
 

@@ -60,8 +60,8 @@ class _NegativeDistance:
   def __call__(self, squared_distances: jax.Array, dim: int) -> jax.Array:
     del dim
     # Both branches guarded: the root's slope at 0 is infinite, the one that counts there is 0.
-    apart = squared_distances > 0
-    return jnp.where(apart, -jnp.sqrt(jnp.where(apart, squared_distances, 1)), 0)
+    coincide = squared_distances <= 0
+    return jnp.where(coincide, 0, -jnp.sqrt(jnp.where(coincide, 1, squared_distances)))
 
   def normal_mean(self, squared_norms: jax.Array, dim: int) -> jax.Array:
     return -_mean_norm(dim) * kummer(-0.5, dim / 2, squared_norms / 2)

@@ -13,7 +13,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from aejax.distances.arguments import as_latents, gather
-from aejax.distances.slicing import as_directions, project, unit_rows
+from aejax.distances.slicing import as_directions, largest, project, unit_rows
 
 __all__ = ["anderson_darling", "cramer_von_mises", "epps_pulley", "kolmogorov_smirnov"]
 
@@ -174,7 +174,7 @@ def kolmogorov_smirnov(
     n = p.shape[1]
     u = jax.scipy.special.ndtr(jnp.sort(p, axis=1))
     steps = jnp.arange(n, dtype=p.dtype)
-    return jnp.mean(jnp.max(jnp.maximum((steps + 1) / n - u, u - steps / n), 1))
+    return jnp.mean(largest(jnp.concatenate([(steps + 1) / n - u, u - steps / n], 1)))
 
   return _sliced(statistic, z, directions, axis_name)
 

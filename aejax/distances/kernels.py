@@ -9,7 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-__all__ = ["Gaussian", "InverseMultiquadric", "Kernel", "NormalKernel", "gaussian", "imq"]
+__all__ = [
+  "Gaussian",
+  "InverseMultiquadric",
+  "Kernel",
+  "KernelSum",
+  "NormalKernel",
+  "gaussian",
+  "imq",
+]
 
 
 @runtime_checkable
@@ -38,8 +46,36 @@ class NormalKernel(Kernel, Protocol):
     ...
 
 
+class _Addable:
+  """Kernels add up: k₁ + k₂ is a kernel."""
+
+  def __add__(self, other: "NormalKernel") -> "KernelSum":
+    terms = [k.terms if isinstance(k, KernelSum) else (k,) for k in (self, other)]
+    return KernelSum(terms[0] + terms[1])
+
+
 @dataclasses.dataclass(frozen=True)
-class Gaussian:
+class KernelSum(_Addable):
+  """The sum of kernels; made by adding them."""
+
+  terms: tuple[NormalKernel, ...]
+
+  def __call__(self, squared_distances: jax.Array, dim: int) -> jax.Array:
+    """The kernel at squared distances in dimension `dim`."""
+    return functools.reduce(jnp.add, [k(squared_distances, dim) for k in self.terms])
+
+  def normal_mean(self, squared_norms: jax.Array, dim: int, **options) -> jax.Array:
+    """E k(x, y) over y ~ N(0, I), a function of |x|²."""
+    means = [k.normal_mean(squared_norms, dim, **options) for k in self.terms]
+    return functools.reduce(jnp.add, means)
+
+  def normal_pair_mean(self, dim: int) -> float:
+    """E k(y, y′) over independent y, y′ ~ N(0, I)."""
+    return sum(k.normal_pair_mean(dim) for k in self.terms)
+
+
+@dataclasses.dataclass(frozen=True)
+class Gaussian(_Addable):
   """k(x, y) = exp(−|x − y|² / (2 bandwidth²))."""
 
   bandwidth: float
@@ -53,7 +89,9 @@ class Gaussian:
     del dim
     return jnp.exp(-squared_distances / (2 * self.bandwidth**2))
 
-  def normal_mean(self, squared_norms: jax.Array, dim: int, variance=1.0) -> jax.Array:
+  def normal_mean(
+    self, squared_norms: jax.Array, dim: int, *, variance: float | jax.Array = 1.0
+  ) -> jax.Array:
     """E k(x, y) over y ~ N(0, variance I), a function of |x|²."""
     widened = self.bandwidth**2 + variance
     return (self.bandwidth**2 / widened) ** (dim / 2) * jnp.exp(-squared_norms / (2 * widened))
@@ -64,7 +102,7 @@ class Gaussian:
 
 
 @dataclasses.dataclass(frozen=True)
-class InverseMultiquadric:
+class InverseMultiquadric(_Addable):
   """k(x, y) = Σ_s C / (C + |x − y|²) with C = 2 D s, over the scales s.
 
   2D is the mean squared distance of two draws from N(0, I), so the scales keep their meaning in

@@ -32,8 +32,9 @@ def mmd(
 
   Args:
     z: latents, one a row.
-    target: None for N(0, I), `priors.GaussianMixture` (Gaussian kernel only), or samples [m, d].
-    kernel: `imq()`, `gaussian(bandwidth)`, or any radial kernel of your own (with samples).
+    target: None for N(0, I), `priors.GaussianMixture` (Gaussian kernels only), or samples [m, d].
+    kernel: `imq()`, `gaussian(bandwidth)`, a sum of such, or any radial kernel of your own (with
+      samples).
     unbiased: leave the pairs i = i out, so that the estimate is right on average and may be
       negative. Otherwise it is the squared distance of the samples' own law, never negative.
     axis_name: name of the mapped axis over which `z` and samples are spread; the value is then
@@ -60,7 +61,7 @@ def mmd(
       raise no_closed_form(f"mmd with kernel {kernel}", StandardNormal(dim))
     xy = jnp.mean(kernel.normal_mean(jnp.sum(z * z, 1), dim))
     yy = kernel.normal_pair_mean(dim)
-  elif isinstance(target, GaussianMixture) and isinstance(kernel, Gaussian):
+  elif isinstance(target, GaussianMixture) and _is_gaussian(kernel):
     xy, yy = _to_mixture(z, target, kernel)
   elif isinstance(target, jax.Array):
     y = gather(as_samples(target, z, minimum=minimum), axis_name)
@@ -70,6 +71,10 @@ def mmd(
   return xx + yy - 2 * xy
 
 
+def _is_gaussian(kernel):
+  return all(isinstance(k, Gaussian) for k in getattr(kernel, "terms", (kernel,)))
+
+
 def _to_mixture(z, mixture, kernel):
   """E k(x, y) and E k(y, y′) for the Gaussian kernel and y from a mixture of isotropic normals."""
   dim = check_dimension(mixture, z)
@@ -77,6 +82,6 @@ def _to_mixture(z, mixture, kernel):
   from_z = jnp.sum((z[:, None, :] - mixture.means) ** 2, -1)
   between = jnp.sum((mixture.means[:, None, :] - mixture.means) ** 2, -1)
   variances = mixture.variances
-  xy = jnp.mean(kernel.normal_mean(from_z, dim, variances) @ weights)
-  pairs = kernel.normal_mean(between, dim, variances[:, None] + variances)
+  xy = jnp.mean(kernel.normal_mean(from_z, dim, variance=variances) @ weights)
+  pairs = kernel.normal_mean(between, dim, variance=variances[:, None] + variances)
   return xy, weights @ pairs @ weights

@@ -154,7 +154,8 @@ def _arguments(rows, i, columns, j):
   norms = jnp.sum(a * a, 1)[:, None] + jnp.sum(b * b, 1)
   squares = norms - 2 * _matmul(a, b.T)
   # Rounding leaves ±1e-7 of the norms where rows coincide: nothing there is a distance.
-  squares = jnp.where(squares > 4 * jnp.finfo(a.dtype).eps * norms, squares, 0)
+  # NaN is no small number: it passes.
+  squares = jnp.where(squares <= 4 * jnp.finfo(a.dtype).eps * norms, 0, squares)
   return squares, rows.r[i][:, None] + columns.r[j]
 
 

@@ -1,8 +1,13 @@
-"""The Sinkhorn divergence, by ott-jax."""
+"""The Sinkhorn divergence, its potentials found by ott-jax."""
 
 import functools
+import math
+import warnings
 
 import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from aejax.distances.arguments import as_latents, as_samples, gather
@@ -10,7 +15,6 @@ from aejax.distances.arguments import as_latents, as_samples, gather
 __all__ = ["sinkhorn_divergence"]
 
 
-@functools.partial(jax.jit, static_argnames=("max_iterations", "axis_name"))
 def sinkhorn_divergence(
   z: Float[Array, "n d"],
   samples: Float[Array, "m d"],
@@ -21,33 +25,111 @@ def sinkhorn_divergence(
 ) -> Float[Array, ""]:
   """Debiased entropic optimal transport between the laws of `z` and `samples`.
 
-  OT_ε(x, y) − (OT_ε(x, x) + OT_ε(y, y)) / 2 with the cost |x − y|²: between the squared
-  Wasserstein distance (ε → 0) and an energy-like one, half the squared distance of the means being
-  replaced by it (ε → ∞). Solved by ott-jax, which the extra `aejax[sinkhorn]` installs.
+  OT_ε(x, y) − (OT_ε(x, x) + OT_ε(y, y)) / 2 with OT_ε the least ⟨P, |x − y|²⟩ + ε KL(P ‖ a ⊗ b)
+  over couplings P. It goes from the squared Wasserstein distance W₂² (ε → 0) to the squared
+  distance of the means (ε → ∞), and is zero if and only if the samples coincide. Solved by
+  ott-jax, which the extra `aejax[sinkhorn]` installs.
+
+  Two draws of N(0, I) are 2D apart on average. An ε of a hundredth of that stays within 2 % of W₂²
+  and takes hundreds of iterations; a tenth takes tens.
 
   Args:
     z: latents, one a row.
     samples: draws of the target, one a row: there is no closed form to N(0, I).
-    epsilon: the entropic regularisation, in units of the cost. 2 D times 0.01 to 0.1 suits N(0, I).
-    max_iterations: of the fixed point; it stops earlier once converged.
+    epsilon: the entropic regularisation, in units of |x − y|².
+    max_iterations: of the fixed point. It stops earlier once the couplings' marginals are right
+      within 1e-4 (1e-8 in float64); if it does not, value and gradient are the last iterate's.
     axis_name: name of the mapped axis over which `z` and `samples` are spread; the value is then
       that of the global batch.
 
+  Returns:
+    The divergence. Its gradient holds the optimal potentials fixed, which is exact once, not
+    twice: do not ask for second derivatives.
+
   Raises:
-    ValueError: if dimensions differ.
+    ValueError: if `epsilon` or `max_iterations` is not positive, or dimensions differ.
     ImportError: if ott-jax is not installed.
 
+  Example:
+    >>> z = jnp.array([[0.0, 0.0], [3.0, 4.0]])
+    >>> round(float(sinkhorn_divergence(z, z + 1, epsilon=0.1)), 4)
+    2.0
+
   Reference: Genevay, Peyré & Cuturi, AISTATS 2018, arXiv 1706.00292; Feydy et al., AISTATS 2019,
-    arXiv 1810.08278.
+    arXiv 1810.08278, eq. (3).
   """
+  if not isinstance(epsilon, Tracer) and not 0 < float(epsilon) < math.inf:
+    raise ValueError(f"epsilon must be positive and finite, but is {epsilon}.")
+  if max_iterations < 1:
+    raise ValueError(f"max_iterations must be at least 1, but is {max_iterations}.")
+  _check_installed()
+  return _divergence(z, samples, epsilon, max_iterations, axis_name)
+
+
+def _check_installed():
   try:
-    from ott.geometry import pointcloud
-    from ott.tools import sinkhorn_divergence as ott
+    with warnings.catch_warnings():
+      # A dependency of ott-jax announces its own end of life when imported.
+      warnings.filterwarnings("ignore", "JAXopt is no longer maintained", DeprecationWarning)
+      import ott.tools.sinkhorn_divergence  # noqa: F401
   except ImportError as error:
     raise ImportError("sinkhorn_divergence needs ott-jax: pip install aejax[sinkhorn].") from error
+
+
+@functools.partial(jax.jit, static_argnames=("max_iterations", "axis_name"))
+def _divergence(z, samples, epsilon, max_iterations, axis_name):
   z = gather(as_latents(z), axis_name)
   y = gather(as_samples(samples, z), axis_name)
-  value, _ = ott.sinkhorn_divergence(
-    pointcloud.PointCloud, z, y, epsilon=epsilon, solve_kwargs={"max_iterations": max_iterations}
+  epsilon = jnp.asarray(epsilon, z.dtype)
+  # For this cost the means part exactly: |E x − E y|² plus the divergence of the centred laws.
+  # Centred costs are as small as they can be, so little is lost where they cancel.
+  means = z.mean(0), y.mean(0)
+  z, y = z - means[0], y - means[1]
+  costs = _squared_distances(z, y), _squared_distances(z, z), _squared_distances(y, y)
+  potentials = _potentials(lax.stop_gradient(costs), lax.stop_gradient(epsilon), max_iterations)
+  zy, zz, yy = (_transport(c, g, epsilon) for c, g in zip(costs, potentials, strict=True))
+  return jnp.sum((means[0] - means[1]) ** 2) + (zy - zz / 2 - yy / 2)
+
+
+def _potentials(costs, epsilon, max_iterations):
+  """Optimal potentials of the columns, each up to a constant."""
+  from ott.geometry import geometry
+  from ott.tools import sinkhorn_divergence as ott
+
+  n, m = costs[0].shape
+  dtype = costs[0].dtype
+  _, solution = ott.sinkhorn_divergence(
+    geometry.Geometry,
+    *costs,
+    a=jnp.full(n, 1 / n, dtype),
+    b=jnp.full(m, 1 / m, dtype),
+    epsilon=epsilon,
+    solve_kwargs={
+      "max_iterations": max_iterations,
+      "threshold": 1e-8 if dtype == jnp.float64 else 1e-4,
+    },
   )
-  return value
+  return [g for _, g in solution.potentials]
+
+
+def _transport(costs, potential, epsilon):
+  """OT_ε as a function of the costs, at an optimal potential g of the columns.
+
+  Mean g − ε mean_i log mean_j exp((g_j − C_ij) / ε): of second order in the error of g, and by the
+  envelope theorem its derivative with g held fixed is that of OT_ε.
+  """
+  # A constant in g changes nothing, but its rounding would.
+  potential = potential - potential.mean()
+  exponents = (potential - costs) / epsilon
+  largest = lax.stop_gradient(jnp.max(exponents, axis=1, keepdims=True))
+  below = exponents - largest
+  # With ε far above the costs the exponentials are near 1, and log would lose what sets them apart.
+  excess = jnp.mean(jnp.expm1(below), axis=1)
+  logs = jnp.where(excess > -0.5, jnp.log1p(excess), jnp.log(jnp.mean(jnp.exp(below), axis=1)))
+  return potential.mean() - epsilon * jnp.mean(largest[:, 0] + logs)
+
+
+def _squared_distances(x, y):
+  norms = jnp.sum(x * x, 1)[:, None] + jnp.sum(y * y, 1)
+  products = jnp.matmul(x, y.T, precision=lax.Precision.HIGHEST)
+  return jnp.maximum(norms - 2 * products, 0)

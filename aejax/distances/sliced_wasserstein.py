@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from scipy import special
 
 from aejax.distances.arguments import as_latents, as_samples, gather, no_closed_form
-from aejax.distances.slicing import as_directions, project, unit_rows
+from aejax.distances.slicing import as_directions, largest, project, unit_rows
 from aejax.priors import StandardNormal, check_dimension
 
 __all__ = ["max_sliced_wasserstein", "sliced_wasserstein"]
@@ -107,7 +107,7 @@ def max_sliced_wasserstein(
   if ascent_steps:
     climbed = lax.fori_loop(0, ascent_steps, climb, lax.stop_gradient(directions))
     directions = jnp.concatenate([directions, climbed])
-  return jnp.max(_on_slices(z, target, directions))
+  return largest(_on_slices(z, target, directions))
 
 
 def _arguments(z, target, directions, axis_name):
@@ -155,5 +155,5 @@ def _aligned_quantiles(n: int, m: int) -> tuple[np.ndarray, np.ndarray, np.ndarr
   """The steps on which both empirical quantile functions are constant: indices and lengths."""
   edges = np.union1d(np.arange(1, n + 1) * m, np.arange(1, m + 1) * n)  # in units of 1 / (n m)
   lengths = np.diff(edges, prepend=0)
-  i, j = (edges - 1) // m, (edges - 1) // n
-  return i, j, lengths / (n * m)
+  i, j = ((edges - 1) // k for k in (m, n))
+  return i.astype(np.int32), j.astype(np.int32), lengths / (n * m)

@@ -11,7 +11,7 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array, Float, Key
 
-__all__ = ["as_directions", "project", "random_directions", "unit_rows"]
+__all__ = ["as_directions", "largest", "project", "random_directions", "unit_rows"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -70,6 +70,16 @@ def as_directions(directions: jax.Array, z: jax.Array) -> jax.Array:
   if not jnp.issubdtype(directions.dtype, jnp.floating):
     raise ValueError(f"directions must have a floating-point dtype, but has {directions.dtype}.")
   return directions.astype(z.dtype)
+
+
+def largest(values: Float[Array, "*rows n"]) -> Float[Array, "*rows"]:
+  """The maximum along the last axis, with the gradient of one winner.
+
+  That of `jnp.max` looks for the entries equal to the maximum, and once compiled it may compare two
+  differently rounded copies of them: it then finds none.
+  """
+  winner = jnp.argmax(lax.stop_gradient(values), axis=-1, keepdims=True)
+  return jnp.take_along_axis(values, winner, axis=-1)[..., 0]
 
 
 def unit_rows(function: Callable[P, T]) -> Callable[P, T]:

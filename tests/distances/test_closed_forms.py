@@ -1,0 +1,168 @@
+"""The closed forms to N(0, I) against what they replace: samples, double sums, definitions."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from catalogue import FORMS, latents
+from scipy.spatial.distance import cdist
+
+from aejax import distances, priors
+
+SAMPLED = {
+  "mmd-imq": lambda z, y: distances.mmd(z, y),
+  "mmd-gaussian": lambda z, y: distances.mmd(z, y, kernel=distances.gaussian(1.5)),
+  "energy": lambda z, y: distances.energy_distance(z, y),
+  "cramer_wold": lambda z, y: distances.cramer_wold(z, y, gamma=0.3, unbiased=True),
+}
+CLOSED = {
+  "mmd-imq": lambda z: distances.mmd(z),
+  "mmd-gaussian": lambda z: distances.mmd(z, kernel=distances.gaussian(1.5)),
+  "energy": lambda z: distances.energy_distance(z),
+  "cramer_wold": lambda z: distances.cramer_wold(z, gamma=0.3, unbiased=True),
+}
+
+
+@pytest.mark.parametrize("name", CLOSED)
+@pytest.mark.parametrize("dim", [1, 8])
+def test_closed_form_is_the_expectation_of_the_sampled_form(name, dim):
+  z, _ = latents(20, dim)
+  draws = jax.random.normal(jax.random.key(0), (400, 60, dim))
+  sampled = jax.vmap(SAMPLED[name], (None, 0))(z, draws)
+  standard_error = float(jnp.std(sampled)) / 400**0.5
+  assert abs(float(jnp.mean(sampled) - CLOSED[name](z))) < 4 * standard_error
+  # and with noise enough in the sampled form that the test could fail
+  assert standard_error < 0.05
+
+
+def test_sliced_wasserstein_is_the_limit_of_many_samples():
+  z, rest = latents(20, 3)
+  y = jax.random.normal(jax.random.key(1), (200_000, 3))
+  sampled = distances.sliced_wasserstein(z, y, directions=rest["directions"])
+  # W₂² of m draws errs by O(1/√m): their variance alone has a relative error of √(2/m) = 3e-3.
+  assert sampled == pytest.approx(
+    float(distances.sliced_wasserstein(z, directions=rest["directions"])), abs=0.015
+  )
+
+
+def test_mixture_of_one_is_the_standard_normal():
+  z, _ = latents(9, 4)
+  one = priors.GaussianMixture(jnp.ones(1), jnp.zeros((1, 4)), jnp.ones(1))
+  for function in (
+    lambda target: distances.cramer_wold(z, target),
+    lambda target: distances.mmd(z, target, kernel=distances.gaussian(2.0)),
+  ):
+    assert function(one) == pytest.approx(float(function(None)), abs=1e-6)
+    assert function(priors.StandardNormal(4)) == function(None)
+
+
+def test_mixture_is_the_expectation_over_its_samples():
+  z, _ = latents(20, 2)
+  mixture = priors.GaussianMixture(
+    jnp.array([1.0, 3.0]), jnp.array([[0.0, 1.0], [2.0, -1.0]]), jnp.array([0.3, 1.5])
+  )
+  draws = jax.vmap(lambda key: mixture.sample(key, 60))(jax.random.split(jax.random.key(2), 400))
+  for function in (
+    lambda z, y: distances.cramer_wold(z, y, gamma=0.3, unbiased=True),
+    lambda z, y: distances.mmd(z, y, kernel=distances.gaussian(0.8)),
+  ):
+    sampled = jax.vmap(function, (None, 0))(z, draws)
+    standard_error = float(jnp.std(sampled)) / 20
+    assert abs(float(jnp.mean(sampled) - function(z, mixture))) < 4 * standard_error
+
+
+@pytest.mark.parametrize("form", [f for f in FORMS if f.unbiased], ids=lambda f: f.name)
+def test_unbiased_forms_average_to_zero_at_the_prior(form):
+  if form.name == "mmd-mixture":
+    pytest.skip("its target is no N(0, I)")
+  z = jax.random.normal(jax.random.key(3), (800, 16, 3))
+  samples = jax.random.normal(jax.random.key(4), (800, 16, 3))
+  _, rest = latents(16, 3)
+  values = jax.vmap(lambda z, y: form(z, dict(rest, samples=y)))(z, samples)
+  assert abs(float(jnp.mean(values))) < 3 * float(jnp.std(values)) / 800**0.5
+
+
+def test_double_sums():
+  """MMD and energy to samples by scipy's distances in float64."""
+  z, rest = latents(7, 3, m=11)
+  x, y = np.asarray(z, np.float64), np.asarray(rest["samples"], np.float64)
+
+  def estimate(kernel, unbiased):
+    xx, yy, xy = kernel(cdist(x, x)), kernel(cdist(y, y)), kernel(cdist(x, y))
+    if unbiased:
+      n, m = len(x), len(y)
+      xx, yy = xx - np.diag(np.diag(xx)), yy - np.diag(np.diag(yy))
+      return xx.sum() / (n * n - n) + yy.sum() / (m * m - m) - 2 * xy.mean()
+    return xx.mean() + yy.mean() - 2 * xy.mean()
+
+  def multiquadric(d):
+    return sum(6 * s / (6 * s + d**2) for s in (0.1, 0.2, 0.5, 1, 2, 5, 10))
+
+  for unbiased in (True, False):
+    assert distances.mmd(z, rest["samples"], unbiased=unbiased) == pytest.approx(
+      estimate(multiquadric, unbiased), abs=5e-6
+    )
+    assert distances.energy_distance(z, rest["samples"], unbiased=unbiased) == pytest.approx(
+      estimate(np.negative, unbiased), abs=5e-6
+    )
+
+
+@pytest.mark.parametrize("kernel", [distances.imq((0.5, 2.0)), distances.gaussian(1.2)])
+def test_kernel_stein_by_its_definition(kernel):
+  """s(x)·s(y) k + s(x)·∇_y k + s(y)·∇_x k + tr ∇_x ∇_y k, each by automatic differentiation."""
+  with jax.enable_x64(True):
+    z = jnp.asarray(np.random.default_rng(0).standard_normal((5, 3)))
+
+    def k(x, y):
+      return kernel(jnp.sum((x - y) ** 2), 3)
+
+    def pair(x, y):
+      trace = jnp.trace(jax.jacfwd(jax.grad(k, 1), 0)(x, y))
+      return x @ y * k(x, y) - x @ jax.grad(k, 1)(x, y) - y @ jax.grad(k, 0)(x, y) + trace
+
+    pairs = jax.vmap(jax.vmap(pair, (None, 0)), (0, None))(z, z)
+    v = float(pairs.mean())
+    u = float((pairs.sum() - jnp.trace(pairs)) / 20)
+    assert distances.kernel_stein(z, kernel=kernel, unbiased=False) == pytest.approx(v, rel=1e-9)
+    assert distances.kernel_stein(z, kernel=kernel) == pytest.approx(u, rel=1e-9)
+
+
+def test_sigreg_is_epps_pulley_over_all_directions():
+  z, _ = latents(9, 5)
+  directions = distances.random_directions(jax.random.key(0), 20_000, 5)
+  # 20,000 directions leave a standard error of half a percent.
+  sliced = distances.epps_pulley(z, directions=directions)
+  assert sliced == pytest.approx(float(distances.sigreg(z)), rel=0.03)
+
+
+def test_a_prior_without_a_form_asks_for_samples(unchecked):
+  z, rest = latents(6, 3)
+  ball = priors.UniformBall(3)
+  for call in (
+    lambda: distances.cramer_wold(z, ball),
+    lambda: distances.mmd(z, ball),
+    lambda: distances.mmd(z, priors.GaussianMixture(jnp.ones(1), jnp.zeros((1, 3)), jnp.ones(1))),
+    lambda: distances.energy_distance(z, ball),
+    lambda: distances.sliced_wasserstein(z, ball, directions=rest["directions"]),
+  ):
+    with pytest.raises(ValueError, match=r"has no closed form for a .* target: pass samples"):
+      call()
+
+
+def test_a_kernel_of_ones_own():
+  def laplace(squared_distances, dim):
+    return jnp.exp(-jnp.sqrt(squared_distances + 1e-6))
+
+  z, rest = latents(6, 3)
+  assert np.isfinite(distances.mmd(z, rest["samples"], kernel=laplace))
+  with pytest.raises(ValueError, match="has no closed form for a StandardNormal target"):
+    distances.mmd(z, kernel=laplace)
+
+
+def test_cramer_wold_approximation_has_a_floor():
+  """At D = 8, n = 128 exactly normal latents score four times their true distance."""
+  z = jax.random.normal(jax.random.key(5), (128, 8))
+  ratio = distances.cramer_wold(z, approximate=True) / distances.cramer_wold(z)
+  assert 2.5 < ratio < 6
+  with pytest.raises(ValueError, match="dimension 2 or more"):
+    distances.cramer_wold(z[:, :1], approximate=True)

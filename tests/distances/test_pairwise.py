@@ -1,0 +1,98 @@
+"""Memory that grows like n, forward and backward."""
+
+import subprocess
+import sys
+import textwrap
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from aejax import distances
+from aejax.distances import pairwise
+
+PAIRWISE = {
+  "cramer_wold": distances.cramer_wold,
+  "mmd": distances.mmd,
+  "energy_distance": distances.energy_distance,
+  "kernel_stein": distances.kernel_stein,
+}
+
+
+@pytest.mark.parametrize("name", PAIRWISE)
+def test_temporaries_of_the_compiled_gradient_are_linear(name):
+  def temporaries(n):
+    z = jax.ShapeDtypeStruct((n, 16), jnp.float32)
+    compiled = jax.jit(jax.value_and_grad(PAIRWISE[name])).lower(z).compile()
+    return compiled.memory_analysis().temp_size_in_bytes
+
+  small, large = temporaries(4096), temporaries(16384)
+  # One matrix of all pairs would be 1 GiB; a few arrays [n, 64] are some MB.
+  assert large < 64 * 2**20
+  assert large < 5 * small
+
+
+def energy(squared_distances, dim):
+  return -jnp.sqrt(squared_distances + 1.0)
+
+
+@pytest.mark.parametrize("sizes", [(40, 33), (14, 7), (6, 5)])
+def test_tiles_change_nothing(sizes, monkeypatch):
+  """Tiles of 7 rows, the last ones short, against one tile of all."""
+  generator = np.random.default_rng(0)
+  with jax.enable_x64(True):
+    x, y = (jnp.asarray(generator.standard_normal((n, 3))) for n in sizes)
+
+    def value(x, y):
+      def pair(d, r):
+        return energy(d, 3) * r
+
+      return jnp.stack(
+        [
+          pairwise.self_mean(energy, x),
+          pairwise.self_mean(energy, x, unbiased=True),
+          pairwise.cross_mean(energy, x, y),
+          pairwise.self_sum(pair, x, jnp.sum(x * x, 1)),
+        ]
+      )
+
+    whole = value(x, y), *jax.jacrev(value, (0, 1))(x, y)
+    one_moves = jax.jacrev(value, 1)(x, y)
+    monkeypatch.setattr(pairwise, "_TILE", 7)
+    tiled = value(x, y), *jax.jacrev(value, (0, 1))(x, y)
+    for a, b in zip(tiled, whole, strict=True):
+      np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(jax.jacrev(value, 1)(x, y), one_moves, rtol=1e-10, atol=1e-12)
+    # and against the double sum itself
+    d = np.asarray(jnp.sum((x[:, None] - y) ** 2, -1))
+    np.testing.assert_allclose(whole[0][2], -np.sqrt(d + 1).mean(), rtol=1e-12)
+
+
+def test_coinciding_rows_have_no_distance():
+  x = 100 + jax.random.normal(jax.random.key(0), (5, 64))
+  value = pairwise.cross_mean(lambda d, dim: (d == 0) * 1.0, x, x)
+  assert value == pytest.approx(5 / 25)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["cramer_wold", "mmd", "energy_distance"])
+def test_65536_latents_under_a_gibibyte(name):
+  script = f"""
+    import resource, jax, jax.numpy as jnp
+    from aejax import distances
+    def peak():
+      return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    z = jax.random.normal(jax.random.key(0), (65536, 64))
+    step = jax.jit(jax.value_and_grad(distances.{name}))
+    jax.block_until_ready(step(z[:8]))
+    before = peak()
+    value, gradient = jax.block_until_ready(step(z))
+    assert jnp.isfinite(value) and jnp.isfinite(gradient).all()
+    print(peak() - before)
+  """
+  out = subprocess.run(
+    [sys.executable, "-c", textwrap.dedent(script)], check=True, capture_output=True, text=True
+  )
+  print(name, "GiB above the start:", out.stdout.strip())
+  assert float(out.stdout) < 1.0

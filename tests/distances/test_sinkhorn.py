@@ -1,0 +1,285 @@
+"""The Sinkhorn divergence against exact transport, a float64 fixed point, and its own limits.
+
+Every shape compiles a solver anew, in seconds: nearly all tests share 12 latents and 9 samples.
+"""
+
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.optimize import linear_sum_assignment
+from scipy.spatial.distance import cdist
+from scipy.special import logsumexp
+
+from aejax.distances import sinkhorn_divergence
+
+
+def points(n, dim=3, *, seed=0, shift=0.0):
+  return np.random.default_rng(seed).standard_normal((n, dim)) + shift
+
+
+def float32(*arrays):
+  return [jnp.asarray(array, jnp.float32) for array in arrays]
+
+
+def divergence(x, y, epsilon):
+  return sinkhorn_divergence(x, y, epsilon=jnp.asarray(epsilon, x.dtype))
+
+
+# The gradient with respect to all three, once compiled for each dtype.
+with_gradients = jax.value_and_grad(divergence, (0, 1, 2))
+
+
+def transport(x, y, epsilon):
+  """OT_ε by its textbook fixed point, in float64, run until nothing moves."""
+  costs = cdist(x, y, "sqeuclidean")
+  g = np.zeros(len(y))
+  for _ in range(5000):
+    f = -epsilon * logsumexp((g - costs) / epsilon, axis=1, b=1 / len(y))
+    previous, g = g, -epsilon * logsumexp((f[:, None] - costs) / epsilon, axis=0, b=1 / len(x))
+    if np.abs(g - previous).max() < 1e-13:
+      break
+  plan = np.exp((f[:, None] + g - costs) / epsilon) / costs.size
+  np.testing.assert_allclose(plan.sum(1), 1 / len(x), rtol=1e-9)
+  # The primal value: aejax sums potentials instead.
+  return np.sum(plan * costs) + epsilon * np.sum(plan * np.log(plan * costs.size))
+
+
+@pytest.mark.parametrize("epsilon", [1.0, 5.0, 50.0])
+@pytest.mark.parametrize("shape", [(12, 9, 3), (4, 9, 1)], ids=str)
+def test_fixed_point_in_float64(shape, epsilon):
+  n, m, dim = shape
+  x, y = points(n, dim), points(m, dim, seed=1, shift=0.5)
+  itself = transport(x, x, epsilon), transport(y, y, epsilon)
+  expected = transport(x, y, epsilon) - sum(itself) / 2
+  # Marginals right within 1e-4 leave an error of second order, ε · 1e-8 · n; what remains is
+  # float32: a few roundings of costs of about 2 D + 1.
+  value = divergence(*float32(x, y), epsilon)
+  np.testing.assert_allclose(value, expected, rtol=2e-6, atol=1e-6 * (2 * dim + 1))
+  with jax.enable_x64(True):
+    value = divergence(jnp.asarray(x), jnp.asarray(y), epsilon)
+    assert value.dtype == jnp.float64
+    # Marginals within 1e-8 this time, so that even ε n is multiplied by 1e-16 only.
+    np.testing.assert_allclose(value, expected, rtol=1e-12, atol=1e-12 * (2 * dim + 1))
+
+
+def test_small_epsilon_is_the_squared_wasserstein_distance():
+  x, y = points(12), points(12, seed=1, shift=1.0)
+  costs = cdist(x, y, "sqeuclidean")
+  exact = costs[linear_sum_assignment(costs)].mean()
+  for epsilon in (0.1, 0.01):
+    # KL of a coupling to the product is between 0 and log n, so OT_ε is within ε log n of OT_0.
+    value = divergence(*float32(x, y), epsilon)
+    np.testing.assert_allclose(value, exact, rtol=1e-5, atol=epsilon * np.log(12))
+
+
+@pytest.mark.parametrize("epsilon", [1e3, 1e6])
+def test_large_epsilon_is_the_squared_distance_of_the_means(epsilon):
+  x, y = points(12), points(9, seed=1, shift=0.1)
+  exact = np.sum((x.mean(0) - y.mean(0)) ** 2)
+  # The next term of the expansion is a variance of costs over ε; the rest is float32 of costs ≈ 6.
+  variance = cdist(x, y, "sqeuclidean").var()
+  value = divergence(*float32(x, y), epsilon)
+  np.testing.assert_allclose(value, exact, rtol=1e-6, atol=variance / epsilon + 6e-6)
+
+
+@pytest.mark.parametrize("epsilon", [0.02, 1.0, 1e4])
+def test_zero_at_equal_samples(epsilon):
+  (x,) = float32(points(12))
+  y = x[np.random.default_rng(2).permutation(12)]
+  # Roundings of costs of about 2 D.
+  value, (gradient, *_) = with_gradients(x, y, epsilon)
+  assert abs(value) < 6e-6
+  # Two couplings, each right within 1e-4 of mass, which moves latents a distance of about √(2D).
+  np.testing.assert_allclose(gradient, 0, atol=2 * 2.5 * 1e-4)
+
+
+@pytest.mark.parametrize("epsilon", [0.1, 1.0, 10.0])
+def test_symmetric_and_positive(epsilon):
+  for seed in range(4):
+    # Draws of one law, where the divergence is smallest.
+    x, y = float32(points(12, seed=seed), points(9, seed=seed + 100))
+    value = divergence(x, y, epsilon)
+    assert value > 0
+    # Second order in the marginals' 1e-4, and roundings of costs of about 6.
+    np.testing.assert_allclose(divergence(y, x, epsilon), value, rtol=2e-6, atol=1e-5)
+
+
+def test_invariances():
+  x, y = float32(points(12), points(9, seed=1, shift=0.4))
+  value = divergence(x, y, 0.7)
+  turn, _ = np.linalg.qr(points(3, seed=5))
+  for same in (
+    divergence(x @ turn, y @ turn, 0.7),
+    divergence(x[::-1], y, 0.7),
+    divergence(3 * x, 3 * y, 0.7 * 9) / 9,
+    # Rows twice are the same law: the weights are 1/n, whatever n is.
+    divergence(jnp.tile(x, (2, 1)), y, 0.7),
+  ):
+    np.testing.assert_allclose(same, value, rtol=2e-6, atol=1e-5)
+
+
+def test_far_from_the_origin_nothing_is_lost():
+  x, y = float32(points(12), points(9, seed=1, shift=0.4))
+  # Only x + 1000 itself is rounded, by 3e-5, which moves costs by up to 2 · 3 · 3e-5.
+  np.testing.assert_allclose(divergence(x + 1000, y + 1000, 0.7), divergence(x, y, 0.7), atol=2e-4)
+
+
+def test_gradients_against_finite_differences():
+  with jax.enable_x64(True):
+    arguments = jnp.asarray(points(12)), jnp.asarray(points(9, seed=1, shift=0.5)), 0.6
+    _, gradients = with_gradients(*arguments)
+    directions = points(12, seed=7), points(9, seed=8), 1.0
+    for i, (gradient, direction) in enumerate(zip(gradients, directions, strict=True)):
+      ends = [
+        divergence(*(a + t * direction if k == i else a for k, a in enumerate(arguments)))
+        for t in (1e-4, -1e-4)
+      ]
+      # Truncation and the marginals each leave about 1e-8, rounding 1e-15 / 1e-4.
+      difference = (ends[0] - ends[1]) / 2e-4
+      np.testing.assert_allclose(jnp.vdot(gradient, direction), difference, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("epsilon", [0.1, 1.0, 30.0])
+def test_gradient_in_float32(epsilon):
+  x, y = points(12), points(9, seed=1, shift=0.5)
+  with jax.enable_x64(True):
+    exact = np.asarray(with_gradients(jnp.asarray(x), jnp.asarray(y), epsilon)[1][0])
+  gradient = with_gradients(*float32(x, y), epsilon)[1][0]
+  # Mass of 1e-4 is misplaced in each of two couplings, over distances as long as those that make
+  # the gradient, which is that of mass one.
+  assert np.linalg.norm(gradient - exact) < 4e-4 * np.linalg.norm(exact)
+
+
+def test_forward_mode():
+  x, y = float32(points(12), points(9, seed=1))
+  gradient = with_gradients(x, y, 1.0)[1][0]
+  slope = jax.jvp(lambda x: divergence(x, y, 1.0), (x,), (jnp.ones_like(x),))[1]
+  np.testing.assert_allclose(slope, gradient.sum(), rtol=1e-5, atol=1e-6)
+
+
+def test_one_trace_for_all_values():
+  traces = []
+
+  @jax.jit
+  def step(x, y, epsilon):
+    traces.append(1)
+    return with_gradients(x, y, epsilon)
+
+  for seed, epsilon in enumerate((0.5, 1.0, 2.0)):
+    arguments = *float32(points(12, seed=seed), points(9, seed=5)), epsilon
+    jax.tree.map(
+      lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=6e-6),
+      step(*arguments),
+      with_gradients(*arguments),
+    )
+  assert len(traces) == 1
+
+
+def test_vmap():
+  x = jnp.stack(float32(*(points(12, seed=seed) for seed in range(3))))
+  (y,) = float32(points(9, seed=9))
+  together = jax.vmap(divergence, (0, None, None))(x, y, 1.0)
+  # A batch iterates until the slowest has converged; costs are about 6.
+  apart = [divergence(z, y, 1.0) for z in x]
+  np.testing.assert_allclose(together, apart, rtol=2e-6, atol=6e-6)
+
+
+def test_global_batch_over_a_mapped_axis():
+  x, y = float32(points(12), points(9, seed=1))
+  value, (gradient, *_) = with_gradients(x, y, 1.0)
+
+  @jax.value_and_grad
+  def shared(x, y):
+    return sinkhorn_divergence(x, y, epsilon=1.0, axis_name="devices")
+
+  parts = x.reshape(3, 4, 3), y.reshape(3, 3, 3)
+  values, gradients = jax.vmap(shared, axis_name="devices")(*parts)
+  np.testing.assert_allclose(values, np.full(3, value), rtol=2e-6, atol=6e-6)
+  # Every device's gradient is three times its share: pmean over shared parameters mends it.
+  np.testing.assert_allclose(gradients.reshape(12, 3) / 3, gradient, rtol=1e-4, atol=1e-6)
+
+
+def test_float32_latents_where_float64_is_enabled():
+  x, y = points(12), points(9, seed=1)
+  expected = divergence(*float32(x, y), 0.5)
+  with jax.enable_x64(True):
+    value = sinkhorn_divergence(*float32(x, y), epsilon=jnp.asarray(0.5, jnp.float64))
+    assert value.dtype == jnp.float32
+  np.testing.assert_allclose(value, expected, rtol=1e-6, atol=6e-6)
+
+
+_TWICE = np.repeat(points(6), 2, 0)
+NASTY = {
+  "collapsed": (np.zeros((12, 3)), points(9)),
+  "both collapsed": (np.zeros((12, 3)), np.zeros((9, 3))),
+  "target collapsed": (points(12), np.ones((9, 3))),
+  "duplicates": (_TWICE, _TWICE[:9]),
+  "far": (points(12, shift=1e4), points(9)),
+  "wide": (1e6 * points(12), points(9)),
+  "tiny": (1e-12 * points(12), 1e-12 * points(9, seed=1)),
+  "an outlier": (np.vstack([points(11), np.full((1, 3), 1e5)]), points(9)),
+  "one of each": (points(1), points(1, seed=1)),
+}
+
+
+@pytest.mark.parametrize("name", NASTY)
+@pytest.mark.parametrize("epsilon", [0.01, 1.0, 1e5])
+def test_finite_and_not_negative_for_nasty_input(name, epsilon):
+  x, y = float32(*NASTY[name])
+  value, gradients = with_gradients(x, y, epsilon)
+  assert all(np.isfinite(gradient).all() for gradient in gradients)
+  # Rounding only, relative to the largest cost.
+  assert value >= -1e-6 * max(1, float(jnp.max(x**2)), float(jnp.max(y**2)))
+
+
+def test_collapsed_latents_have_a_closed_form():
+  y = points(9)
+  # One point has one coupling: mean |x − y|², less half of OT_ε(y, y).
+  x = np.full((12, 3), 0.25)
+  expected = np.mean(np.sum((y - 0.25) ** 2, 1)) - transport(y, y, 1.0) / 2
+  value, (gradient, *_) = with_gradients(*float32(x, y), 1.0)
+  np.testing.assert_allclose(value, expected, rtol=2e-6, atol=6e-6)
+  np.testing.assert_allclose(gradient, 2 * (x - y.mean(0)) / 12, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("epsilon", [0.0, -1.0, float("nan"), float("inf")])
+def test_refuses_an_epsilon_that_is_none(epsilon):
+  with pytest.raises(ValueError, match=r"^epsilon must be positive and finite, but is"):
+    sinkhorn_divergence(jnp.zeros((3, 2)), jnp.ones((3, 2)), epsilon=epsilon)
+
+
+def test_refuses_zero_iterations():
+  with pytest.raises(ValueError, match=r"^max_iterations must be at least 1, but is 0\.$"):
+    sinkhorn_divergence(jnp.zeros((3, 2)), jnp.ones((3, 2)), epsilon=1.0, max_iterations=0)
+
+
+def test_refuses_shapes_that_do_not_fit(unchecked):
+  with pytest.raises(ValueError, match="z has dimension 2, but target has dimension 3"):
+    sinkhorn_divergence(jnp.zeros((3, 2)), jnp.ones((3, 3)), epsilon=1.0)
+  with pytest.raises(ValueError, match=r"z must have shape \[n, d\]"):
+    sinkhorn_divergence(jnp.zeros(3), jnp.ones((3, 3)), epsilon=1.0)
+
+
+def test_says_what_to_install(monkeypatch):
+  x, y = float32(points(12), points(9))
+  # Once with everything compiled: the sentence must not depend on a cache.
+  divergence(x, y, 1.0)
+  monkeypatch.setitem(sys.modules, "ott", None)
+  with pytest.raises(ImportError, match=r"needs ott-jax: pip install aejax\[sinkhorn\]\.$"):
+    divergence(x, y, 1.0)
+
+
+def test_ott_is_imported_on_first_use_only_and_without_a_warning():
+  program = """
+import sys
+import jax.numpy as jnp
+from aejax import distances
+assert "ott" not in sys.modules
+distances.sinkhorn_divergence(jnp.zeros((3, 2)), jnp.ones((3, 2)), epsilon=1.0)
+assert "ott" in sys.modules
+"""
+  subprocess.run([sys.executable, "-W", "error", "-c", program], check=True, timeout=120)
