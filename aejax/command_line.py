@@ -2,25 +2,26 @@
 
 import contextlib
 import dataclasses
-import difflib
 import os
 import sys
 import traceback
+import types
 import typing
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal, TextIO, TypedDict, TypeVar
 
 import jax
 import tyro
 
 from aejax import objectives
+from aejax.training.configuration import check_name, describe_default
 
 __all__ = ["choose_method", "compilation_cache", "parse", "user_errors"]
 
 T = TypeVar("T")
 
-_PLAIN = (bool, int, float, str)
+_PLAIN = (bool, int, float, str, Path)
 
 
 @contextlib.contextmanager
@@ -68,43 +69,68 @@ def choose_method(
   Each method offers the plain fields of its objective (numbers, switches, names) as options, so a
   new objective is on the command line without a line more.
 
+  Args:
+    options: a dataclass of the options that all methods share; each has a default.
+    arguments: of the command line.
+    description: for the help.
+
   Raises:
     ValueError: if the method is unknown.
   """
-  names = tuple(objectives.BY_NAME)
   if not arguments or arguments[0] in ("-h", "--help"):
-    print(f"{description}\n\nusage: train.py METHOD [--option value ...]\n\nmethods:")
-    for name, objective in objectives.BY_NAME.items():
-      print(f"  {name:10}{(objective.__doc__ or '').splitlines()[0]}")
-    print("\ntrain.py METHOD --help shows a method's options.")
+    _print_methods(description, file=sys.stdout if arguments else sys.stderr)
     sys.exit(0 if arguments else 2)
   method = arguments[0]
-  if method not in names:
-    near = difflib.get_close_matches(method, names, n=2)
-    meant = f": did you mean {' or '.join(near)}?" if near else "."
-    raise ValueError(f"There is no method {method!r}{meant} There are {', '.join(names)}.")
-  chosen = parse(
-    _with_objective(options, objectives.BY_NAME[method]),
+  check_name("method", method, objectives.BY_NAME)
+  objective = objectives.BY_NAME[method]
+  offered = {"objective": _offered(objective, method), "training": _offered(options, method)}
+  given = parse(
+    dataclasses.make_dataclass("Given", offered.items()),
     arguments[1:],
     prog=f"train.py {method}",
-    description=(objectives.BY_NAME[method].__doc__ or "").split("\n\n")[0],
+    description=(objective.__doc__ or "").split("\n\n")[0],
   )
-  given = {name: v for name, v in vars(chosen.objective).items() if v is not None}
-  return method, given, chosen.options
+  return method, given.objective, options(**given.training)
 
 
-def _with_objective(options: type, objective: type) -> Any:
-  """A dataclass of both: the objective's plain fields, None unless given, and `options`."""
-  hints = typing.get_type_hints(objective)
-  fields = [
-    (field.name, hints[field.name] | None, dataclasses.field(default=None))
-    for field in dataclasses.fields(objective)
-    if hints[field.name] in _PLAIN or typing.get_origin(hints[field.name]) is typing.Literal
-  ]
-  given = dataclasses.make_dataclass("Objective", fields, frozen=True, kw_only=True)
-  given.__doc__ = objective.__doc__
-  return dataclasses.make_dataclass(
-    "Chosen",
-    [("objective", given), ("options", options, dataclasses.field(default_factory=options))],
-    kw_only=True,
-  )
+def _print_methods(description: str, *, file: TextIO) -> None:
+  print(f"{description.strip()}\n\nusage: train.py METHOD [--option value ...]\n", file=file)
+  print("methods:", file=file)
+  for name, objective in objectives.BY_NAME.items():
+    print(f"  {name:10}{(objective.__doc__ or '').splitlines()[0]}", file=file)
+  print("\ntrain.py METHOD --help shows a method's options.", file=file)
+
+
+def _offered(fields: type, method: str) -> Any:
+  """The plain fields of a dataclass as a TypedDict: what is not given is not in it."""
+  hints, documentation = typing.get_type_hints(fields), _documentation(fields)
+  options = {}
+  for field in dataclasses.fields(fields):
+    kind = _without_none(hints[field.name])
+    if kind not in _PLAIN and typing.get_origin(kind) is not Literal:
+      continue
+    default = describe_default(method, field.name) or field.default
+    argument = tyro.conf.arg(
+      help=documentation.get(field.name, ""),
+      help_behavior_hint="" if default in (None, False) else f"(default: {default})",
+    )
+    options[field.name] = Annotated[kind, argument]
+  make: Any = TypedDict
+  return make(fields.__name__, options, total=False)
+
+
+def _documentation(fields: type) -> dict[str, str]:
+  """What the docstrings of a dataclass and of its bases say about each field."""
+  import docstring_parser  # tyro's own
+
+  return {
+    parameter.arg_name: " ".join((parameter.description or "").split())
+    for base in reversed(fields.__mro__[:-1])
+    for parameter in docstring_parser.parse(base.__doc__ or "").params
+  }
+
+
+def _without_none(kind: Any) -> Any:
+  kinds = [k for k in typing.get_args(kind) if k is not type(None)]
+  union = typing.get_origin(kind) in (types.UnionType, typing.Union)
+  return kinds[0] if union and len(kinds) == 1 else kind

@@ -6,11 +6,13 @@ Distances to a prior live in `aejax.distances`; these classes know only their ow
 import dataclasses
 import functools
 import math
-from typing import Protocol, runtime_checkable
+from collections.abc import Iterable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, Key
 
 __all__ = [
@@ -56,15 +58,6 @@ def _check_positive(**values):
       raise ValueError(f"{name} must be positive and finite, but is {value}.")
 
 
-def _check_least(values: Array | np.ndarray, name: str, *, zero: bool):
-  """Refuses numbers that would become NaN; under a transformation they are not known yet."""
-  if isinstance(values, jax.core.Tracer) or not isinstance(values, jax.Array | np.ndarray):
-    return
-  least = float(np.min(values))
-  if not (least > 0 or zero and least == 0):
-    raise ValueError(f"{name} must {'not be negative' if zero else 'be positive'}, but one is {least}.")
-
-
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class StandardNormal:
@@ -85,27 +78,32 @@ class StandardNormal:
     return -(jnp.sum(z * z, -1) + self.dim * math.log(2 * math.pi)) / 2
 
 
-@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, eq=False)
 class GaussianMixture:
   """Σ_k weights_k N(means_k, variances_k I); the weights are normalised to sum to one."""
 
-  weights: Float[Array | np.ndarray, " k"]
-  means: Float[Array | np.ndarray, "k d"]
-  variances: Float[Array | np.ndarray, " k"]
+  weights: Float[Array, " k"]
+  means: Float[Array, "k d"]
+  variances: Float[Array, " k"]
+
+  _leaves: ClassVar = ("weights", "means", "variances")
 
   def __post_init__(self):
-    if not hasattr(self.means, "shape"):  # a pytree of something else than arrays
-      return
-    shapes = [jnp.shape(v) for v in (self.weights, self.means, self.variances)]
+    for name in self._leaves:
+      values = jnp.asarray(getattr(self, name))
+      values = values.astype(jnp.promote_types(values.dtype, jnp.float32))
+      object.__setattr__(self, name, values)
+    shapes = [jnp.shape(getattr(self, name)) for name in self._leaves]
     k = shapes[1][0] if len(shapes[1]) == 2 else None
     if k is None or shapes[0] != (k,) or shapes[2] != (k,) or 0 in shapes[1]:
       raise ValueError(
         f"weights, means and variances must have shapes [k], [k, d] and [k], but have "
         f"{', '.join(str(list(s)) for s in shapes)}."
       )
-    _check_least(self.weights, "weights", zero=True)
-    _check_least(self.variances, "variances", zero=False)
+    if not isinstance(self.weights, Tracer) and not np.all(self.weights >= 0):
+      raise ValueError(f"weights must not be negative, but one is {np.min(self.weights)}.")
+    if not isinstance(self.variances, Tracer) and not np.all(self.variances > 0):
+      raise ValueError(f"variances must be positive, but one is {np.min(self.variances)}.")
 
   @property
   def dim(self) -> int:
@@ -116,8 +114,8 @@ class GaussianMixture:
     """Draws `n` independent rows."""
     which, noise = jax.random.split(key)
     k = jax.random.categorical(which, jnp.log(self.weights), shape=(n,))
-    deviations = jnp.sqrt(jnp.asarray(self.variances)[k])[:, None]
-    return jnp.asarray(self.means)[k] + deviations * jax.random.normal(noise, (n, self.dim))
+    deviations = jnp.sqrt(self.variances[k])[:, None]
+    return self.means[k] + deviations * jax.random.normal(noise, (n, self.dim))
 
   def log_prob(self, z: Float[Array, "*n d"]) -> Float[Array, "*n"]:
     """Log density in nats, a row each."""
@@ -126,6 +124,20 @@ class GaussianMixture:
     log_weights = jnp.log(self.weights / jnp.sum(self.weights))
     normalisers = dim / 2 * jnp.log(2 * math.pi * self.variances)
     return jax.nn.logsumexp(log_weights - normalisers - squares / (2 * self.variances), axis=-1)
+
+
+def _unflatten(_, leaves: Iterable[Any]) -> GaussianMixture:
+  """Without the checks: vmap makes mixtures of batches, grad makes them of derivatives."""
+  mixture = object.__new__(GaussianMixture)
+  mixture.__dict__.update(zip(GaussianMixture._leaves, leaves, strict=True))
+  return mixture
+
+
+jax.tree_util.register_pytree_with_keys(
+  GaussianMixture,
+  lambda m: ([(jax.tree_util.GetAttrKey(k), getattr(m, k)) for k in m._leaves], None),
+  _unflatten,
+)
 
 
 @jax.tree_util.register_dataclass

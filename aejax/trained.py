@@ -7,6 +7,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 from jaxtyping import Array, Float, Key, Num
 
 from aejax.autoencoder import Autoencoder
@@ -43,7 +44,7 @@ class TrainedAutoencoder:
     """The latents of images, uint8 or floats in [0, 1]; the posterior mean for a VAE.
 
     Raises:
-      ValueError: if the images are not of the shape that the model was trained on.
+      ValueError: if the images are not of the shape that the model was trained on, or no pixels.
     """
     shape = self.configuration.image_shape
     if images.ndim != 4 or images.shape[1:] != shape:
@@ -51,6 +52,10 @@ class TrainedAutoencoder:
         f"images must have shape [n, {', '.join(map(str, shape))}], but have shape "
         f"{list(images.shape)}."
       )
+    if isinstance(images, np.ndarray) and images.dtype.kind == "f" and images.size:
+      low, high = images.min(), images.max()
+      if not (low >= 0 and high <= 1):  # NaN is neither
+        raise ValueError(f"images must be uint8, or floats in [0, 1], but span [{low}, {high}].")
     return _in_batches(self._encode, images)
 
   def decode(self, latents: Float[Array | np.ndarray, "n d"]) -> Float[Array, "n h w c"]:
@@ -62,7 +67,11 @@ class TrainedAutoencoder:
     return self.decode(self.encode(images))
 
   def generate(self, key: Key[Array, ""], num: int = 64) -> Float[Array, "{num} h w c"]:
-    """Images of `num` draws from the prior N(0, I)."""
+    """Images of `num` draws from the prior N(0, I).
+
+    Raises:
+      ValueError: if `num` is less than one.
+    """
     if num < 1:
       raise ValueError(f"num must be at least 1, but is {num}.")
     return self.decode(jax.random.normal(key, (num, self.configuration.latent_dim)))
@@ -82,7 +91,8 @@ def load(workdir: str | os.PathLike[str]) -> TrainedAutoencoder:
   configuration = configurations.read(workdir)
   if not (workdir / "checkpoints").is_dir():
     raise ValueError(f"{workdir} holds no checkpoint yet.")
-  model, state, _ = build(configuration)
+  # Shapes only: initial parameters would be compiled and drawn to be thrown away.
+  model, state = nnx.eval_shape(lambda: build(configuration)[:2])
   with Checkpoints(workdir / "checkpoints") as checkpoints:
     state, _ = checkpoints.restore((state, zero_sums()))
   return TrainedAutoencoder(configuration, merge(model, state.params), int(state.step))

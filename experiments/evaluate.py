@@ -23,7 +23,7 @@ class Options:
     workdir: the run's work directory; summary.json and the pictures in it are written anew.
   """
 
-  workdir: Annotated[Path, tyro.conf.Positional]
+  workdir: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="WORKDIR")]
 
 
 def main(options: Options) -> None:

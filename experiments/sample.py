@@ -13,6 +13,7 @@ import tyro
 from aejax import load
 from aejax.command_line import compilation_cache, parse, user_errors
 from aejax.evaluation import save_grid
+from aejax.training.configuration import check_seed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Options:
     seed: another seed, other images.
   """
 
-  workdir: Annotated[Path, tyro.conf.Positional]
+  workdir: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="WORKDIR")]
   num: int = 64
   out: Path = Path("samples.png")
   seed: int = 0
@@ -34,7 +35,7 @@ class Options:
 
 def main(options: Options) -> None:
   """Loads, generates, draws."""
-  images = load(options.workdir).generate(jax.random.key(options.seed), options.num)
+  images = load(options.workdir).generate(jax.random.key(check_seed(options.seed)), options.num)
   print(save_grid(options.out, images))
 
 

@@ -1,6 +1,8 @@
 """Shapes in signatures are checked by beartype in every test; warnings are errors."""
 
+import importlib.util
 import os
+from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
@@ -17,3 +19,28 @@ def unchecked():
   jaxtyping.config.update("jaxtyping_disable", True)
   yield
   jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(scope="session")
+def script():
+  """Gives an experiment's module, whose `main` is the script without its process."""
+
+  def load(name):
+    path = Path(__file__).parents[1] / "experiments" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"experiments_{name}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+  return load
+
+
+@pytest.fixture(scope="session")
+def digits_run(script, tmp_path_factory):
+  """The work directory of a finished run: a linear CWAE, two latents, two epochs of digits."""
+  workdir = tmp_path_factory.mktemp("runs") / "cwae-digits"
+  options = ["--network", "linear", "--latent-dim", "2", "--epochs", "2"]
+  script("train").main(["cwae", *options, "--workdir", str(workdir)])
+  return workdir

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -50,7 +50,8 @@ class _Addable:
   """Kernels add up: k₁ + k₂ is a kernel."""
 
   def __add__(self, other: "NormalKernel") -> "KernelSum":
-    terms = [k.terms if isinstance(k, KernelSum) else (k,) for k in (self, other)]
+    kernels: list[Any] = [self, other]
+    terms = [k.terms if isinstance(k, KernelSum) else (k,) for k in kernels]
     return KernelSum(terms[0] + terms[1])
 
 

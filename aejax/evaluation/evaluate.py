@@ -1,5 +1,6 @@
 """Scores a trained autoencoder on the test set, and draws what it does."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,9 @@ def evaluate(
 
   Returns:
     The summary.
+
+  Raises:
+    ValueError: if a figure is not finite.
   """
   path = workdir / "summary.json"
   latents = trained.encode(dataset.test)
@@ -53,6 +57,9 @@ def evaluate(
     **kept,
     **timing,
   }
+  for name, value in summary.items():
+    if isinstance(value, float) and not math.isfinite(value):
+      raise ValueError(f"The {name} of the run in {workdir} is {value}: its training diverged.")
   write_json(path, summary)
   return summary
 

@@ -1,16 +1,22 @@
 """Checkpoints: the whole state of a run, saved atomically, the newest few kept."""
 
+import hashlib
 import logging
+import textwrap
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
+from jax.sharding import SingleDeviceSharding
+
+from aejax.files import read_json, write_json
 
 __all__ = ["Checkpoints"]
 
 _KEPT = 2
+_CHECKSUMS = "checksums.json"
 
 
 class Checkpoints:
@@ -20,6 +26,7 @@ class Checkpoints:
     # Its log of every save would drown the progress bar.
     logging.getLogger("absl").setLevel(logging.WARNING)
     self._folder = folder
+    self._unsealed: int | None = None
     self._manager = ocp.CheckpointManager(
       folder.absolute(), options=ocp.CheckpointManagerOptions(max_to_keep=_KEPT, create=True)
     )
@@ -28,6 +35,7 @@ class Checkpoints:
     return self
 
   def __exit__(self, *exception) -> None:
+    self._seal()
     self._manager.close()
 
   @property
@@ -39,23 +47,59 @@ class Checkpoints:
     """Saves in the background; a step that is saved already is left alone."""
     if step == self.latest:
       return
+    self._seal()
     # The next step reuses the donated buffers, which on a CPU the writer would read from.
     copy = jax.tree.map(jnp.copy, state)
     self._manager.save(step, args=ocp.args.StandardSave(copy))
+    self._unsealed = step
 
   def restore(self, like: Any) -> Any:
-    """The newest state, in the structure, dtypes and placement of `like`.
+    """The newest state, in the structure and dtypes of `like`, on the first device.
+
+    Args:
+      like: the state of a fresh run, or its shapes and dtypes only.
 
     Raises:
       ValueError: if there is none, or it is damaged or of another model.
     """
     if self.latest is None:
       raise ValueError(f"There is no checkpoint in {self._folder}.")
-    abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+    self._check(self.latest)
+    device = SingleDeviceSharding(jax.devices()[0])
+    abstract = jax.tree.map(
+      lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), like
+    )
     try:
       return self._manager.restore(self.latest, args=ocp.args.StandardRestore(abstract))
-    except (ValueError, KeyError, OSError) as error:
-      reason = str(error).strip().splitlines()[0]
+    except Exception as error:  # Orbax has no type for its own.
+      reason = textwrap.shorten(str(error), 200)
       raise ValueError(
         f"The checkpoint of step {self.latest} in {self._folder} cannot be restored: {reason}"
       ) from error
+
+  def _seal(self) -> None:
+    """Waits for the last save, and puts the checksums of its files beside them."""
+    self._manager.wait_until_finished()
+    if self._unsealed is not None:
+      folder = self._folder / str(self._unsealed)
+      write_json(folder / _CHECKSUMS, {str(f.relative_to(folder)): _sum(f) for f in _files(folder)})
+      self._unsealed = None
+
+  def _check(self, step: int) -> None:
+    """Orbax meets damage with pages of errors from its threads, or not at all."""
+    folder = self._folder / str(step)
+    if not (folder / _CHECKSUMS).is_file():  # a run that was killed had no time for it
+      return
+    files = _files(folder)
+    for name, checksum in read_json(folder / _CHECKSUMS).items():
+      if folder / name not in files or _sum(folder / name) != checksum:
+        raise ValueError(f"The checkpoint {folder} is damaged: {name} is missing or has changed.")
+
+
+def _files(folder: Path) -> set[Path]:
+  return {path for path in folder.rglob("*") if path.is_file() and path.name != _CHECKSUMS}
+
+
+def _sum(path: Path) -> str:
+  with path.open("rb") as file:
+    return hashlib.file_digest(file, "sha256").hexdigest()

@@ -2,13 +2,28 @@
 
 import dataclasses
 import difflib
+import math
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from aejax import data, networks, objectives
 from aejax.files import read_json, write_json
 
-__all__ = ["Configuration", "Options", "differences", "read", "resolve", "write"]
+__all__ = [
+  "Configuration",
+  "Options",
+  "check_name",
+  "check_seed",
+  "describe_default",
+  "differences",
+  "read",
+  "resolve",
+  "write",
+]
+
+Schedule = Literal["constant", "cosine"]
+Precision = Literal["float32", "bfloat16"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -19,7 +34,7 @@ class Options:
     dataset: digits (the default), mnist, fashion_mnist, cifar10 or celeb_a; or the path of an .npy
       or .npz file, or of a folder of images.
     workdir: folder for everything that the run writes. Default: runs/METHOD-DATASET.
-    resume: go on with the run in workdir from its last checkpoint.
+    resume: go on with the run in workdir from its last checkpoint; more epochs make it longer.
     data_dir: folder with the data set's original files, where they are on disk already.
     image_size: resize and centre-crop the images to so many pixels a side.
     network: linear, mlp, convolutional, cifar10 or celeb_a. Default: the paper's for the data set,
@@ -43,8 +58,8 @@ class Options:
   epochs: int | None = None
   batch_size: int | None = None
   learning_rate: float | None = None
-  schedule: Literal["constant", "cosine"] | None = None
-  precision: Literal["float32", "bfloat16"] | None = None
+  schedule: Schedule | None = None
+  precision: Precision | None = None
   seed: int | None = None
 
 
@@ -58,6 +73,7 @@ class Configuration:
   data_dir: str | None
   image_size: int | None
   image_shape: tuple[int, int, int]
+  train_images: int
   network: str
   latent_dim: int
   epochs: int
@@ -123,6 +139,7 @@ def resolve(
   Raises:
     ValueError: if a value is out of range, a name unknown, or a batch larger than the data.
   """
+  check_name("method", method, objectives.BY_NAME)
   given = {
     name: value
     for name, value in dataclasses.asdict(options).items()
@@ -132,19 +149,10 @@ def resolve(
   weight = {"weight": published.pop("weight")} if "weight" in published else {}
   network = {"network": networks.default_architecture(image_shape), "image_size": None}
   settings = {**network, **_DEFAULTS, **published, **given}
-  for name in ("latent_dim", "epochs", "batch_size", "learning_rate"):
-    if not settings[name] > 0:
-      raise ValueError(f"{name} must be positive, but is {settings[name]}.")
+  _check(settings)
   if settings["batch_size"] > num_images:
     raise ValueError(
       f"batch_size is {settings['batch_size']}, but the training set has {num_images} images only."
-    )
-  if settings["network"] not in networks.ARCHITECTURES:
-    near = difflib.get_close_matches(settings["network"], networks.ARCHITECTURES, n=2)
-    raise ValueError(
-      f"There is no network {settings['network']!r}"
-      f"{': did you mean ' + ' or '.join(near) + '?' if near else '.'} "
-      f"There are {', '.join(networks.ARCHITECTURES)}."
     )
   filled = dataclasses.asdict(objectives.BY_NAME[method](**{**weight, **objective}))
   return Configuration(
@@ -153,6 +161,7 @@ def resolve(
     dataset=dataset,
     data_dir=None if options.data_dir is None else str(options.data_dir.absolute()),
     image_shape=image_shape,
+    train_images=num_images,
     **settings,
   )
 
@@ -161,7 +170,9 @@ def differences(
   configuration: Configuration, method: str, objective: dict[str, Any], options: Options
 ) -> list[str]:
   """What was asked for that the run in `configuration` is not, as 'name is A, not B'."""
-  asked = {"method": method, **objective, **dataclasses.asdict(options)}
+  if method != configuration.method:
+    return [f"method is {configuration.method}, not {method}"]
+  asked = {**objective, **dataclasses.asdict(options)}
   for name in ("workdir", "resume", "data_dir", "epochs"):
     del asked[name]
   if options.dataset is not None and options.dataset not in data.NAMES:
@@ -183,7 +194,7 @@ def read(workdir: Path) -> Configuration:
   """Reads config.json.
 
   Raises:
-    ValueError: if there is none, or it is not one of ours.
+    ValueError: if there is none, or it does not describe a run.
   """
   path = workdir / "config.json"
   if not path.is_file():
@@ -194,7 +205,55 @@ def read(workdir: Path) -> Configuration:
     found = set(values) if isinstance(values, dict) else set()
     wrong = ", ".join(sorted(names ^ found))
     raise ValueError(f"{path} does not describe a run: missing or unknown entries {wrong}.")
-  return Configuration(**{**values, "image_shape": tuple(values["image_shape"])})
+  try:
+    configuration = Configuration(**{**values, "image_shape": tuple(values["image_shape"])})
+    check_name("method", configuration.method, objectives.BY_NAME)
+    _check(values)
+    configuration.make_objective()
+  except (TypeError, ValueError) as error:
+    raise ValueError(f"{path} does not describe a run: {error}") from error
+  return configuration
+
+
+def describe_default(method: str, name: str) -> str:
+  """What a setting is if it is left out, '8; cifar10 64'; empty where only a docstring can tell."""
+  defaults = {**_DEFAULTS, "weight": getattr(objectives.BY_NAME[method], "weight", None)}
+  if (default := defaults.get(name)) is None:
+    return ""
+  published = {
+    dataset: {**settings, **_BY_METHOD.get((dataset, method), {})}.get(name, default)
+    for dataset, settings in _BY_DATASET.items()
+  }
+  return "; ".join([f"{default}", *(f"{d} {v}" for d, v in published.items() if v != default)])
+
+
+def check_name(what: str, name: str, names: Iterable[str]) -> None:
+  """Raises a ValueError that tells the nearest names if `name` is none of `names`."""
+  if name not in names:
+    near = difflib.get_close_matches(str(name), names, n=2)
+    meant = f": did you mean {' or '.join(near)}?" if near else "."
+    raise ValueError(f"There is no {what} {name!r}{meant} There are {', '.join(names)}.")
+
+
+def check_seed(seed: int) -> int:
+  """Returns `seed`; JAX would drop what exceeds 32 bits, and give two seeds the same draws."""
+  if not isinstance(seed, int) or not 0 <= seed < 2**32:
+    raise ValueError(f"seed must be a whole number from 0 to 2^32 − 1, but is {seed}.")
+  return seed
+
+
+def _check(settings: Mapping[str, Any]) -> None:
+  for name in ("latent_dim", "epochs", "batch_size"):
+    if not isinstance(settings[name], int) or settings[name] < 1:
+      raise ValueError(f"{name} must be a whole number from 1 up, but is {settings[name]}.")
+  if not 0 < settings["learning_rate"] < math.inf:
+    raise ValueError(
+      f"learning_rate must be positive and finite, but is {settings['learning_rate']}."
+    )
+  check_seed(settings["seed"])
+  check_name("network", settings["network"], networks.ARCHITECTURES)
+  check_name("schedule", settings["schedule"], get_args(Schedule))
+  check_name("precision", settings["precision"], get_args(Precision))
 
 
 def _is_plain(value: Any) -> bool:

@@ -22,7 +22,7 @@ class TrainingProgress:
     self._epochs = epochs
     self._batch_size = batch_size
     self._first_step = step
-    self._metrics = ""
+    self._metrics = self._line = ""
     self._start = self._last_line = time.monotonic()
     console = Console(stderr=True)
     self._bar = Progress(
@@ -50,6 +50,8 @@ class TrainingProgress:
     traceback: TracebackType | None,
   ) -> None:
     self._bar.stop()
+    if kind is None and self._line:
+      self._print()
 
   @property
   def images_per_second(self) -> float:
@@ -61,20 +63,24 @@ class TrainingProgress:
     """Takes an epoch's mean metrics."""
     self._metrics = (
       f"loss {metrics['loss']:.4g}  reconstruction {metrics['reconstruction_error']:.4g}  "
-      f"penalty {metrics['penalty']:.3g}"
+      f"penalty {metrics['penalty']:.3g}  "
     )
 
   def step(self, step: int) -> None:
     """Takes the number of steps done."""
     epoch = min(step // self._steps_per_epoch + 1, self._epochs)
     self._bar.update(self._task, completed=step)
-    text = f"epoch {epoch}/{self._epochs}  {self._metrics}  {self.images_per_second:,.0f} images/s"
-    self._bar.update(self._task, text=text)
-    done = step == self._epochs * self._steps_per_epoch
-    now = time.monotonic()
-    if self._bar.disable and (done or now - self._last_line > _LINE_INTERVAL):
-      self._last_line = now
-      print(f"{self._title}: {text}", file=sys.stderr, flush=True)
+    self._line = (
+      f"epoch {epoch}/{self._epochs}  {self._metrics}{self.images_per_second:,.0f} images/s"
+    )
+    self._bar.update(self._task, text=self._line)
+    if time.monotonic() - self._last_line > _LINE_INTERVAL:
+      self._print()
+
+  def _print(self) -> None:
+    self._last_line = time.monotonic()
+    if self._bar.disable:
+      print(f"{self._title}: {self._line}", file=sys.stderr, flush=True)
 
 
 class _Left(ProgressColumn):

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jaxtyping import Array, Bool, PyTree
 
 from aejax import networks
 from aejax.autoencoder import Autoencoder
@@ -16,7 +17,7 @@ from aejax.data import Dataset
 from aejax.files import replacing
 from aejax.training.checkpoints import Checkpoints
 from aejax.training.configuration import Configuration
-from aejax.training.epoch import epoch_order, make_run_steps, zero_sums
+from aejax.training.epoch import Sums, epoch_order, make_run_steps, zero_sums
 from aejax.training.interruption import interruption
 from aejax.training.progress import TrainingProgress
 from aejax.training.step import TrainState, TrainStep, create
@@ -70,10 +71,10 @@ def train(configuration: Configuration, dataset: Dataset, workdir: Path) -> dict
   Writes `metrics.jsonl` (an object an epoch) and `checkpoints/`.
 
   Returns:
-    `seconds` of this call and `images_per_second`.
+    `seconds` of this call and `images_per_second`; nothing if there was nothing left to train.
 
   Raises:
-    ValueError: if the loss is no longer finite.
+    ValueError: if the loss or a parameter is no longer finite; no such state is saved.
     Interrupted: after SIGINT or SIGTERM, once the state is saved.
   """
   n, batch_size = len(dataset.train), configuration.batch_size
@@ -89,9 +90,11 @@ def train(configuration: Configuration, dataset: Dataset, workdir: Path) -> dict
       state, sums = checkpoints.restore((state, sums))
     step = int(state.step)
     log = _Log(workdir / "metrics.jsonl", per_epoch, step)
+    if step == last:
+      return {}
     images = jnp.asarray(dataset.train)
     order = epoch_order(order_key, step // per_epoch, n)
-    count, finished, previous = 8, None, sums
+    count, previous = 8, sums
     title = f"{configuration.method} {dataset.name}"
     with TrainingProgress(
       title,
@@ -110,25 +113,39 @@ def train(configuration: Configuration, dataset: Dataset, workdir: Path) -> dict
         previous = sums
         if taken == count and time.monotonic() - waited < _CALL_SECONDS / 2:
           count *= 2
-        if finished is not None:
-          progress.epoch(log.write(*finished))
-          finished = None
+        log.flush(progress)
         if step % per_epoch == 0:
-          finished = step, sums
+          log.add(step, sums)
           sums = zero_sums()
           order = epoch_order(order_key, step // per_epoch, n)
         progress.step(step)
-        if time.monotonic() - saved > _CHECKPOINT_SECONDS and np.isfinite(previous["loss"]):
-          checkpoints.save(step, (state, sums))
+        if time.monotonic() - saved > _CHECKPOINT_SECONDS:
+          log.flush(progress)  # first, for a run resumed from here does not see the epoch again
+          _save(checkpoints, state, sums)
           saved = time.monotonic()
-      if finished is not None:
-        progress.epoch(log.write(*finished))
-        progress.step(step)
+      log.flush(progress)
+      progress.step(step)
       speed = progress.images_per_second
-    checkpoints.save(step, (state, sums))
+    _save(checkpoints, state, sums)
     if (number := interrupted()) is not None and step < last:
       raise Interrupted(step, number)
   return {"seconds": time.monotonic() - start, "images_per_second": speed}
+
+
+def _save(checkpoints: Checkpoints, state: TrainState, sums: Sums) -> None:
+  """Saves a state that one can go on from, and no other."""
+  step = int(state.step)
+  if not _finite((state.params, sums)):
+    raise ValueError(
+      f"Training diverged: after {step:,} steps not all parameters are finite. A smaller learning "
+      f"rate or weight may help."
+    )
+  checkpoints.save(step, (state, sums))
+
+
+@jax.jit
+def _finite(tree: PyTree) -> Bool[Array, ""]:
+  return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all()
 
 
 class _Log:
@@ -137,23 +154,31 @@ class _Log:
   def __init__(self, path: Path, steps_per_epoch: int, step: int):
     self._path = path
     self._steps_per_epoch = steps_per_epoch
+    self._pending: tuple[int, Sums] | None = None
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    kept = [line for line in lines[: step // steps_per_epoch] if json.loads(line)["step"] <= step]
     with replacing(path) as temporary:
+      kept = lines[: step // steps_per_epoch]
       temporary.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
 
-  def write(self, step: int, sums: dict[str, jax.Array]) -> dict[str, float]:
-    """Appends an epoch's means, and returns them."""
+  def add(self, step: int, sums: Sums) -> None:
+    """Takes the sums of the epoch that ends with `step`, which may still be computing."""
+    self._pending = step, sums
+
+  def flush(self, progress: TrainingProgress) -> None:
+    """Waits for the sums that were added last, writes their means, and shows them."""
+    if self._pending is None:
+      return
+    (step, sums), self._pending = self._pending, None
     means = {name: float(total) / self._steps_per_epoch for name, total in sums.items()}
     epoch = step // self._steps_per_epoch
-    bad = [name for name, value in means.items() if not np.isfinite(value)]
-    if bad:
-      raise ValueError(
-        f"The {' and the '.join(bad)} became {means[bad[0]]} in epoch {epoch}: a smaller "
-        f"learning rate or weight may help."
-      )
+    for name, value in means.items():
+      if not np.isfinite(value):
+        raise ValueError(
+          f"Training diverged: the {name} became {value} in epoch {epoch}. A smaller learning rate "
+          f"or weight may help."
+        )
     with self._path.open("a", encoding="utf-8") as file:
       file.write(json.dumps({"step": step, "epoch": epoch, **means}) + "\n")
       file.flush()
       os.fsync(file.fileno())
-    return means
+    progress.epoch(means)

@@ -1,7 +1,7 @@
 """The train step: one pure function of (state, batch), the same under jit, pmap and shard_map."""
 
 import dataclasses
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, no_type_check, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +19,7 @@ __all__ = ["TrainState", "TrainStep", "create", "merge", "pixels"]
 Metrics = dict[str, Float[Array, ""]]
 
 
+@no_type_check  # JAX makes states of shapes, of shardings and of batches too
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class TrainState:
@@ -110,6 +111,12 @@ def merge(model: Autoencoder, params: Any) -> Autoencoder:
 
 
 def pixels(images: Num[Array | np.ndarray, "n h w c"]) -> Float[Array, "n h w c"]:
-  """Images as float32 in [0, 1]; uint8 is scaled, floats pass."""
+  """Images as float32 in [0, 1]; uint8 is scaled, floats pass.
+
+  Raises:
+    ValueError: for other integers, of which nobody knows what white is.
+  """
+  if images.dtype != jnp.uint8 and not jnp.issubdtype(images.dtype, jnp.floating):
+    raise ValueError(f"images must be uint8, or floats in [0, 1], but are {images.dtype}.")
   floats = jnp.asarray(images, jnp.float32)
   return floats / 255 if images.dtype == jnp.uint8 else floats

@@ -4,9 +4,13 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+
 from aejax import data
 from aejax.data import Dataset
 from aejax.training.configuration import Configuration, Options, differences, read, resolve, write
+from aejax.training.run import build
 
 __all__ = ["load_dataset", "prepare"]
 
@@ -26,7 +30,8 @@ def prepare(
       already (or, with `options.resume`, holds no such run).
   """
   name = options.dataset or "digits"
-  workdir = options.workdir or Path("runs") / f"{method}-{Path(name).stem}"
+  path = str(Path(name).expanduser().resolve())
+  workdir = options.workdir or Path("runs") / f"{method}-{Path(path).stem}"
   if options.resume:
     configuration = _resumed(workdir, method, objective, options)
     return configuration, load_dataset(configuration), workdir
@@ -35,16 +40,17 @@ def prepare(
       f"{workdir} exists already: choose another --workdir, or go on with its run by --resume."
     )
   dataset = data.load(name, data_dir=options.data_dir, image_size=options.image_size)
-  if name not in data.NAMES:
-    name = str(Path(name).expanduser().resolve())
+  if len(dataset.test) < 2:
+    raise ValueError(f"{name} has one test image only: two are the least that can be scored.")
   configuration = resolve(
     method,
     objective,
     options,
-    dataset=name,
+    dataset=name if name in data.NAMES else path,
     image_shape=dataset.image_shape,
     num_images=len(dataset.train),
   )
+  _try(configuration)
   write(workdir, configuration)
   return configuration, dataset, workdir
 
@@ -60,12 +66,28 @@ def load_dataset(configuration: Configuration) -> Dataset:
     data_dir=configuration.data_dir,
     image_size=configuration.image_size,
   )
-  if dataset.image_shape != configuration.image_shape:
+  found = (len(dataset.train), *dataset.image_shape)
+  expected = (configuration.train_images, *configuration.image_shape)
+  if found != expected:
     raise ValueError(
-      f"The images of {configuration.dataset} have shape {dataset.image_shape}, but the run was "
-      f"started with {configuration.image_shape}."
+      f"The training images of {configuration.dataset} have shape {list(found)}, but the run was "
+      f"started with {list(expected)}."
     )
   return dataset
+
+
+def _try(configuration: Configuration) -> None:
+  """Traces a step, on no device: what cannot work fails before anything is written."""
+
+  def step(images):
+    _, state, train_step = build(configuration)
+    return train_step(state, images)[1]
+
+  shape = (configuration.batch_size, *configuration.image_shape)
+  try:
+    jax.eval_shape(step, jax.ShapeDtypeStruct(shape, jnp.uint8))
+  except ValueError as error:
+    raise ValueError(f"{configuration.method} cannot train with these options: {error}") from error
 
 
 def _resumed(

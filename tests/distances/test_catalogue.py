@@ -1,6 +1,5 @@
 """What holds for every distance: invariances, gradients, transformations, nasty input."""
 
-
 import hypothesis
 import jax
 import jax.numpy as jnp

@@ -6,6 +6,7 @@ at every batch size and on any number of devices.
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import ClassVar, Literal, get_args
 
 import jax
@@ -13,11 +14,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Key
 
-from aejax import distances
 from aejax.autoencoder import Autoencoder, Posterior
-from aejax.priors import Prior, StandardNormal
 
-__all__ = ["AE", "BY_NAME", "CWAE", "SWAE", "VAE", "WAEMMD", "Objective"]
+__all__ = ["AE", "AxisName", "Objective", "Scalar", "check_weight", "own_rows"]
 
 AxisName = str | tuple[str, ...] | None
 Scalar = Float[Array, ""]
@@ -45,10 +44,7 @@ class Objective:
         f"reconstruction must be {' or '.join(get_args(Reconstruction))}, but is "
         f"{self.reconstruction!r}."
       )
-    if not 0 <= self.penalty_weight < math.inf:
-      raise ValueError(
-        f"The weight of the penalty must be finite and not negative, but is {self.penalty_weight}."
-      )
+    check_weight("The weight of the penalty", self.penalty_weight)
 
   @property
   def penalty_weight(self) -> float:
@@ -74,10 +70,16 @@ class Objective:
     """What is decoded: the encoder's output, or a draw from the Gaussian posterior."""
     if posterior.log_variance is None:
       return posterior.mean
-    noise = _own_rows(
+    noise = own_rows(
       lambda n: jax.random.normal(key, (n, posterior.mean.shape[1])), posterior.mean, axis_name
     )
     return posterior.mean + jnp.exp(posterior.log_variance / 2) * noise
+
+  def __add__(self, other: "Objective") -> "Objective":
+    """The objective with both penalties, each with its weight."""
+    from aejax.objectives.combined import Combined
+
+    return Combined.of(self, other)
 
   def __call__(
     self,
@@ -140,139 +142,21 @@ class AE(Objective):
     return jnp.zeros(())
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class VAE(Objective):
-  """The variational autoencoder: mean KL(N(μ(x), σ²(x)) ‖ N(0, I)), in nats.
+def check_weight(name: str, value: float) -> None:
+  """Refuses a weight under which the penalty would be maximised, or NaN.
 
-  Attributes:
-    beta: the weight; with the squared error, 1 stands for a decoder of variance 1/2.
-
-  Reference: Kingma & Welling, ICLR 2014, arXiv 1312.6114; β: Higgins et al., ICLR 2017.
+  Raises:
+    ValueError: if it is negative or not finite.
   """
-
-  beta: float = 1.0
-  gaussian_encoder: ClassVar[bool] = True
-
-  @property
-  def penalty_weight(self) -> float:
-    """β."""
-    return self.beta
-
-  def penalty(self, posterior: Posterior, *, key, axis_name: AxisName = None) -> Scalar:
-    """Mean divergence of the posteriors from N(0, I)."""
-    return jnp.mean(distances.kl_divergence(posterior.mean, posterior.log_variance))
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Matched(Objective):
-  """An objective whose penalty is a distance between the latents of a batch and a prior."""
-
-  weight: float = 1.0
-  prior: Prior | None = None
-  sample_prior: bool = False
-
-  def target(self, latents: Float[Array, "n d"], key: Key[Array, ""], axis_name: AxisName):
-    """What the distance compares with: the prior's closed form, or samples if asked for."""
-    if not self.sample_prior:
-      return self.prior
-    prior = StandardNormal(latents.shape[1]) if self.prior is None else self.prior
-    return _own_rows(lambda n: jnp.asarray(prior.sample(key, n)), latents, axis_name)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class WAEMMD(_Matched):
-  """The Wasserstein autoencoder with the maximum mean discrepancy.
-
-  Attributes:
-    weight: λ.
-    kernel: the seven-scale inverse multiquadric of the paper's code by default.
-    prior: N(0, I) by default.
-    sample_prior: draw as many samples of the prior as there are latents, as the paper does,
-      instead of the closed form.
-
-  Reference: Tolstikhin et al., ICLR 2018, arXiv 1711.01558, algorithm 2.
-  """
-
-  kernel: distances.Kernel = distances.imq()
-
-  def penalty(self, posterior: Posterior, *, key, axis_name: AxisName = None) -> Scalar:
-    """Unbiased squared MMD: it may be negative."""
-    z = posterior.mean
-    return distances.mmd(z, self.target(z, key, axis_name), kernel=self.kernel, axis_name=axis_name)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class CWAE(_Matched):
-  """The Cramer-Wold autoencoder.
-
-  Attributes:
-    weight: λ.
-    log: minimise log(d² + 1e-7), as published: the gradient keeps its size as d shrinks.
-    approximate: the published approximation of φ_D instead of the exact one.
-    prior: N(0, I) by default; a `priors.GaussianMixture` has a closed form too.
-    sample_prior: draw as many samples of the prior as there are latents.
-
-  Reference: Knop et al., JMLR 21(164), 2020, arXiv 1805.09235, section 5.
-  """
-
-  log: bool = True
-  approximate: bool = False
-
-  def penalty(self, posterior: Posterior, *, key, axis_name: AxisName = None) -> Scalar:
-    """The squared Cramer-Wold distance, or its logarithm."""
-    z = posterior.mean
-    distance = distances.cramer_wold(
-      z, self.target(z, key, axis_name), approximate=self.approximate, axis_name=axis_name
-    )
-    return jnp.log(distance + 1e-7) if self.log else distance
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class SWAE(_Matched):
-  """The sliced Wasserstein autoencoder.
-
-  Attributes:
-    weight: λ.
-    num_directions: slices a step, drawn anew each step.
-    prior: N(0, I) by default.
-    sample_prior: draw as many samples of the prior as there are latents, as the paper does,
-      instead of the exact quantiles.
-
-  Reference: Kolouri et al., 2018, arXiv 1804.01947, algorithm 1.
-  """
-
-  num_directions: int = 50
-
-  def __post_init__(self):
-    super().__post_init__()
-    if not self.num_directions >= 1:
-      raise ValueError(f"num_directions must be at least 1, but is {self.num_directions}.")
-
-  def penalty(self, posterior: Posterior, *, key, axis_name: AxisName = None) -> Scalar:
-    """The squared sliced Wasserstein distance."""
-    z = posterior.mean
-    directions_key, prior_key = jax.random.split(key)
-    directions = distances.random_directions(directions_key, self.num_directions, z.shape[1])
-    return distances.sliced_wasserstein(
-      z, self.target(z, prior_key, axis_name), directions=directions, axis_name=axis_name
-    )
-
-
-BY_NAME: dict[str, type[Objective]] = {
-  "ae": AE,
-  "vae": VAE,
-  "wae-mmd": WAEMMD,
-  "cwae": CWAE,
-  "swae": SWAE,
-}
-"""The objectives by their names on the command line."""
+  if not 0 <= value < math.inf:
+    raise ValueError(f"{name} must be finite and not negative, but is {value}.")
 
 
 def _per_example(losses: Float[Array, "n h w c"]) -> Scalar:
   return jnp.mean(jnp.sum(losses.reshape(losses.shape[0], -1), axis=1))
 
 
-def _own_rows(draw, like: Array, axis_name: AxisName) -> Array:
+def own_rows(draw: Callable[[int], Array], like: Array, axis_name: AxisName) -> Array:
   """This device's rows of `draw(global n)`, so that randomness does not see the devices."""
   n = like.shape[0]
   if axis_name is None:

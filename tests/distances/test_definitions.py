@@ -1,0 +1,265 @@
+"""Every constant of the catalogue by its definition: published formulas, and integrals by scipy.
+
+The formulas are written out as their papers have them, constants included, and differentiated by
+JAX: in float64 they leave nothing to a tolerance. Other libraries are in test_peers.py.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import integrate, special, stats
+from scipy.optimize import linear_sum_assignment
+
+from aejax import distances
+
+# Sums of a few thousand float64 terms of order one.
+EXACT = dict(rtol=1e-11, atol=1e-12)
+# What adaptive quadrature promises, times the number of pieces.
+QUADRATURE = dict(rtol=1e-8, atol=1e-9)
+
+
+@pytest.fixture(autouse=True)
+def _float64():
+  with jax.enable_x64(True):
+    yield
+
+
+def data(n=24, m=24, dim=3, num=4):
+  """Latents, samples and directions: laws close enough that every term counts."""
+  generator = np.random.default_rng(0)
+  z = 0.8 * generator.standard_normal((n, dim)) + 0.3
+  y = generator.standard_normal((m, dim))
+  directions = generator.standard_normal((num, dim))
+  return map(jnp.asarray, (z, y, directions / np.linalg.norm(directions, axis=1, keepdims=True)))
+
+
+def agree(ours, formula, z, factor=1.0, **tolerance):
+  """`formula` is `factor` times `ours`: the value, and the gradient."""
+  (value, gradient), (expected, slope) = (jax.value_and_grad(f)(z) for f in (ours, formula))
+  np.testing.assert_allclose(factor * value, expected, **(tolerance or EXACT))
+  np.testing.assert_allclose(factor * gradient, slope, **(tolerance or EXACT))
+
+
+def squared_distances(x, y):
+  return jnp.sum((x[:, None] - y) ** 2, -1)
+
+
+# --- Published formulas ---
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3, 8, 64])
+def test_cramer_wold_as_published_in_code(dim):
+  """Normal densities in one dimension, Bessel's I₀ in two, the asymptotic φ in more.
+
+  Their constants differ: only the first has the 1/(2√π) of the definition.
+  """
+  z, *_ = data(dim=dim)
+  n, gamma = len(z), (4 / (3 * len(z))) ** 0.4
+
+  def density(x, variance):
+    return jnp.exp(-(x**2) / (2 * variance)) / jnp.sqrt(2 * math.pi * variance)
+
+  def in_one(z):
+    own = density(z - z.T, 2 * gamma).mean()
+    return own + density(0, 2 + 2 * gamma) - 2 * density(z, 1 + 2 * gamma).mean()
+
+  def phi(s):
+    if dim == 2:
+      return jnp.exp(-s / 2) * jax.scipy.special.i0(s / 2)
+    return (1 + 4 * s / (2 * dim - 3)) ** -0.5
+
+  def in_more(z):
+    own = phi(squared_distances(z, z) / (4 * gamma)).sum() / (n**2 * math.sqrt(gamma))
+    to_prior = phi(jnp.sum(z**2, 1) / (2 + 4 * gamma)).mean() / math.sqrt(gamma + 0.5)
+    return own + 1 / math.sqrt(1 + gamma) - 2 * to_prior
+
+  def ours(z):
+    return distances.cramer_wold(z, approximate=dim > 2)
+
+  if dim == 1:
+    agree(ours, in_one, z)
+  else:
+    agree(ours, in_more, z, 2 * math.sqrt(math.pi))
+
+
+def test_wae_mmd():
+  z, y, _ = data()
+  n, dim = z.shape
+
+  def formula(z):
+    total = 0
+    for scale in (0.1, 0.2, 0.5, 1, 2, 5, 10):
+      c = 2 * dim * scale
+      own = [(c / (c + squared_distances(x, x))).sum() - n for x in (z, y)]
+      total += sum(own) / (n * (n - 1)) - 2 * (c / (c + squared_distances(z, y))).mean()
+    return total
+
+  agree(lambda z: distances.mmd(z, y), formula, z)
+
+
+@pytest.mark.parametrize("beta", [0.5, 1.0, 2.0])
+def test_bhep(beta):
+  """Henze & Wagner's statistic, over n: the Gaussian kernel's MMD to N(0, I)."""
+  z, *_ = data()
+
+  def formula(z):
+    own = jnp.exp(-(beta**2) / 2 * squared_distances(z, z)).mean()
+    exponents = -(beta**2) / (2 * (1 + beta**2)) * jnp.sum(z**2, 1)
+    to_prior = (1 + beta**2) ** -1.5 * jnp.exp(exponents).mean()
+    return own - 2 * to_prior + (1 + 2 * beta**2) ** -1.5
+
+  kernel = distances.gaussian(1 / beta)
+  agree(lambda z: distances.mmd(z, kernel=kernel, unbiased=False), formula, z)
+
+
+def test_swae():
+  z, y, directions = data()
+
+  def formula(z):
+    return ((jnp.sort(directions @ z.T) - jnp.sort(directions @ y.T)) ** 2).mean()
+
+  agree(lambda z: distances.sliced_wasserstein(z, y, directions=directions), formula, z)
+
+
+def lejepa(z, directions, t_max, num_points):
+  """The trapezoidal rule on [0, t_max], twice, times n."""
+  t = jnp.linspace(0, t_max, num_points)
+  angles = (z @ directions.T)[..., None] * t
+  real, imaginary = jnp.cos(angles).mean(0) - jnp.exp(-(t**2) / 2), jnp.sin(angles).mean(0)
+  integrand = (real**2 + imaginary**2) * jnp.exp(-(t**2) / 2)
+  return 2 * len(z) * jnp.trapezoid(integrand, t).mean()
+
+
+def test_lejepa_on_slices():
+  z, _, directions = data()
+
+  def ours(z):
+    return distances.epps_pulley(z, directions=directions)
+
+  # Ours cuts t off where the weight is 5e-9, and its nodes alias as much, in n terms.
+  close = dict(rtol=0, atol=24 * 1e-8)
+  agree(ours, lambda z: lejepa(z, directions, 9, 300), z, **close)
+  # Its own 17 points end at t = 3: the rest is at most n |φ_n − φ|² ≤ 4n of the weight's tail, and
+  # about one of it for the right law. The rule's own error, at such latents, is smaller.
+  tail = math.sqrt(2 * math.pi) * math.erfc(3 / math.sqrt(2))
+  published = lejepa(z, directions, 3, 17)
+  np.testing.assert_allclose(ours(z), published, rtol=0, atol=2 * tail)
+
+
+def test_lejepa_over_all_directions():
+  z, *_ = data(dim=2)
+  # In the plane, equally spaced directions integrate over the circle to machine precision.
+  angles = jnp.arange(100) * math.pi / 100
+  directions = jnp.stack([jnp.cos(angles), jnp.sin(angles)], 1)
+  agree(distances.sigreg, lambda z: lejepa(z, directions, 9, 300), z)
+
+
+@pytest.mark.parametrize("unbiased", [True, False])
+def test_kernel_stein(unbiased):
+  z, *_ = data()
+
+  def kernel(x, y):
+    return sum(6 * s / (6 * s + jnp.sum((x - y) ** 2)) for s in (0.5, 2.0))
+
+  def pair(x, y):
+    by_x, by_y = jax.grad(kernel, 0), jax.grad(kernel, 1)
+    trace = jnp.trace(jax.jacfwd(by_x, 1)(x, y))
+    return x @ y * kernel(x, y) - x @ by_y(x, y) - y @ by_x(x, y) + trace
+
+  def formula(z):
+    pairs = jax.vmap(jax.vmap(pair, (None, 0)), (0, None))(z, z)
+    return (pairs.sum() - jnp.trace(pairs)) / (24 * 23) if unbiased else pairs.mean()
+
+  imq = distances.imq((0.5, 2.0))
+  agree(lambda z: distances.kernel_stein(z, kernel=imq, unbiased=unbiased), formula, z)
+
+
+# --- Definitions, by scipy ---
+
+
+def wasserstein(p):
+  """∫ (F_n⁻¹(u) − Φ⁻¹(u))² du, step by step."""
+  n = len(p)
+  pieces = [
+    integrate.quad(lambda u, x=x: (x - special.ndtri(u)) ** 2, i / n, (i + 1) / n)
+    for i, x in enumerate(p)
+  ]
+  return sum(piece for piece, _ in pieces)
+
+
+def anderson_darling(p):
+  """n ∫ (F_n − u)² / (u (1 − u)) du, step by step."""
+  edges = np.concatenate([[0], special.ndtr(p), [1]])
+  levels = np.arange(len(p) + 1) / len(p)
+  pieces = [
+    integrate.quad(lambda u, level=level: (level - u) ** 2 / (u * (1 - u)), *edges[i : i + 2])
+    for i, level in enumerate(levels)
+  ]
+  return len(p) * sum(piece for piece, _ in pieces)
+
+
+def epps_pulley(p):
+  def integrand(t):
+    return abs(np.exp(1j * t * p).mean() - np.exp(-(t**2) / 2)) ** 2 * np.exp(-(t**2) / 2)
+
+  return 2 * len(p) * integrate.quad(integrand, 0, 12, limit=200)[0]
+
+
+STATISTICS = {
+  "sliced_wasserstein": wasserstein,
+  "anderson_darling": anderson_darling,
+  "epps_pulley": epps_pulley,
+  "cramer_von_mises": lambda p: stats.cramervonmises(p, "norm").statistic,
+  "kolmogorov_smirnov": lambda p: stats.kstest(p, "norm").statistic,
+}
+
+
+@pytest.mark.parametrize("name", STATISTICS)
+def test_statistics_on_slices(name):
+  z, _, directions = data()
+  value = getattr(distances, name)(z, directions=directions)
+  lines = np.sort(np.asarray(directions @ z.T), axis=1)
+  tolerance = dict(rtol=0, atol=24 * 1e-8) if name == "epps_pulley" else QUADRATURE
+  np.testing.assert_allclose(value, np.mean([STATISTICS[name](p) for p in lines]), **tolerance)
+
+
+def test_sliced_wasserstein_by_assignment():
+  z, y, directions = data(n=12, m=9)
+  # 36 points of equal mass on either side.
+  x, y36 = np.repeat(z @ directions.T, 3, axis=0), np.repeat(y @ directions.T, 4, axis=0)
+  costs = [(x[:, None, k] - y36[:, k]) ** 2 for k in range(4)]
+  expected = np.array([c[linear_sum_assignment(c)].mean() for c in costs])
+  value = distances.sliced_wasserstein(z, y, directions=directions)
+  np.testing.assert_allclose(value, expected.mean(), **EXACT)
+  value = distances.max_sliced_wasserstein(z, y, directions=directions)
+  np.testing.assert_allclose(value, expected.max(), **EXACT)
+
+
+def test_energy_distance_on_the_line():
+  z, y, _ = data(m=17, dim=1)
+  value = distances.energy_distance(z, y, unbiased=False)
+  # scipy returns the root.
+  expected = stats.energy_distance(np.asarray(z)[:, 0], np.asarray(y)[:, 0]) ** 2
+  np.testing.assert_allclose(value, expected, **EXACT)
+
+
+@pytest.mark.parametrize("target", ["normal", "samples"])
+def test_cramer_wold(target):
+  """The mean over directions of ∫ (f − g)², both densities smoothed by N(0, γ)."""
+  z, y, _ = data(n=9, m=7, dim=2)
+  gamma = 0.3
+  # Smooth, and gone beyond ±10: equal steps, on the line and on the circle, converge exponentially.
+  t = np.linspace(-10, 10, 161)
+  angles = np.arange(40) * math.pi / 40
+  directions = np.stack([np.cos(angles), np.sin(angles)])
+
+  def smoothed(x):
+    return stats.norm.pdf(t, (np.asarray(x) @ directions)[..., None], math.sqrt(gamma)).mean(0)
+
+  other = smoothed(y) if target == "samples" else stats.norm.pdf(t, 0, math.sqrt(1 + gamma))
+  expected = ((smoothed(z) - other) ** 2).sum(-1).mean() * (t[1] - t[0])
+  value = distances.cramer_wold(z, y if target == "samples" else None, gamma=gamma)
+  np.testing.assert_allclose(value, expected, **EXACT)

@@ -1,0 +1,59 @@
+import json
+import os
+import stat
+
+import pytest
+
+from aejax.files import read_json, replacing, write_json
+
+
+def test_a_file_is_replaced_whole(tmp_path):
+  path = tmp_path / "new" / "folder" / "file.txt"
+  with replacing(path) as temporary:
+    assert temporary.parent == path.parent
+    assert temporary.suffix == ".txt"  # matplotlib and Pillow choose the format by it
+    temporary.write_text("first")
+    assert not path.exists()
+  assert path.read_text() == "first"
+  with replacing(path) as temporary:
+    temporary.write_text("second")
+    assert path.read_text() == "first"
+  assert path.read_text() == "second"
+  assert [p.name for p in path.parent.iterdir()] == ["file.txt"]
+
+
+def test_a_failure_leaves_what_was_there(tmp_path):
+  path = tmp_path / "file.txt"
+  path.write_text("first")
+  with pytest.raises(RuntimeError), replacing(path) as temporary:  # noqa: PT012
+    temporary.write_text("half of the sec")
+    raise RuntimeError
+  assert path.read_text() == "first"
+  assert [p.name for p in tmp_path.iterdir()] == ["file.txt"]
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_the_users_umask_is_kept(tmp_path, umask):
+  before = os.umask(umask)
+  try:
+    write_json(tmp_path / "file.json", {})
+  finally:
+    os.umask(before)
+  assert stat.S_IMODE((tmp_path / "file.json").stat().st_mode) == 0o666 & ~umask
+
+
+def test_json_round_trip(tmp_path):
+  value = {"a": [1, 2.5, None, True], "λ": "żółw"}
+  write_json(tmp_path / "file.json", value)
+  assert read_json(tmp_path / "file.json") == value
+  assert (tmp_path / "file.json").read_text(encoding="utf-8") == json.dumps(value, indent=2) + "\n"
+
+
+def test_json_that_is_missing_or_damaged(tmp_path):
+  path = tmp_path / "file.json"
+  with pytest.raises(ValueError, match=rf"There is no {path}\."):
+    read_json(path)
+  for content in (b'{"a": 1', b"", b"\xff\xfe\x00"):
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"file\.json is damaged"):
+      read_json(path)

@@ -1,0 +1,340 @@
+import math
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from jax import lax
+from jax.extend import core
+from scipy import stats
+
+from aejax import distances, networks
+from aejax.autoencoder import Autoencoder, Posterior
+from aejax.objectives import AE, BY_NAME, CWAE, SWAE, VAE, WAEMMD, Objective
+from aejax.priors import GaussianMixture
+
+KEY = jax.random.key(0)
+IMAGES = jax.random.uniform(jax.random.key(1), (12, 4, 3, 1))
+MIXTURE = GaussianMixture(jnp.ones(2), jnp.array([[1.0], [-1.0]]), jnp.ones(2))
+
+
+def _model(objective, latent_dim=2):
+  return networks.build(
+    "linear",
+    (4, 3, 1),
+    latent_dim=latent_dim,
+    gaussian=objective.gaussian_encoder,
+    key=jax.random.key(2),
+  )
+
+
+class FixedPrior:
+  """Draws the same rows whatever the key: what is computed from them can be computed by hand."""
+
+  dim = 1
+
+  def sample(self, key, n):
+    return jnp.linspace(-1.0, 2.0, n)[:, None]
+
+
+SAMPLES = FixedPrior().sample(KEY, len(IMAGES))
+# In one dimension every direction is 1 or −1, and a slice is the whole distance.
+LINE = jnp.ones((1, 1))
+FIXED = dict(prior=FixedPrior(), sample_prior=True)
+
+
+@pytest.mark.parametrize(
+  ("objective", "weight", "penalty"),
+  [
+    (AE(), 0.0, lambda z: 0.0),
+    (WAEMMD(weight=2.0), 2.0, distances.mmd),
+    (
+      WAEMMD(weight=2.0, kernel=distances.gaussian(0.7)),
+      2.0,
+      lambda z: distances.mmd(z, kernel=distances.gaussian(0.7)),
+    ),
+    (WAEMMD(weight=2.0, **FIXED), 2.0, lambda z: distances.mmd(z, SAMPLES)),
+    (CWAE(weight=3.0), 3.0, lambda z: jnp.log(distances.cramer_wold(z) + 1e-7)),
+    (CWAE(weight=3.0, log=False), 3.0, distances.cramer_wold),
+    (CWAE(log=False, prior=MIXTURE), 1.0, lambda z: distances.cramer_wold(z, MIXTURE)),
+    (CWAE(log=False, **FIXED), 1.0, lambda z: distances.cramer_wold(z, SAMPLES)),
+    (SWAE(weight=0.5), 0.5, lambda z: distances.sliced_wasserstein(z, directions=LINE)),
+    (SWAE(**FIXED), 1.0, lambda z: distances.sliced_wasserstein(z, SAMPLES, directions=LINE)),
+  ],
+)
+def test_the_equation(objective, weight, penalty):
+  model = _model(objective, latent_dim=1)
+  loss, metrics = objective(model, IMAGES, key=KEY)
+  latents = model.encode(IMAGES)
+  error = np.sum((np.asarray(IMAGES) - np.asarray(model.reconstruct(IMAGES))) ** 2) / len(IMAGES)
+  expected = float(penalty(latents))
+  # Sums of a few dozen float32 terms of one size.
+  np.testing.assert_allclose(metrics["penalty"], expected, rtol=1e-5, atol=1e-6)
+  np.testing.assert_allclose(metrics["reconstruction_error"], error, rtol=1e-5)
+  np.testing.assert_allclose(loss, error + weight * expected, rtol=1e-5)
+  assert loss is metrics["loss"]
+  assert sorted(metrics) == ["loss", "penalty", "reconstruction_error"]
+  assert objective.penalty_weight == weight
+
+
+def test_cwae_approximates_if_asked():
+  model = _model(CWAE(), latent_dim=3)
+  z = model.encode(IMAGES)
+  for approximate in (False, True):
+    objective = CWAE(log=False, approximate=approximate)
+    penalty = objective.penalty(Posterior(z, None), key=KEY)
+    np.testing.assert_allclose(
+      penalty, distances.cramer_wold(z, approximate=approximate), rtol=1e-6
+    )
+  assert abs(penalty / distances.cramer_wold(z) - 1) > 1e-3
+
+
+def _constant(logits, *, output="sigmoid", log_variance=None):
+  """An autoencoder that encodes to zeros and decodes to `logits`."""
+
+  def encoder(images):
+    mean = jnp.zeros((len(images), 2))
+    return mean if log_variance is None else (mean, jnp.full_like(mean, log_variance))
+
+  return Autoencoder(encoder, lambda z: logits, latent_dim=2, output=output)
+
+
+def test_squared_error_is_summed_over_pixels():
+  model = _constant(jnp.full((5, 4, 3, 1), 0.25), output="identity")
+  # 12 pixels, each off by 0.75: exact in binary.
+  assert AE()(model, jnp.ones((5, 4, 3, 1)), key=KEY)[0] == 12 * 0.75**2
+
+
+def test_cross_entropy_is_finite_at_every_logit():
+  objective = AE(reconstruction="binary_cross_entropy")
+  logits = jnp.array([200.0, -200.0, 200.0, -200.0]).reshape(1, 2, 2, 1)
+  images = jnp.array([1.0, 0.0, 0.0, 1.0]).reshape(1, 2, 2, 1)
+  loss, metrics = objective(_constant(logits), images, key=KEY)
+  assert loss == 400  # two pixels right, two wrong by 200 nats each
+  assert metrics["reconstruction_error"] == 2
+
+  def cost(logits):
+    return objective(_constant(logits), images, key=KEY)[0]
+
+  np.testing.assert_array_equal(jax.grad(cost)(logits).ravel(), [0, 0, 1, -1])
+
+
+def test_cross_entropy_is_the_naive_formula_at_moderate_logits():
+  logits = jax.random.normal(KEY, (6, 4, 3, 1)) * 3
+  images = jax.random.uniform(jax.random.key(1), (6, 4, 3, 1))
+  p = 1 / (1 + np.exp(-np.asarray(logits, np.float64)))
+  x = np.asarray(images, np.float64)
+  naive = -np.sum(x * np.log(p) + (1 - x) * np.log1p(-p)) / 6
+  loss, metrics = AE(reconstruction="binary_cross_entropy")(_constant(logits), images, key=KEY)
+  np.testing.assert_allclose(loss, naive, rtol=1e-5)
+  np.testing.assert_allclose(metrics["reconstruction_error"], np.sum((x - p) ** 2) / 6, rtol=1e-5)
+
+
+def test_vae_is_its_closed_form():
+  objective = VAE(beta=0.5)
+  mean = jax.random.normal(KEY, (7, 3))
+  log_variance = jax.random.normal(jax.random.key(1), (7, 3))
+  m, v = np.asarray(mean, np.float64), np.asarray(log_variance, np.float64)
+  expected = np.mean(-0.5 * np.sum(1 + v - m**2 - np.exp(v), axis=1))
+  penalty = objective.penalty(Posterior(mean, log_variance), key=KEY)
+  np.testing.assert_allclose(penalty, expected, rtol=1e-5)
+  assert objective.penalty_weight == 0.5
+
+  # Without variance nothing is random, and the equation can be written out.
+  model = _constant(jnp.zeros((12, 4, 3, 1)), log_variance=-50.0)
+  error = np.sum((np.asarray(IMAGES) - 0.5) ** 2) / 12
+  divergence = -0.5 * 2 * (1 - 50 - math.exp(-50))
+  loss, _ = objective(model, IMAGES, key=KEY)
+  np.testing.assert_allclose(loss, error + 0.5 * divergence, rtol=1e-5)
+
+
+def test_vae_decodes_draws_from_the_posterior():
+  n = 20_000
+  posterior = Posterior(jnp.full((n, 1), 3.0), jnp.full((n, 1), math.log(4.0)))
+  z = VAE().latents(posterior, key=KEY)
+  # Exact draws exceed 2.23 / sqrt(n) with probability 1e-4.
+  assert stats.kstest(np.asarray(z[:, 0]), stats.norm(3, 2).cdf).statistic < 2.23 / math.sqrt(n)
+  assert not np.allclose(z, VAE().latents(posterior, key=jax.random.key(1)))
+  deterministic = Posterior(posterior.mean, None)
+  assert AE().latents(deterministic, key=KEY) is deterministic.mean
+
+
+def _draws(function, *arguments):
+  """How many arrays of random bits a function draws, and all its other random primitives."""
+  counts = {"bits": 0, "others": 0}
+
+  def walk(jaxpr):
+    for equation in jaxpr.eqns:
+      name = equation.primitive.name
+      if name == "random_bits":
+        counts["bits"] += 1
+      elif name.startswith(("random", "threefry", "rng")):
+        counts["others"] += 1
+      for value in jax.tree.leaves(
+        list(equation.params.values()), is_leaf=lambda v: isinstance(v, _JAXPRS)
+      ):
+        if isinstance(value, _JAXPRS):
+          walk(value.jaxpr if isinstance(value, core.ClosedJaxpr) else value)
+
+  walk(jax.make_jaxpr(function)(*arguments).jaxpr)
+  return counts["bits"], counts["others"]
+
+
+_JAXPRS = (core.Jaxpr, core.ClosedJaxpr)
+
+
+def test_draws_are_counted():
+  assert _draws(lambda key: jax.random.normal(key, (3,)), KEY) == (1, 0)
+  assert _draws(lambda key: jax.jit(jax.random.split)(key), KEY)[1] > 0
+
+
+@pytest.mark.parametrize(
+  ("objective", "draws"),
+  [
+    (AE(), 0),
+    (VAE(), 0),
+    (CWAE(), 0),
+    (CWAE(approximate=True, log=False), 0),
+    (CWAE(sample_prior=True), 1),
+    (WAEMMD(), 0),
+    (WAEMMD(sample_prior=True), 1),
+    (SWAE(), 1),  # directions
+    (SWAE(sample_prior=True), 2),  # and the prior: the two samplings of the talk
+  ],
+)
+def test_what_is_sampled(objective, draws):
+  log_variance = jnp.ones((6, 2)) if objective.gaussian_encoder else None
+  posterior = Posterior(jnp.ones((6, 2)), log_variance)
+  bits, others = _draws(lambda p, key: objective.penalty(p, key=key), posterior, KEY)
+  assert bits == draws
+  if not draws:
+    assert others == 0
+
+
+def test_every_step_has_its_own_directions():
+  z = jax.random.normal(KEY, (32, 5))
+  penalties = [SWAE().penalty(Posterior(z, None), key=jax.random.key(i)) for i in range(3)]
+  assert len({float(p) for p in penalties}) == 3
+  again = SWAE().penalty(Posterior(z, None), key=jax.random.key(0))
+  assert again == penalties[0]
+
+
+def test_sampled_priors_agree_with_closed_forms_on_average():
+  z = 0.5 * jax.random.normal(KEY, (64, 2)) + 0.3
+  posterior = Posterior(z, None)
+  sampled = jax.vmap(lambda k: WAEMMD(sample_prior=True).penalty(posterior, key=k))(
+    jax.random.split(KEY, 400)
+  )
+  closed = WAEMMD().penalty(posterior, key=KEY)
+  assert abs(sampled.mean() - closed) < 5 * sampled.std() / math.sqrt(400)
+
+
+@pytest.mark.parametrize("objective", [AE(), VAE(beta=3.0)], ids=["ae", "vae"])
+def test_the_weight_means_the_same_at_any_batch_size(objective):
+  # No variance, hence no noise, which would differ from one copy of an image to the next.
+  def model(scale):
+    def encoder(images):
+      mean = images.reshape(len(images), -1)[:, :2] * scale
+      return (mean, jnp.full_like(mean, -50.0)) if objective.gaussian_encoder else mean
+
+    return Autoencoder(
+      encoder, lambda z: jnp.tile(z, 6).reshape(len(z), 4, 3, 1), latent_dim=2, output="sigmoid"
+    )
+
+  def cost(scale, images):
+    return objective(model(scale), images, key=KEY)[0]
+
+  one = jax.value_and_grad(cost)(1.5, IMAGES)
+  many = jax.value_and_grad(cost)(1.5, jnp.tile(IMAGES, (7, 1, 1, 1)))
+  chex.assert_trees_all_close(one, many, rtol=1e-5)
+
+
+OBJECTIVES = [
+  AE(),
+  VAE(beta=2.0),
+  VAE(reconstruction="binary_cross_entropy"),
+  WAEMMD(weight=2.0),
+  WAEMMD(weight=2.0, sample_prior=True),
+  CWAE(weight=2.0),
+  CWAE(log=False, sample_prior=True),
+  SWAE(weight=2.0),
+  SWAE(weight=2.0, sample_prior=True),
+]
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)
+def test_value_and_gradient_do_not_depend_on_the_number_of_devices(objective):
+  model = _model(objective)
+  model.output = "sigmoid"
+  graphdef, params = nnx.split(model, nnx.Param)
+  devices = 3
+
+  def cost(params, images, axis_name=None):
+    return objective(nnx.merge(graphdef, params), images, key=KEY, axis_name=axis_name)[0]
+
+  def on_a_device(params, images):
+    return lax.pmean(jax.value_and_grad(cost)(params, images, "batch"), "batch")
+
+  @jax.jit
+  def both(params):
+    spread = IMAGES.reshape(devices, -1, *IMAGES.shape[1:])
+    spread = jax.vmap(on_a_device, in_axes=(None, 0), axis_name="batch")(params, spread)
+    return jax.value_and_grad(cost)(params, IMAGES), spread
+
+  one, spread = jax.device_get(both(params))
+  np.testing.assert_allclose(spread[0], np.full(devices, one[0]), rtol=1e-5)
+  for device in range(devices):
+    pairs = zip(jax.tree.leaves(spread[1]), jax.tree.leaves(one[1]), strict=True)
+    # Relative to the whole gradient: a component may be zero.
+    difference = [many[device] - leaf for many, leaf in pairs]
+    assert _norm(difference) < 1e-5 * _norm(jax.tree.leaves(one[1]))
+
+
+def _norm(leaves):
+  return math.sqrt(sum(float(np.sum(leaf**2)) for leaf in leaves))
+
+
+@pytest.mark.parametrize(
+  ("objective", "gaussian", "sentence"),
+  [
+    (VAE(), False, "VAE needs a Gaussian encoder"),
+    (AE(), True, "AE needs a deterministic encoder"),
+    (CWAE(), True, "CWAE needs a deterministic encoder"),
+  ],
+)
+def test_the_wrong_kind_of_encoder(objective, gaussian, sentence):
+  model = networks.build("linear", (4, 3, 1), latent_dim=2, gaussian=gaussian, key=KEY)
+  with pytest.raises(ValueError, match=sentence):
+    objective(model, IMAGES, key=KEY)
+
+
+def test_other_mistakes():
+  with pytest.raises(ValueError, match=r"decoder gives images of shape \[12, 3, 4, 1\]"):
+    AE()(_constant(jnp.zeros((12, 3, 4, 1))), IMAGES, key=KEY)
+  with pytest.raises(ValueError, match='needs an Autoencoder with output="sigmoid"'):
+    AE(reconstruction="binary_cross_entropy")(_model(AE()), IMAGES, key=KEY)
+
+
+@pytest.mark.parametrize(
+  ("make", "sentence"),
+  [
+    (lambda: CWAE(weight=-1.0), "weight of the penalty must be finite and not negative"),
+    (lambda: SWAE(weight=math.nan), "but is nan"),
+    (lambda: VAE(beta=math.inf), "but is inf"),
+    (lambda: SWAE(num_directions=0), "num_directions must be at least 1, but is 0"),
+    (lambda: SWAE(weight=-1.0), "weight of the penalty"),
+    (lambda: AE(reconstruction="l1"), "must be squared_error or binary_cross_entropy, but is 'l1'"),
+  ],
+)
+def test_fields_out_of_range(make, sentence, unchecked):
+  with pytest.raises(ValueError, match=sentence):
+    make()
+
+
+def test_names_on_the_command_line():
+  assert list(BY_NAME)[:5] == ["ae", "vae", "wae-mmd", "cwae", "swae"]
+  assert all(issubclass(objective, Objective) for objective in BY_NAME.values())
+  with pytest.raises(NotImplementedError):
+    Objective().penalty(Posterior(jnp.ones((2, 2)), None), key=KEY)

@@ -1,0 +1,268 @@
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from scipy import special, stats
+
+from aejax import networks, objectives, training
+from aejax.priors import (
+  GaussianMixture,
+  Prior,
+  StandardNormal,
+  UniformBall,
+  UniformCube,
+  UniformSphere,
+)
+
+KEY = jax.random.key(0)
+N = 20_000
+# The Kolmogorov–Smirnov statistic of N exact draws exceeds 2.23 / sqrt(N) with probability 1e-4.
+KS_BOUND = 2.23 / math.sqrt(N)
+
+MIXTURE = GaussianMixture(
+  weights=jnp.array([1.0, 3.0]),
+  means=jnp.array([[0.0, 1.0, 2.0], [-1.0, 0.0, 0.5]]),
+  variances=jnp.array([0.25, 2.0]),
+)
+PRIORS = [
+  StandardNormal(3),
+  MIXTURE,
+  UniformSphere(3, radius=2.0),
+  UniformBall(3, radius=2.0),
+  UniformCube(3, half_width=0.5),
+]
+each_prior = pytest.mark.parametrize("prior", PRIORS, ids=lambda p: type(p).__name__)
+
+
+def _ks(values, cdf):
+  return stats.kstest(np.asarray(values, np.float64), cdf).statistic
+
+
+def _mean_and_variance(prior):
+  """Of each coordinate, in closed form."""
+  d = prior.dim
+  if isinstance(prior, GaussianMixture):
+    p = np.array([0.25, 0.75])
+    mean = p @ np.asarray(prior.means)
+    second = p @ (np.asarray(prior.means) ** 2 + np.asarray(prior.variances)[:, None])
+    return mean, second - mean**2
+  variance = {
+    StandardNormal: lambda p: 1,
+    UniformSphere: lambda p: p.radius**2 / d,
+    UniformBall: lambda p: p.radius**2 / (d + 2),
+    UniformCube: lambda p: p.half_width**2 / 3,
+  }[type(prior)](prior)
+  return np.zeros(d), np.full(d, variance)
+
+
+@each_prior
+def test_moments(prior):
+  z = np.asarray(prior.sample(KEY, N), np.float64)
+  assert z.shape == (N, prior.dim)
+  mean, variance = _mean_and_variance(prior)
+  # 5 standard errors: the variance of a mean is variance / N; that of a variance is below
+  # (kurtosis − 1) variance² / N, and no coordinate here has a kurtosis above 5.
+  np.testing.assert_array_less(np.abs(z.mean(0) - mean), 5 * np.sqrt(variance / N))
+  np.testing.assert_array_less(np.abs(z.var(0) - variance), 5 * variance * math.sqrt(4 / N))
+  # No two coordinates of the symmetric ones correlate: the standard error is 1 / sqrt(N).
+  if not isinstance(prior, GaussianMixture):
+    off_diagonal = np.corrcoef(z.T)[np.triu_indices(prior.dim, 1)]
+    np.testing.assert_array_less(np.abs(off_diagonal), 5 / math.sqrt(N))
+
+
+@pytest.mark.parametrize("dim", [1, 2, 5])
+def test_ball_is_uniform_by_volume(dim):
+  z = np.asarray(UniformBall(dim, radius=3.0).sample(KEY, N))
+  radii = np.linalg.norm(z, axis=1)
+  assert radii.max() <= 3.0 * (1 + 1e-6)  # rounding of a norm in float32
+  assert _ks(radii, lambda r: np.clip(r / 3, 0, 1) ** dim) < KS_BOUND
+  if dim == 2:
+    assert _ks(np.arctan2(z[:, 1], z[:, 0]), stats.uniform(-np.pi, 2 * np.pi).cdf) < KS_BOUND
+
+
+def test_sphere_is_uniform():
+  z = np.asarray(UniformSphere(3, radius=2.0).sample(KEY, N))
+  # A few units in the last place.
+  np.testing.assert_allclose(np.linalg.norm(z, axis=1), 2.0, rtol=1e-6)
+  # Archimedes: a coordinate of the sphere in three dimensions is uniform.
+  assert _ks(z[:, 1], stats.uniform(-2, 4).cdf) < KS_BOUND
+  assert set(np.unique(UniformSphere(1).sample(KEY, 100))) == {-1.0, 1.0}
+
+
+def test_cube_is_uniform():
+  z = np.asarray(UniformCube(2, half_width=0.5).sample(KEY, N))
+  assert np.abs(z).max() <= 0.5
+  assert _ks(z[:, 0], stats.uniform(-0.5, 1).cdf) < KS_BOUND
+
+
+def test_mixture_draws_its_components_by_weight():
+  far = GaussianMixture(jnp.array([1.0, 3.0]), jnp.array([[-50.0], [50.0]]), jnp.array([1.0, 4.0]))
+  z = np.asarray(far.sample(KEY, N))[:, 0]
+  right = z > 0
+  assert abs(right.mean() - 0.75) < 5 * math.sqrt(0.75 * 0.25 / N)
+  # The bound of the smaller part, N / 4 draws, doubled.
+  assert _ks(z[~right], stats.norm(-50, 1).cdf) < 2.1 * KS_BOUND
+  assert _ks(z[right], stats.norm(50, 2).cdf) < 2.1 * KS_BOUND
+
+
+def test_log_prob_against_scipy():
+  z = jax.random.normal(KEY, (50, 3))
+  # 1e-5: float32 sums of a dozen terms of size 10.
+  expected = stats.multivariate_normal(np.zeros(3)).logpdf(z)
+  np.testing.assert_allclose(StandardNormal(3).log_prob(z), expected, rtol=1e-5)
+
+  parts = [
+    math.log(p) + stats.multivariate_normal(np.asarray(m), float(v) * np.eye(3)).logpdf(z)
+    for p, m, v in zip([0.25, 0.75], MIXTURE.means, MIXTURE.variances, strict=True)
+  ]
+  np.testing.assert_allclose(MIXTURE.log_prob(z), special.logsumexp(parts, axis=0), rtol=1e-5)
+
+  volume = 4 / 3 * math.pi * 2.0**3
+  inside = np.linalg.norm(z, axis=1) <= 2
+  assert inside.any()
+  assert not inside.all()
+  np.testing.assert_allclose(
+    UniformBall(3, radius=2.0).log_prob(z), np.where(inside, -math.log(volume), -np.inf), rtol=1e-5
+  )
+  inside = np.abs(z).max(1) <= 1.5
+  np.testing.assert_allclose(
+    UniformCube(3, half_width=1.5).log_prob(z),
+    np.where(inside, -3 * math.log(3), -np.inf),
+    rtol=1e-5,
+  )
+
+
+@each_prior
+def test_log_prob_of_one_row_and_of_any_batch(prior):
+  if not hasattr(prior, "log_prob"):
+    assert isinstance(prior, UniformSphere)  # which has no density
+    return
+  z = jnp.linspace(-0.4, 0.4, 12).reshape(2, 2, 3)
+  # One row and a batch may sum in another order.
+  np.testing.assert_allclose(prior.log_prob(z)[1, 0], prior.log_prob(z[1, 0]), rtol=1e-6)
+  with pytest.raises(ValueError, match="z has dimension 2, but the prior has dimension 3"):
+    prior.log_prob(z[..., :2])
+
+
+@each_prior
+def test_passes_through_jit(prior):
+  traces = []
+
+  @jax.jit
+  def draw(prior, key):
+    traces.append(prior)
+    return prior.sample(key, 5)
+
+  # XLA fuses what eager mode rounds one by one.
+  np.testing.assert_allclose(draw(prior, KEY), prior.sample(KEY, 5), rtol=1e-5, atol=1e-6)
+  draw(dataclasses.replace(prior), jax.random.key(1))
+  assert len(traces) == 1
+  assert jax.jit(lambda p: p)(prior).dim == prior.dim
+
+
+def test_another_static_field_is_another_trace():
+  assert UniformBall(3) == UniformBall(3, radius=1.0)
+  assert hash(UniformBall(3)) == hash(UniformBall(3, radius=1.0))
+  assert UniformBall(3) != UniformBall(3, radius=2.0)
+  assert UniformBall(3) != UniformSphere(3)
+  draw = jax.jit(lambda prior: prior.sample(KEY, 4))
+  assert jnp.linalg.norm(draw(UniformSphere(3, 2.0))[0]) > jnp.linalg.norm(
+    draw(UniformSphere(3))[0]
+  )
+
+
+def test_mixtures_are_batched_differentiated_and_mapped():
+  scales = jnp.array([1.0, 2.0, 3.0])
+  batch = jax.vmap(lambda s: GaussianMixture(MIXTURE.weights, s * MIXTURE.means, jnp.ones(2)))(
+    scales
+  )
+  assert batch.means.shape == (3, 2, 3)
+  z = jnp.ones(3)
+  values = jax.vmap(lambda mixture: mixture.log_prob(z))(batch)
+  single = GaussianMixture(MIXTURE.weights, 2 * MIXTURE.means, jnp.ones(2)).log_prob(z)
+  np.testing.assert_allclose(values[1], single, rtol=1e-6)
+
+  slope = jax.grad(lambda mixture: -mixture.log_prob(z))(MIXTURE)
+  assert slope.means.shape == (2, 3)  # a mixture of derivatives: no weights, no variances
+  assert jax.tree.map(lambda leaf: leaf.shape, MIXTURE).means == (2, 3)
+  negated = jax.tree.map(jnp.negative, MIXTURE)
+  assert float(negated.variances[1]) == -2.0
+  paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(MIXTURE)]
+  assert paths == [".weights", ".means", ".variances"]
+
+
+def test_mixture_of_lists_and_numpy(unchecked):
+  lists = GaussianMixture([1, 3], [[0, 1, 2], [-1, 0, 0.5]], np.array([0.25, 2.0]))
+  np.testing.assert_array_equal(lists.sample(KEY, 7), MIXTURE.sample(KEY, 7))
+  jax.jit(lambda key: lists.sample(key, 7))(KEY)  # numpy cannot be indexed by a traced draw
+
+
+@pytest.mark.parametrize("value", [0, -1, math.nan, math.inf])
+def test_sizes_out_of_range(value, unchecked):
+  for make, name in (
+    (lambda: UniformSphere(3, radius=value), "radius"),
+    (lambda: UniformBall(3, radius=value), "radius"),
+    (lambda: UniformCube(3, half_width=value), "half_width"),
+    *((lambda cls=cls: cls(value), "dim") for cls in (StandardNormal, UniformBall)),
+  ):
+    with pytest.raises(ValueError, match=f"{name} must be positive and finite, but is {value}"):
+      make()
+
+
+@pytest.mark.parametrize(
+  ("weights", "means", "variances", "sentence"),
+  [
+    ([1.0], [0.0], [1.0], r"have shapes \[k\], \[k, d\] and \[k\], but have \[1\], \[1\], \[1\]"),
+    ([1.0, 1.0], [[0.0]], [1.0], r"but have \[2\], \[1, 1\], \[1\]"),
+    ([1.0], [[0.0]], [1.0, 1.0], r"but have \[1\], \[1, 1\], \[2\]"),
+    ([], np.zeros((0, 2)), [], r"but have \[0\], \[0, 2\], \[0\]"),
+    ([1.0, -0.5], [[0.0], [0.0]], [1.0, 1.0], r"weights must not be negative, but one is -0\.5"),
+    ([1.0, 1.0], [[0.0], [0.0]], [1.0, 0.0], r"variances must be positive, but one is 0\.0"),
+    ([1.0], [[0.0]], [math.nan], "variances must be positive, but one is nan"),
+  ],
+)
+def test_wrong_mixtures(weights, means, variances, sentence, unchecked):
+  with pytest.raises(ValueError, match=sentence):
+    GaussianMixture(np.array(weights), np.array(means), np.array(variances))
+
+
+@dataclasses.dataclass(frozen=True)
+class Ring:
+  """A user's own prior: nothing but a dimension and a way to draw."""
+
+  dim: int = 2
+
+  def sample(self, key, n):
+    return UniformSphere(2).sample(key, n)
+
+
+def test_a_users_own_prior_trains():
+  assert isinstance(Ring(), Prior)
+  model = networks.build("linear", (2, 2, 1), latent_dim=2, key=KEY)
+  objective = objectives.SWAE(weight=10.0, prior=Ring(), sample_prior=True)
+  state, train_step = training.create(model, objective, optax.adam(0.02), key=KEY)
+  images = jax.random.uniform(jax.random.key(1), (64, 2, 2, 1))
+  step = jax.jit(train_step)
+  for _ in range(200):
+    state, _ = step(state, images)
+  latents = training.merge(model, state.params).encode(images)
+  # The ring has mean |z|² = 1, where N(0, I), the default, has 2: the limit is half way.
+  assert float(jnp.mean(jnp.sum(latents**2, 1))) < 1.5
+
+
+@pytest.mark.parametrize("objective", [objectives.SWAE, objectives.WAEMMD, objectives.CWAE])
+def test_a_prior_without_a_closed_form_asks_for_samples(objective, unchecked):
+  model = networks.build("linear", (2, 2, 1), latent_dim=2, key=KEY)
+  with pytest.raises(ValueError, match="pass samples"):
+    objective(prior=UniformBall(2))(model, jnp.zeros((4, 2, 2, 1)), key=KEY)
+
+
+def test_a_prior_of_another_dimension_is_named(unchecked):
+  model = networks.build("linear", (2, 2, 1), latent_dim=2, key=KEY)
+  objective = objectives.SWAE(prior=UniformBall(3), sample_prior=True)
+  with pytest.raises(ValueError, match="z has dimension 2, but target has dimension 3"):
+    objective(model, jnp.zeros((4, 2, 2, 1)), key=KEY)

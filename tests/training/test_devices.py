@@ -1,0 +1,136 @@
+"""The train step on four devices, in a process of its own: their number is fixed at the start."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+CODE = """
+import json
+import sys
+
+import jax
+
+jax.config.update("jax_platforms", "cpu")
+jax.config.update("jax_num_cpu_devices", 4)
+
+import optax
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from aejax import networks
+from aejax.objectives import AE, CWAE, SWAE, VAE, WAEMMD
+from aejax.training import create
+
+OBJECTIVES = {
+  "ae": AE(),
+  "vae": VAE(beta=2.0),
+  "wae-mmd": WAEMMD(weight=5.0),
+  "cwae": CWAE(weight=0.5),
+  "swae": SWAE(weight=5.0),
+  "swae, sampled prior": SWAE(weight=5.0, sample_prior=True),
+}
+assert jax.device_count() == 4
+states, steps = {}, {}
+for name, objective in OBJECTIVES.items():
+  model = networks.build(
+    "linear", (4, 3, 1), latent_dim=2, gaussian=objective.gaussian_encoder, key=jax.random.key(0)
+  )
+  # SGD: Adam would hide a gradient that is too large by the number of devices.
+  states[name], steps[name] = create(model, objective, optax.sgd(0.01), key=jax.random.key(1))
+
+
+def step(states, batch, axis_name=None):
+  both = {name: steps[name](states[name], batch, axis_name=axis_name) for name in states}
+  return {name: b[0] for name, b in both.items()}, {name: b[1] for name, b in both.items()}
+
+
+def mapped(mesh, axis_name):
+  return jax.jit(
+    jax.shard_map(
+      lambda s, x: step(s, x, axis_name),
+      mesh=mesh,
+      in_specs=(P(), P(axis_name)),
+      out_specs=P(),
+      check_vma=False,
+    )
+  )
+
+
+mesh = jax.make_mesh((4,), ("batch",), axis_types=(AxisType.Auto,))
+square = jax.make_mesh((2, 2), ("a", "b"), axis_types=(AxisType.Auto,) * 2)
+batches = jax.random.uniform(jax.random.key(2), (5, 16, 4, 3, 1))
+
+
+def everywhere(run):
+  everyone, own = NamedSharding(mesh, P()), NamedSharding(mesh, P("batch"))
+  return lambda s, x: run(jax.device_put(s, everyone), jax.device_put(x, own))
+
+
+pmapped = jax.pmap(
+  lambda s, x: step(s, x, "batch"), axis_name="batch", in_axes=(None, 0), out_axes=None
+)
+modes = {
+  "one device": jax.jit(step),
+  "pmap": lambda s, x: pmapped(s, x.reshape(4, 4, *x.shape[1:])),
+  "shard_map": mapped(mesh, "batch"),
+  "shard_map over two axes": mapped(square, ("a", "b")),
+  "NamedSharding": everywhere(jax.jit(step)),
+}
+finals = {}
+for mode, run in modes.items():
+  current = states
+  for batch in batches:
+    current, metrics = run(current, batch)
+  finals[mode] = jax.device_get(
+    {name: (current[name].params, metrics[name]) for name in OBJECTIVES}
+  )
+
+
+def norm(leaves):
+  return sum(float((leaf**2).sum()) for leaf in leaves) ** 0.5
+
+
+errors = {}
+for mode, final in finals.items():
+  errors[mode] = {}
+  for name in OBJECTIVES:
+    started = jax.tree.leaves(jax.device_get(states[name].params))
+    one = jax.tree.leaves(finals["one device"][name][0])
+    many = jax.tree.leaves(final[name][0])
+    errors[mode][name] = {
+      "way": norm(a - b for a, b in zip(one, started)),
+      "difference": norm(a - b for a, b in zip(one, many)),
+      "metrics": max(
+        abs(finals["one device"][name][1][k] - v) / (abs(v) + 1e-6)
+        for k, v in final[name][1].items()
+      ),
+    }
+json.dump(errors, sys.stdout, default=float)
+"""
+
+MODES = ("pmap", "shard_map", "shard_map over two axes", "NamedSharding")
+OBJECTIVES = ("ae", "vae", "wae-mmd", "cwae", "swae", "swae, sampled prior")
+
+
+@pytest.fixture(scope="module")
+def errors():
+  # Compiling is what takes the time here: twice as long with all optimisations.
+  environment = {**os.environ, "XLA_FLAGS": "--xla_backend_optimization_level=0"}
+  done = subprocess.run(
+    [sys.executable, "-c", CODE], capture_output=True, text=True, timeout=300, env=environment
+  )
+  assert done.returncode == 0, done.stderr
+  return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_four_devices_train_as_one(errors, mode, objective):
+  error = errors[mode][objective]
+  assert error["way"] > 1e-3  # the parameters have moved
+  # Relative to the way that five steps of SGD went.
+  assert error["difference"] < 1e-5 * error["way"]
+  assert error["metrics"] < 1e-5
