@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +20,8 @@ from aejax.training.run import build
 from aejax.training.step import merge, pixels
 
 __all__ = ["TrainedAutoencoder", "load"]
+
+T = TypeVar("T")
 
 # Images a call: bounds the memory of a convolutional network's activations.
 _BATCH = 512
@@ -37,11 +40,18 @@ class TrainedAutoencoder:
     self.configuration = configuration
     self.model = model
     self.step = step
-    self._encode = jax.jit(lambda images: model.encode(pixels(images)))
+    self._posterior = jax.jit(lambda images: model.posterior(pixels(images)))
     self._decode = jax.jit(model.decode)
 
-  def encode(self, images: Num[Array | np.ndarray, "n h w c"]) -> Float[Array, "n d"]:
-    """The latents of images, uint8 or floats in [0, 1]; the posterior mean for a VAE.
+  def encode(
+    self, images: Num[Array | np.ndarray, "n h w c"], *, key: Key[Array, ""] | None = None
+  ) -> Float[Array, "n d"]:
+    """The latents of images, uint8 or floats in [0, 1].
+
+    Args:
+      images: any number of them.
+      key: for a Gaussian encoder, draws a latent from each posterior, as in training: together
+        they are a sample of P_E(X). Without a key it gives the posteriors' means.
 
     Raises:
       ValueError: if the images are not of the shape that the model was trained on, or no pixels.
@@ -56,7 +66,11 @@ class TrainedAutoencoder:
       low, high = images.min(), images.max()
       if not (low >= 0 and high <= 1):  # NaN is neither
         raise ValueError(f"images must be uint8, or floats in [0, 1], but span [{low}, {high}].")
-    return _in_batches(self._encode, images)
+    posterior = _in_batches(self._posterior, images)
+    if key is None or posterior.log_variance is None:
+      return posterior.mean
+    noise = jax.random.normal(key, posterior.mean.shape)
+    return posterior.mean + jnp.exp(posterior.log_variance / 2) * noise
 
   def decode(self, latents: Float[Array | np.ndarray, "n d"]) -> Float[Array, "n h w c"]:
     """The images of latents, in [0, 1]."""
@@ -98,7 +112,7 @@ def load(workdir: str | os.PathLike[str]) -> TrainedAutoencoder:
   return TrainedAutoencoder(configuration, merge(model, state.params), int(state.step))
 
 
-def _in_batches(function: Callable[[Array], Array], rows: Array | np.ndarray) -> Array:
+def _in_batches(function: Callable[[Array], T], rows: Array | np.ndarray) -> T:
   """`function` of all rows, a batch at a time; the last is filled up, to compile once."""
   n = len(rows)
   if n <= _BATCH:
@@ -106,5 +120,6 @@ def _in_batches(function: Callable[[Array], Array], rows: Array | np.ndarray) ->
   whole = [function(jnp.asarray(rows[i : i + _BATCH])) for i in range(0, n - _BATCH + 1, _BATCH)]
   rest = n % _BATCH
   if rest:
-    whole.append(function(jnp.asarray(rows[-_BATCH:]))[-rest:])
-  return jnp.concatenate(whole)
+    last = function(jnp.asarray(rows[-_BATCH:]))
+    whole.append(jax.tree.map(lambda values: values[-rest:], last))
+  return jax.tree.map(lambda *parts: jnp.concatenate(parts), *whole)

@@ -40,8 +40,10 @@ def evaluate(
     ValueError: if a figure is not finite.
   """
   path = workdir / "summary.json"
-  latents = trained.encode(dataset.test)
-  reconstructions = trained.decode(latents)
+  key = jax.random.key(0)
+  # The equation compares P_E(X) with the prior: of a VAE, draws and not means.
+  latents = trained.encode(dataset.test, key=key)
+  reconstructions = trained.reconstruct(dataset.test)
   configuration = trained.configuration
   before = read_json(path) if path.exists() else {}
   kept = {name: before[name] for name in ("seconds", "images_per_second") if name in before}
@@ -53,7 +55,7 @@ def evaluate(
     "steps": trained.step,
     "test_images": len(dataset.test),
     "reconstruction_error": reconstruction_error(pixels(dataset.test), reconstructions),
-    **latent_metrics(latents, key=jax.random.key(0)),
+    **latent_metrics(latents, key=key),
     **kept,
     **timing,
   }

@@ -30,7 +30,7 @@ def divergence(x, y, epsilon):
 
 
 # The gradient with respect to all three, once compiled for each dtype.
-with_gradients = jax.value_and_grad(divergence, (0, 1, 2))
+with_gradients = jax.jit(jax.value_and_grad(divergence, (0, 1, 2)))
 
 
 def transport(x, y, epsilon):

@@ -1,0 +1,69 @@
+"""What the talk says of autoencoders, tried on the digits."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from scipy.linalg import subspace_angles
+from sklearn.decomposition import PCA
+
+from aejax import data, distances, networks
+from aejax.objectives import AE, CWAE
+from aejax.training import create, merge
+
+
+@pytest.fixture(scope="module")
+def digits():
+  return data.load("digits")
+
+
+def _train(model, objective, optimizer, images, *, steps, batch_size=None):
+  state, train_step = create(model, objective, optimizer, key=jax.random.key(1))
+  images = jnp.asarray(images)
+
+  @jax.jit
+  def run(state):
+    def body(i, state):
+      if batch_size is None:
+        return train_step(state, images)[0]
+      rows = jax.random.choice(jax.random.fold_in(state.key, i), len(images), (batch_size,))
+      return train_step(state, images[rows])[0]
+
+    return jax.lax.fori_loop(0, steps, body, state)
+
+  return merge(model, run(state).params)
+
+
+def test_a_linear_autoencoder_is_pca(digits):
+  dim = 8
+  pixels = (digits.train.reshape(len(digits.train), -1) / 255).astype(np.float32)
+  pca = PCA(dim).fit(pixels)
+  pca_error = np.sum((pca.inverse_transform(pca.transform(pixels)) - pixels) ** 2) / len(pixels)
+
+  model = networks.build("linear", (8, 8, 1), latent_dim=dim, key=jax.random.key(0))
+  rate = optax.cosine_decay_schedule(0.02, 1500)
+  model = _train(model, AE(), optax.adam(rate), digits.train, steps=1500)
+  reconstructions = np.asarray(model.reconstruct(pixels.reshape(-1, 8, 8, 1))).reshape(-1, 64)
+  error = np.sum((reconstructions - pixels) ** 2) / len(pixels)
+  # No linear map of this rank does better (Eckart & Young), and one can come arbitrarily close.
+  assert pca_error * (1 - 1e-5) < error < 1.01 * pca_error
+
+  # The columns of the decoder are any basis of the space that PCA's are an orthonormal one of.
+  basis = np.asarray(model.decoder.pixels.kernel[...]).T
+  assert basis.shape == (64, dim)
+  assert np.rad2deg(subspace_angles(basis, pca.components_.T).max()) < 10
+
+
+def test_cramer_wold_makes_the_latents_normal(digits):
+  distance, error = {}, {}
+  for objective in (AE(), CWAE(weight=1.0)):
+    model = networks.build("linear", (8, 8, 1), latent_dim=4, key=jax.random.key(0))
+    model = _train(model, objective, optax.adam(3e-3), digits.train, steps=600, batch_size=128)
+    test = jnp.asarray(digits.test, jnp.float32) / 255
+    name = type(objective).__name__
+    distance[name] = float(distances.cramer_wold(model.encode(test)))
+    error[name] = float(jnp.mean(jnp.sum((model.reconstruct(test) - test) ** 2, (1, 2, 3))))
+  assert distance["CWAE"] < distance["AE"] / 5
+  # The price: a linear decoder of four latents can still undo any change of their basis.
+  assert error["CWAE"] < 1.3 * error["AE"]
