@@ -9,7 +9,7 @@ import types
 import typing
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TextIO, TypedDict, TypeVar
+from typing import Annotated, Any, Literal, TypedDict, TypeVar
 
 import jax
 import tyro
@@ -78,7 +78,7 @@ def choose_method(
     ValueError: if the method is unknown.
   """
   if not arguments or arguments[0] in ("-h", "--help"):
-    _print_methods(description, file=sys.stdout if arguments else sys.stderr)
+    print(_overview(description), file=sys.stdout if arguments else sys.stderr)
     sys.exit(0 if arguments else 2)
   method = arguments[0]
   check_name("method", method, objectives.BY_NAME)
@@ -93,12 +93,13 @@ def choose_method(
   return method, given.objective, options(**given.training)
 
 
-def _print_methods(description: str, *, file: TextIO) -> None:
-  print(f"{description.strip()}\n\nusage: train.py METHOD [--option value ...]\n", file=file)
-  print("methods:", file=file)
-  for name, objective in objectives.BY_NAME.items():
-    print(f"  {name:10}{(objective.__doc__ or '').splitlines()[0]}", file=file)
-  print("\ntrain.py METHOD --help shows a method's options.", file=file)
+def _overview(description: str) -> str:
+  methods = [
+    f"  {name:10}{(objective.__doc__ or '').splitlines()[0]}"
+    for name, objective in objectives.BY_NAME.items()
+  ]
+  usage = f"{description.strip()}\n\nusage: train.py METHOD [--option value ...]\n\nmethods:"
+  return "\n".join([usage, *methods, "\ntrain.py METHOD --help shows a method's options."])
 
 
 def _offered(fields: type, method: str) -> Any:

@@ -42,8 +42,8 @@ def test_a_linear_autoencoder_is_pca(digits):
   pca_error = np.sum((pca.inverse_transform(pca.transform(pixels)) - pixels) ** 2) / len(pixels)
 
   model = networks.build("linear", (8, 8, 1), latent_dim=dim, key=jax.random.key(0))
-  rate = optax.cosine_decay_schedule(0.02, 1500)
-  model = _train(model, AE(), optax.adam(rate), digits.train, steps=1500)
+  rate = optax.cosine_decay_schedule(0.02, 3000)
+  model = _train(model, AE(), optax.adam(rate), digits.train, steps=3000)
   reconstructions = np.asarray(model.reconstruct(pixels.reshape(-1, 8, 8, 1))).reshape(-1, 64)
   error = np.sum((reconstructions - pixels) ** 2) / len(pixels)
   # No linear map of this rank does better (Eckart & Young), and one can come arbitrarily close.
@@ -52,18 +52,20 @@ def test_a_linear_autoencoder_is_pca(digits):
   # The columns of the decoder are any basis of the space that PCA's are an orthonormal one of.
   basis = np.asarray(model.decoder.pixels.kernel[...]).T
   assert basis.shape == (64, dim)
-  assert np.rad2deg(subspace_angles(basis, pca.components_.T).max()) < 10
+  # An error that is 1 % too large still allows an angle of some 25°, where one component stands
+  # in for the next.
+  assert np.rad2deg(subspace_angles(basis, pca.components_.T).max()) < 5
 
 
 def test_cramer_wold_makes_the_latents_normal(digits):
   distance, error = {}, {}
   for objective in (AE(), CWAE(weight=1.0)):
     model = networks.build("linear", (8, 8, 1), latent_dim=4, key=jax.random.key(0))
-    model = _train(model, objective, optax.adam(3e-3), digits.train, steps=600, batch_size=128)
+    model = _train(model, objective, optax.adam(1e-2), digits.train, steps=1500, batch_size=128)
     test = jnp.asarray(digits.test, jnp.float32) / 255
     name = type(objective).__name__
     distance[name] = float(distances.cramer_wold(model.encode(test)))
     error[name] = float(jnp.mean(jnp.sum((model.reconstruct(test) - test) ** 2, (1, 2, 3))))
-  assert distance["CWAE"] < distance["AE"] / 5
-  # The price: a linear decoder of four latents can still undo any change of their basis.
+  assert distance["CWAE"] < distance["AE"] / 10
+  # At a small price: a decoder can undo any change of the latents' basis.
   assert error["CWAE"] < 1.3 * error["AE"]

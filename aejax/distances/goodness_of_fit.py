@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 
 from aejax.distances.arguments import as_latents, gather
 from aejax.distances.slicing import as_directions, largest, project, unit_rows
+from aejax.distances.sorting import sort_columns
 
 __all__ = ["anderson_darling", "cramer_von_mises", "epps_pulley", "kolmogorov_smirnov"]
 
@@ -93,10 +94,10 @@ def cramer_von_mises(
   """
 
   def statistic(p):
-    n = p.shape[1]
-    middles = (2 * jnp.arange(n, dtype=p.dtype) + 1) / (2 * n)
-    u = jax.scipy.special.ndtr(jnp.sort(p, axis=1))
-    return 1 / (12 * n) + jnp.mean(jnp.sum((u - middles) ** 2, 1))
+    n = p.shape[0]
+    middles = (2 * jnp.arange(n, dtype=p.dtype)[:, None] + 1) / (2 * n)
+    u = jax.scipy.special.ndtr(sort_columns(p))
+    return 1 / (12 * n) + jnp.mean(jnp.sum((u - middles) ** 2, 0))
 
   return _sliced(statistic, z, directions, axis_name)
 
@@ -132,12 +133,12 @@ def anderson_darling(
   """
 
   def statistic(p):
-    n = p.shape[1]
-    x = jnp.sort(p, axis=1)
-    weights = (2 * jnp.arange(n, dtype=p.dtype) + 1) / n
-    logs = jax.scipy.stats.norm.logcdf(x) + jax.scipy.stats.norm.logcdf(-x[:, ::-1])
+    n = p.shape[0]
+    x = sort_columns(p)
+    weights = (2 * jnp.arange(n, dtype=p.dtype)[:, None] + 1) / n
+    logs = jax.scipy.stats.norm.logcdf(x) + jax.scipy.stats.norm.logcdf(-x[::-1])
     # Σ weights = n: taken into the sum, each term is small where the fit is good.
-    return -jnp.mean(jnp.sum(weights * logs + 1, 1))
+    return -jnp.mean(jnp.sum(weights * logs + 1, 0))
 
   return _sliced(statistic, z, directions, axis_name)
 
@@ -171,16 +172,16 @@ def kolmogorov_smirnov(
   """
 
   def statistic(p):
-    n = p.shape[1]
-    u = jax.scipy.special.ndtr(jnp.sort(p, axis=1))
-    steps = jnp.arange(n, dtype=p.dtype)
-    return jnp.mean(largest(jnp.concatenate([(steps + 1) / n - u, u - steps / n], 1)))
+    n = p.shape[0]
+    u = jax.scipy.special.ndtr(sort_columns(p))
+    steps = jnp.arange(n, dtype=p.dtype)[:, None]
+    return jnp.mean(largest(jnp.concatenate([(steps + 1) / n - u, u - steps / n])))
 
   return _sliced(statistic, z, directions, axis_name)
 
 
 @jax.custom_jvp
-def _epps_pulley(p: Float[Array, "num n"]) -> Float[Array, ""]:
+def _epps_pulley(p: Float[Array, "n num"]) -> Float[Array, ""]:
   return _epps_pulley_with_gradient(p, with_gradient=False)[0]
 
 
@@ -196,7 +197,7 @@ def _epps_pulley_with_gradient(p, *, with_gradient):
   The rule's error is the integrand's Fourier transform at 2π/h and its multiples. That transform is
   made of Gaussian bumps at the differences of projections, so 2π/h need only stay clear of these.
   """
-  n = p.shape[1]
+  n, num = p.shape
   spread = 2 * jnp.max(jnp.abs(p))
   step = 2 * math.pi / (spread + _MARGIN)
   nodes = jnp.minimum(jnp.ceil(_CUT / step), _MOST_NODES).astype(jnp.int32) + 1
@@ -206,11 +207,11 @@ def _epps_pulley_with_gradient(p, *, with_gradient):
     t = k * step
     weight = jnp.where(k == 0, 1.0, 2.0) * step * jnp.exp(-t * t / 2)
     cosines, sines = jnp.cos(t * p), jnp.sin(t * p)
-    real, imaginary = jnp.mean(cosines, 1) - jnp.exp(-t * t / 2), jnp.mean(sines, 1)
+    real, imaginary = jnp.mean(cosines, 0) - jnp.exp(-t * t / 2), jnp.mean(sines, 0)
     total += weight * jnp.mean(real**2 + imaginary**2)
     if with_gradient:
-      slope = imaginary[:, None] * cosines - real[:, None] * sines
-      gradient += (2 * weight * t / p.shape[0]) * slope
+      slope = imaginary * cosines - real * sines
+      gradient += (2 * weight * t / num) * slope
     return total, gradient
 
   start = jnp.zeros((), p.dtype), jnp.zeros_like(p) if with_gradient else jnp.zeros((), p.dtype)

@@ -12,6 +12,7 @@ from scipy import special
 
 from aejax.distances.arguments import as_latents, as_samples, gather, no_closed_form
 from aejax.distances.slicing import as_directions, largest, project, unit_rows
+from aejax.distances.sorting import sort_columns
 from aejax.priors import StandardNormal, check_dimension
 
 __all__ = ["max_sliced_wasserstein", "sliced_wasserstein"]
@@ -124,15 +125,15 @@ def _arguments(z, target, directions, axis_name):
 
 def _on_slices(z, target, directions):
   """The squared W₂ along each direction."""
-  x = jnp.sort(project(z, directions), axis=1)
+  x = sort_columns(project(z, directions))
   if target is None:
-    quantiles, variance_left = _normal_quantiles(x.shape[1])
-    return jnp.mean((x - quantiles.astype(x.dtype)) ** 2, 1) + variance_left
-  y = jnp.sort(project(target, directions), axis=1)
+    quantiles, variance_left = _normal_quantiles(x.shape[0])
+    return jnp.mean((x - quantiles.astype(x.dtype)[:, None]) ** 2, 0) + variance_left
+  y = sort_columns(project(target, directions))
   if x.shape == y.shape:
-    return jnp.mean((x - y) ** 2, 1)
-  i, j, weights = _aligned_quantiles(x.shape[1], y.shape[1])
-  return jnp.sum((x[:, i] - y[:, j]) ** 2 * weights.astype(x.dtype), 1)
+    return jnp.mean((x - y) ** 2, 0)
+  i, j, weights = _aligned_quantiles(x.shape[0], y.shape[0])
+  return jnp.asarray(weights, x.dtype) @ (x[i] - y[j]) ** 2
 
 
 @functools.lru_cache(maxsize=16)

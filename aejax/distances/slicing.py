@@ -72,14 +72,14 @@ def as_directions(directions: jax.Array, z: jax.Array) -> jax.Array:
   return directions.astype(z.dtype)
 
 
-def largest(values: Float[Array, "*rows n"]) -> Float[Array, "*rows"]:
-  """The maximum along the last axis, with the gradient of one winner.
+def largest(values: Float[Array, "n *columns"]) -> Float[Array, "*columns"]:
+  """The maximum along the first axis, with the gradient of one winner.
 
   That of `jnp.max` looks for the entries equal to the maximum, and once compiled it may compare two
   differently rounded copies of them: it then finds none.
   """
-  winner = jnp.argmax(lax.stop_gradient(values), axis=-1, keepdims=True)
-  return jnp.take_along_axis(values, winner, axis=-1)[..., 0]
+  winner = jnp.argmax(lax.stop_gradient(values), axis=0, keepdims=True)
+  return jnp.take_along_axis(values, winner, axis=0)[0]
 
 
 def unit_rows(function: Callable[P, T]) -> Callable[P, T]:
@@ -103,6 +103,6 @@ def unit_rows(function: Callable[P, T]) -> Callable[P, T]:
   return checked
 
 
-def project(z: Float[Array, "n d"], directions: Float[Array, "num d"]) -> Float[Array, "num n"]:
+def project(z: Float[Array, "n d"], directions: Float[Array, "num d"]) -> Float[Array, "n num"]:
   """The latents seen along each direction."""
-  return jnp.matmul(directions, z.T, precision=lax.Precision.HIGHEST)
+  return jnp.matmul(z, directions.T, precision=lax.Precision.HIGHEST)

@@ -40,9 +40,9 @@ def evaluate(
     ValueError: if a figure is not finite.
   """
   path = workdir / "summary.json"
-  key = jax.random.key(0)
+  noise_key, directions_key = jax.random.split(jax.random.key(0))
   # The equation compares P_E(X) with the prior: of a VAE, draws and not means.
-  latents = trained.encode(dataset.test, key=key)
+  latents = trained.encode(dataset.test, key=noise_key)
   reconstructions = trained.reconstruct(dataset.test)
   configuration = trained.configuration
   before = read_json(path) if path.exists() else {}
@@ -55,7 +55,7 @@ def evaluate(
     "steps": trained.step,
     "test_images": len(dataset.test),
     "reconstruction_error": reconstruction_error(pixels(dataset.test), reconstructions),
-    **latent_metrics(latents, key=key),
+    **latent_metrics(latents, key=directions_key),
     **kept,
     **timing,
   }

@@ -16,7 +16,7 @@ from aejax.files import read_json, write_json
 __all__ = ["Checkpoints"]
 
 _KEPT = 2
-_CHECKSUMS = "checksums.json"
+_MANIFEST = "manifest.json"
 
 
 class Checkpoints:
@@ -26,7 +26,7 @@ class Checkpoints:
     # Its log of every save would drown the progress bar.
     logging.getLogger("absl").setLevel(logging.WARNING)
     self._folder = folder
-    self._unsealed: int | None = None
+    self._unsealed: tuple[int, dict[str, str]] | None = None
     self._manager = ocp.CheckpointManager(
       folder.absolute(), options=ocp.CheckpointManagerOptions(max_to_keep=_KEPT, create=True)
     )
@@ -51,7 +51,7 @@ class Checkpoints:
     # The next step reuses the donated buffers, which on a CPU the writer would read from.
     copy = jax.tree.map(jnp.copy, state)
     self._manager.save(step, args=ocp.args.StandardSave(copy))
-    self._unsealed = step
+    self._unsealed = step, _leaves(state)
 
   def restore(self, like: Any) -> Any:
     """The newest state, in the structure and dtypes of `like`, on the first device.
@@ -64,7 +64,7 @@ class Checkpoints:
     """
     if self.latest is None:
       raise ValueError(f"There is no checkpoint in {self._folder}.")
-    self._check(self.latest)
+    self._check(self.latest, _leaves(like))
     device = SingleDeviceSharding(jax.devices()[0])
     abstract = jax.tree.map(
       lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), like
@@ -78,26 +78,41 @@ class Checkpoints:
       ) from error
 
   def _seal(self) -> None:
-    """Waits for the last save, and puts the checksums of its files beside them."""
+    """Waits for the last save, and writes down what it should be."""
     self._manager.wait_until_finished()
     if self._unsealed is not None:
-      folder = self._folder / str(self._unsealed)
-      write_json(folder / _CHECKSUMS, {str(f.relative_to(folder)): _sum(f) for f in _files(folder)})
+      step, leaves = self._unsealed
+      folder = self._folder / str(step)
+      files = {str(path.relative_to(folder)): _sum(path) for path in _files(folder)}
+      write_json(folder / _MANIFEST, {"leaves": leaves, "files": files})
       self._unsealed = None
 
-  def _check(self, step: int) -> None:
+  def _check(self, step: int, leaves: dict[str, str]) -> None:
     """Orbax meets damage with pages of errors from its threads, or not at all."""
     folder = self._folder / str(step)
-    if not (folder / _CHECKSUMS).is_file():  # a run that was killed had no time for it
+    if not (folder / _MANIFEST).is_file():  # a run that was killed had no time for it
       return
-    files = _files(folder)
-    for name, checksum in read_json(folder / _CHECKSUMS).items():
-      if folder / name not in files or _sum(folder / name) != checksum:
+    manifest = read_json(folder / _MANIFEST)
+    for name, checksum in manifest["files"].items():
+      if not (folder / name).is_file() or _sum(folder / name) != checksum:
         raise ValueError(f"The checkpoint {folder} is damaged: {name} is missing or has changed.")
+    for name in sorted({*leaves, *manifest["leaves"]}):
+      found, expected = manifest["leaves"].get(name, "absent"), leaves.get(name, "absent")
+      if found != expected:
+        raise ValueError(
+          f"The checkpoint {folder} is of another model: {name} is {found} in it, not {expected}."
+        )
 
 
-def _files(folder: Path) -> set[Path]:
-  return {path for path in folder.rglob("*") if path.is_file() and path.name != _CHECKSUMS}
+def _leaves(tree: Any) -> dict[str, str]:
+  return {
+    jax.tree_util.keystr(path): f"{leaf.dtype}{list(leaf.shape)}"
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+  }
+
+
+def _files(folder: Path) -> list[Path]:
+  return [path for path in folder.rglob("*") if path.is_file() and path.name != _MANIFEST]
 
 
 def _sum(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""What orthogonal directions save on slices (a minute on two cores).
+"""What orthogonal directions save on slices (a minute).
 
 Latents are fixed, directions are drawn again and again: 50 independent ones, or 50 in orthonormal
 frames. The variance of the value, and the trace of the covariance of its gradient with respect to

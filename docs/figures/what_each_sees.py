@@ -1,4 +1,4 @@
-"""What each distance notices, and from how far it pulls (a minute and a half on two cores).
+"""What each distance notices, and from how far it pulls (a minute and a half).
 
 The first table: how many standard deviations (of batches of the prior itself) a batch that is
 wrong in one way scores above the prior's own mean. The second and the figure: the slope of the

@@ -1,0 +1,118 @@
+import dataclasses
+import json
+import math
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+import aejax
+from aejax import data
+from aejax.autoencoder import Posterior
+from aejax.data import Dataset
+from aejax.evaluation import draw, evaluate, latent_metrics, table
+from aejax.trained import TrainedAutoencoder
+
+KEYS = {
+  "method",
+  "dataset",
+  "network",
+  "latent_dim",
+  "steps",
+  "test_images",
+  "reconstruction_error",
+  "mardia_skewness",
+  "mardia_kurtosis",
+  "cramer_wold",
+  "sliced_wasserstein",
+  "mmd",
+  "seconds",
+  "images_per_second",
+}
+
+
+@pytest.fixture(scope="module")
+def trained(digits_run):
+  return aejax.load(digits_run)
+
+
+@pytest.fixture(scope="module")
+def digits():
+  return data.load("digits")
+
+
+def test_summary_of_a_run(digits_run, trained, digits):
+  summary = json.loads((digits_run / "summary.json").read_text())
+  assert set(summary) == KEYS
+  assert summary["method"] == "cwae"
+  assert summary["dataset"] == "digits"
+  assert summary["steps"] == 22
+  assert summary["test_images"] == len(digits.test) == 359
+  assert all(math.isfinite(v) for v in summary.values() if isinstance(v, float))
+
+  latents = trained.encode(digits.test)
+  key = jax.random.split(jax.random.key(0))[1]
+  for name, value in latent_metrics(latents, key=key).items():
+    # The same functions on the same latents; float32 may sum in another order.
+    assert summary[name] == pytest.approx(value, rel=1e-4, abs=1e-6)
+  difference = np.asarray(trained.reconstruct(digits.test)) - digits.test / 255
+  expected = np.sum(difference**2) / len(digits.test)
+  assert summary["reconstruction_error"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_scoring_again_keeps_the_timing(digits_run, trained, digits, tmp_path):
+  shutil.copy(digits_run / "summary.json", tmp_path)
+  before = json.loads((tmp_path / "summary.json").read_text())
+  assert evaluate(tmp_path, trained, digits) == before
+  assert json.loads((tmp_path / "summary.json").read_text()) == before
+  after = evaluate(tmp_path, trained, digits, seconds=7.0, images_per_second=8.0)
+  assert after == before | {"seconds": 7.0, "images_per_second": 8.0}
+  (tmp_path / "summary.json").write_text("{")
+  with pytest.raises(ValueError, match="is damaged"):
+    evaluate(tmp_path, trained, digits)
+
+
+def test_a_figure_that_is_not_finite_is_an_error(trained, digits, tmp_path):
+  broken = TrainedAutoencoder(trained.configuration, trained.model, trained.step)
+  # Squares of such latents are infinite in float32, and the distances NaN.
+  broken._posterior = lambda images: Posterior(jnp.full((len(images), 2), 1e30), None)
+  broken._decode = lambda latents: jnp.zeros((len(latents), 8, 8, 1))
+  with pytest.raises(ValueError, match=r"The \w+ of the run in .* is (nan|inf)"):
+    evaluate(tmp_path, broken, digits)
+  assert list(tmp_path.iterdir()) == []
+
+
+def test_pictures_of_a_run_with_two_latents(digits_run):
+  for name in ("samples", "reconstructions", "interpolations", "latents", "plane"):
+    with Image.open(digits_run / f"{name}.png") as image:
+      assert min(image.size) > 50
+      low, high = image.convert("L").getextrema()
+      assert low < high  # something is drawn
+
+
+def test_few_test_images_without_labels_will_do(trained, digits, tmp_path):
+  few = Dataset("few", digits.train, digits.test[:3])
+  names = [path.name for path in draw(tmp_path, trained, few)]
+  assert names[:3] == ["samples.png", "reconstructions.png", "interpolations.png"]
+  assert sorted(names) == sorted(path.name for path in tmp_path.iterdir())
+
+
+def test_the_latent_plane_is_for_two_latents_only(trained, digits, tmp_path):
+  other = TrainedAutoencoder(
+    dataclasses.replace(trained.configuration, latent_dim=3),
+    aejax.networks.build("linear", (8, 8, 1), latent_dim=3, key=jax.random.key(0)),
+    0,
+  )
+  assert len(draw(tmp_path, other, digits)) == 3
+
+
+def test_table():
+  text = table({"method": "cwae", "reconstruction_error": 1.234567891, "steps": 22})
+  assert text.splitlines() == [
+    "method                cwae",
+    "reconstruction_error  1.2346",
+    "steps                 22",
+  ]

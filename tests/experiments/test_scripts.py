@@ -1,0 +1,225 @@
+"""The scripts, in process wherever a process of their own would only cost time."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import aejax
+from aejax.command_line import parse, user_errors
+
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+
+
+@pytest.fixture
+def call(script, capsys):
+  """Calls a script as its last lines do, and returns exit code, stdout and stderr."""
+
+  def run(name, *arguments):
+    module, arguments = script(name), [str(a) for a in arguments]
+    capsys.readouterr()
+    try:
+      with user_errors():
+        module.main(arguments if name == "train" else parse(module.Options, arguments))
+    except SystemExit as exit:
+      return exit.code, *capsys.readouterr()
+    return 0, *capsys.readouterr()
+
+  return run
+
+
+@pytest.fixture
+def data_files(tmp_path):
+  rng = np.random.default_rng(0)
+  np.savez(tmp_path / "odd.npz", images=rng.integers(0, 256, (40, 7, 5, 3), np.uint8))
+  content = (tmp_path / "odd.npz").read_bytes()
+  (tmp_path / "cut.npz").write_bytes(content[: len(content) // 2])
+  (tmp_path / "text.npz").write_text("no arrays at all")
+  return tmp_path
+
+
+def _fails(outcome, sentence):
+  code, out, err = outcome
+  assert code == 2
+  assert out == ""
+  assert sentence in err
+  assert err.startswith("error: ")
+  assert err.count("\n") == 1
+
+
+def test_what_a_run_leaves_behind(digits_run):
+  assert sorted(path.name for path in digits_run.iterdir()) == [
+    "checkpoints",
+    "config.json",
+    "interpolations.png",
+    "latents.png",
+    "metrics.jsonl",
+    "plane.png",
+    "reconstructions.png",
+    "samples.png",
+    "summary.json",
+  ]
+  configuration = json.loads((digits_run / "config.json").read_text())
+  assert configuration["method"] == "cwae"
+  assert configuration["latent_dim"] == 2
+  assert [path.name for path in (digits_run / "checkpoints").iterdir()] == ["22"]
+  assert len((digits_run / "metrics.jsonl").read_text().splitlines()) == 2
+
+
+def test_an_existing_run_is_refused_and_nothing_in_it_changes(call, digits_run):
+  before = {path: path.stat().st_mtime_ns for path in digits_run.rglob("*")}
+  _fails(
+    call("train", "cwae", "--workdir", digits_run),
+    f"{digits_run} exists already: choose another --workdir, or go on with its run by --resume.",
+  )
+  _fails(
+    call("train", "cwae", "--workdir", digits_run, "--resume", "--seed", "1"),
+    "holds another run: seed is 0, not 1.",
+  )
+  _fails(
+    call("train", "ae", "--workdir", digits_run, "--resume"),
+    "holds another run: method is cwae, not ae.",
+  )
+  _fails(
+    call("train", "cwae", "--workdir", digits_run, "--resume", "--epochs", "1"),
+    "epochs can only grow on --resume, from 2.",
+  )
+  assert before == {path: path.stat().st_mtime_ns for path in digits_run.rglob("*")}
+
+
+@pytest.mark.parametrize(
+  ("arguments", "sentence"),
+  [
+    (["cwea"], "There is no method 'cwea': did you mean cwae?"),
+    (["cwae", "--dataset", "mnits"], "no data set 'mnits', did you mean mnist"),
+    (["cwae", "--dataset", "nowhere.npz"], "nowhere.npz"),
+    (["cwae", "--dataset", "{files}/cut.npz"], "cut.npz"),
+    (["cwae", "--dataset", "{files}/text.npz"], "text.npz cannot be read"),
+    (["cwae", "--dataset", "{files}"], "no images in"),
+    (["cwae", "--network", "mpl"], "There is no network 'mpl': did you mean mlp?"),
+    (["cwae", "--latent-dim", "0"], "latent_dim must be a whole number from 1 up, but is 0."),
+    (["cwae", "--batch-size", "9999"], "batch_size is 9999, but the training set has 1438 images"),
+    (["cwae", "--epochs", "-3"], "epochs must be a whole number from 1 up, but is -3."),
+    (["cwae", "--learning-rate", "nan"], "learning_rate must be positive and finite"),
+    (["cwae", "--weight", "nan"], "weight of the penalty must be finite and not negative"),
+    (["cwae", "--seed", "-1"], "seed must be a whole number"),
+    (["cwae", "--image-size", "0"], "image_size must be at least 1"),
+    (["cwae", "--data-dir", "nowhere"], "there is none at nowhere"),
+    (["swae", "--num-directions", "0"], "num_directions must be at least 1, but is 0."),
+    (["cwae", "--approximate", "--latent-dim", "1"], "approximate needs latents of dimension 2"),
+    (["wae-mmd", "--batch-size", "1"], "wae-mmd cannot train with these options"),
+    (
+      ["ae", "--reconstruction", "binary_cross_entropy", "--network", "linear"],
+      "binary_cross_entropy needs an Autoencoder",
+    ),
+    (["cwae", "--resume"], "holds no run: there is no config.json in it."),
+  ],
+)
+def test_mistakes_are_one_sentence_and_leave_nothing(
+  call, data_files, tmp_path, arguments, sentence, unchecked
+):
+  workdir = tmp_path / "run"
+  arguments = [a.format(files=data_files) for a in arguments]
+  _fails(call("train", *arguments, "--workdir", workdir), sentence)
+  assert not workdir.exists()
+
+
+def test_odd_sizes_train(call, data_files, tmp_path):
+  workdir = tmp_path / "run"
+  code, out, err = call(
+    "train",
+    *("cwae", "--dataset", data_files / "odd.npz", "--workdir", workdir),
+    *("--network", "linear", "--latent-dim", "3", "--epochs", "2", "--batch-size", "36"),
+  )
+  assert code == 0
+  assert "reconstruction_error" in out
+  assert out.splitlines()[-3:] == [
+    str(workdir / name) for name in ("samples.png", "reconstructions.png", "interpolations.png")
+  ]
+  assert len(err.splitlines()) == 1
+  assert "epoch 2/2" in err
+  assert aejax.load(workdir).configuration.image_shape == (7, 5, 3)
+
+  # More epochs make the run longer; its timing is of what was done last.
+  code, out, _ = call("train", "cwae", "--workdir", workdir, "--resume", "--epochs", "3")
+  assert code == 0
+  assert "steps                 3" in out
+  assert len((workdir / "metrics.jsonl").read_text().splitlines()) == 3
+
+
+def test_divergence_is_one_sentence(call, data_files, tmp_path):
+  code, out, err = call(
+    "train",
+    *("vae", "--dataset", data_files / "odd.npz", "--workdir", tmp_path / "run"),
+    *("--network", "linear", "--epochs", "2", "--batch-size", "8", "--learning-rate", "1e30"),
+  )
+  assert code == 2
+  assert out == ""
+  assert err.splitlines()[-1].startswith("error: Training diverged: the ")
+  assert "Traceback" not in err
+
+
+def test_evaluate_draws_and_scores_again(call, digits_run):
+  before = json.loads((digits_run / "summary.json").read_text())
+  pictures = sorted(digits_run.glob("*.png"))
+  for picture in pictures:
+    picture.unlink()
+  code, out, err = call("evaluate", digits_run)
+  assert (code, err) == (0, "")
+  assert json.loads((digits_run / "summary.json").read_text()) == before
+  assert sorted(digits_run.glob("*.png")) == pictures
+  assert set(out.splitlines()[-5:]) == {str(picture) for picture in pictures}
+
+
+def test_sample(call, digits_run, tmp_path):
+  out = tmp_path / "new" / "samples.png"
+  assert call("sample", digits_run, "--num", "5", "--out", out) == (0, f"{out}\n", "")
+  with Image.open(out) as image:
+    first = np.asarray(image)
+  call("sample", digits_run, "--num", "5", "--out", out, "--seed", "1")
+  with Image.open(out) as image:
+    assert first.shape == np.asarray(image).shape
+    assert not np.array_equal(first, np.asarray(image))
+
+
+def test_mistakes_about_a_finished_run(call, digits_run, tmp_path):
+  for name in ("evaluate", "sample"):
+    _fails(call(name, tmp_path / "nowhere"), "holds no run: there is no config.json in it.")
+    code, out, err = call(name)
+    assert (code, out) == (2, "")
+    assert "WORKDIR" in err
+  out = tmp_path / "samples.png"
+  _fails(call("sample", digits_run, "--num", "0", "--out", out), "num must be at least 1, but is 0")
+  _fails(call("sample", digits_run, "--seed", "-1", "--out", out), "seed must be a whole number")
+  code, *_ = call("sample", digits_run, "--num", "many", "--out", out)
+  assert code == 2
+  _fails(call("sample", digits_run, "--out", tmp_path / "samples.xyz"), "samples.xyz")
+  _fails(call("sample", digits_run, "--out", tmp_path), str(tmp_path))
+  assert list(tmp_path.iterdir()) == []
+
+
+def _process(*arguments, cwd):
+  done = subprocess.run(
+    [sys.executable, *map(str, arguments)],
+    capture_output=True,
+    text=True,
+    timeout=120,
+    cwd=cwd,
+    env={**os.environ, "XDG_CACHE_HOME": str(cwd / "cache")},
+  )
+  return done.returncode, done.stdout, done.stderr
+
+
+def test_the_scripts_as_processes(digits_run, tmp_path):
+  code, out, err = _process(EXPERIMENTS / "train.py", "cwea", cwd=tmp_path)
+  assert (code, out) == (2, "")
+  assert err.startswith("error: There is no method 'cwea': did you mean cwae?")
+  assert err.count("\n") == 1
+  sampled = _process(EXPERIMENTS / "sample.py", digits_run, "--num", "3", cwd=tmp_path)
+  assert sampled == (0, "samples.png\n", "")
+  assert (tmp_path / "samples.png").is_file()

@@ -1,0 +1,178 @@
+import dataclasses
+from pathlib import Path
+from typing import Literal
+
+import jax
+import numpy as np
+import pytest
+
+from aejax import data, objectives
+from aejax.command_line import choose_method, compilation_cache, parse, user_errors
+from aejax.training import Options
+
+
+def _choose(*arguments):
+  return choose_method(Options, arguments, description="What it does.\n")
+
+
+def test_only_what_is_given_is_returned():
+  assert _choose("cwae") == ("cwae", {}, Options())
+  method, objective, options = _choose(
+    *("swae", "--weight", "1", "--num-directions", "7", "--sample-prior"),
+    *("--dataset", "mnist", "--workdir", "runs/a", "--learning-rate", "1e-4", "--epochs", "3"),
+    *("--schedule", "cosine", "--resume"),
+  )
+  assert method == "swae"
+  # The weight is given though it is the default: a published one must not take its place.
+  assert objective == {"weight": 1.0, "num_directions": 7, "sample_prior": True}
+  assert options == Options(
+    dataset="mnist",
+    workdir=Path("runs/a"),
+    learning_rate=1e-4,
+    epochs=3,
+    schedule="cosine",
+    resume=True,
+  )
+
+
+def test_switches_and_choices():
+  assert _choose("cwae", "--no-log", "--approximate")[1] == {"log": False, "approximate": True}
+  assert _choose("ae", "--reconstruction", "binary_cross_entropy")[1] == {
+    "reconstruction": "binary_cross_entropy"
+  }
+  assert _choose("vae", "--latent_dim", "3")[2].latent_dim == 3  # underscores will do
+
+
+@pytest.mark.parametrize("method", objectives.BY_NAME)
+def test_every_method_offers_its_fields_with_their_defaults(method, capsys):
+  with pytest.raises(SystemExit) as exit:
+    _choose(method, "--help")
+  assert exit.value.code == 0
+  text = " ".join(capsys.readouterr().out.replace("│", " ").split())
+  objective = objectives.BY_NAME[method]
+  for field in [*dataclasses.fields(objective), *dataclasses.fields(Options)]:
+    if field.type in (float, int, bool, str) or "None" in str(field.type):
+      if field.name == "prior":  # an object, for the library only
+        continue
+      assert f"--{field.name.replace('_', '-')}" in text
+  assert "None" not in text
+  assert "squared_error,binary_cross_entropy" in text
+  assert "passes over the training set. (default: 200; digits 400; mnist 500;" in text
+  assert "(for an `Autoencoder` whose output is" in text  # inherited from the base's docstring
+  if method == "cwae":
+    assert "(default: 1.0; fashion_mnist 10.0; celeb_a 5.0)" in text
+    assert "--log, --no-log" in text
+
+
+@pytest.mark.parametrize(
+  ("arguments", "said"),
+  [
+    (["--epochs", "ten"], "--epochs"),
+    (["--epochs", "2.5"], "--epochs"),
+    (["--learning-rate", "fast"], "--learning-rate"),
+    (["--weight"], "--weight"),
+    (["--epoch", "3"], "--epochs"),  # what may have been meant
+    (["--schedule", "cosin"], "cosine"),
+    (["extra"], "extra"),
+    (["--num-directions", "3"], "--num-directions"),  # another method's
+  ],
+)
+def test_wrong_options_exit_with_2(arguments, said, capsys):
+  with pytest.raises(SystemExit) as exit:
+    _choose("cwae", *arguments)
+  assert exit.value.code == 2
+  out, err = capsys.readouterr()
+  assert out == ""
+  assert said in err
+
+
+def test_the_list_of_methods(capsys):
+  for arguments, code in ((["--help"], 0), (["-h"], 0), ([], 2)):
+    with pytest.raises(SystemExit) as exit:
+      _choose(*arguments)
+    assert exit.value.code == code
+    out, err = capsys.readouterr()
+    text, nothing = (out, err) if code == 0 else (err, out)
+    assert nothing == ""
+    assert text.startswith("What it does.\n\nusage: train.py METHOD")
+    for name in objectives.BY_NAME:
+      assert f"\n  {name} " in text
+
+
+def test_an_unknown_method_is_named_with_the_nearest():
+  with pytest.raises(ValueError, match="There is no method 'cwea': did you mean cwae"):
+    _choose("cwea", "--epochs", "3")
+  with pytest.raises(ValueError, match=r"There is no method 'qqq'\. There are ae, vae, wae-mmd"):
+    _choose("qqq")
+
+
+def test_parse():
+  @dataclasses.dataclass
+  class Few:
+    """Few.
+
+    Attributes:
+      number: how many.
+    """
+
+    number: int = 3
+    kind: Literal["a", "b"] = "a"
+
+  assert parse(Few, ["--kind", "b"]) == Few(3, "b")
+
+
+def test_the_users_mistakes_are_one_sentence(capsys):
+  with pytest.raises(SystemExit) as exit, user_errors():
+    data.load("mnits")
+  assert exit.value.code == 2
+  out, err = capsys.readouterr()
+  assert out == ""
+  assert err.startswith("error: no data set 'mnits', did you mean mnist")
+  assert err.count("\n") == 1
+
+  with pytest.raises(SystemExit) as exit, user_errors():
+    Path("/nowhere/at/all").read_text()
+  assert exit.value.code == 2
+  assert "/nowhere/at/all" in capsys.readouterr().err
+
+
+def test_the_users_mistakes_inside_jit_are_one_sentence(capsys):
+  with pytest.raises(SystemExit) as exit, user_errors():
+    jax.jit(lambda z: objectives.CWAE(weight=-1.0) and z)(np.ones(3))
+  assert exit.value.code == 2
+  assert capsys.readouterr().err.startswith("error: The weight of the penalty must be finite")
+
+
+def test_defects_keep_their_traceback():
+  with pytest.raises(ValueError, match="invalid literal"), user_errors():
+    int("ten")
+  with pytest.raises(ZeroDivisionError), user_errors():
+    _ = 1 / 0
+
+
+def test_control_c_is_no_traceback(capsys):
+  with pytest.raises(SystemExit) as exit, user_errors():
+    raise KeyboardInterrupt
+  assert exit.value.code == 130
+  assert capsys.readouterr().err == ""
+
+
+def test_the_compilation_cache_is_where_the_user_wants_it(tmp_path, monkeypatch):
+  before = jax.config.jax_compilation_cache_dir
+  seconds = jax.config.jax_persistent_cache_min_compile_time_secs
+  try:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "")
+    compilation_cache()
+    assert jax.config.jax_compilation_cache_dir == before
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
+    compilation_cache()
+    assert jax.config.jax_compilation_cache_dir == str(tmp_path / "aejax" / "xla")
+    assert (tmp_path / "aejax" / "xla").is_dir()
+    # A folder that cannot be made is no reason to fail.
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    compilation_cache()
+  finally:
+    jax.config.update("jax_compilation_cache_dir", before)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", seconds)
