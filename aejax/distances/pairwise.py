@@ -25,6 +25,10 @@ PairFunction = Callable[[jax.Array, jax.Array], jax.Array]
 # Rows and columns of a tile of distances: 1 MiB in float32, which stays in a core's cache.
 _TILE = 512
 
+# Up to this dimension distances come from the differences themselves: in a plane many pairs are so
+# near that norms and products would leave nothing of them, and differences cost no more.
+_DIRECT_DIMENSIONS = 2
+
 
 def self_mean(
   kernel: Kernel, x: Float[Array, "n d"], *, unbiased: bool = False
@@ -151,12 +155,21 @@ def _cut(x, r):
 def _arguments(rows, i, columns, j):
   """The squared distances of two tiles, and the sums of their numbers r."""
   a, b = rows.x[i], columns.x[j]
+  return _squared_distances(a, b), rows.r[i][:, None] + columns.r[j]
+
+
+def _squared_distances(a, b):
+  if a.shape[1] <= _DIRECT_DIMENSIONS:
+    return sum(difference**2 for difference in _differences(a, b))
   norms = jnp.sum(a * a, 1)[:, None] + jnp.sum(b * b, 1)
   squares = norms - 2 * _matmul(a, b.T)
   # Rounding leaves ±1e-7 of the norms where rows coincide: nothing there is a distance.
   # NaN is no small number: it passes.
-  squares = jnp.where(squares <= 4 * jnp.finfo(a.dtype).eps * norms, 0, squares)
-  return squares, rows.r[i][:, None] + columns.r[j]
+  return jnp.where(squares <= 4 * jnp.finfo(a.dtype).eps * norms, 0, squares)
+
+
+def _differences(a, b):
+  return [a[:, k, None] - b[:, k] for k in range(a.shape[1])]
 
 
 def _masked(values, rows, i, columns, j, off_diagonal):
@@ -186,7 +199,11 @@ def _value_and_slopes(function, rows, i, columns, j, off_diagonal=False):
 def _pull(slopes, rows, i, columns, j):
   """The gradient of a tile's sum with respect to its rows: of x, and of r."""
   by_d, by_r = slopes
-  pull = by_d.sum(1, keepdims=True) * rows.x[i] - _matmul(by_d, columns.x[j])
+  a, b = rows.x[i], columns.x[j]
+  if a.shape[1] <= _DIRECT_DIMENSIONS:
+    pull = jnp.stack([jnp.sum(by_d * difference, 1) for difference in _differences(a, b)], 1)
+  else:
+    pull = by_d.sum(1, keepdims=True) * a - _matmul(by_d, b)
   return 2 * pull, by_r.sum(1)
 
 
