@@ -113,7 +113,7 @@ def _offered(fields: type, method: str) -> Any:
     default = describe_default(method, field.name) or field.default
     argument = tyro.conf.arg(
       help=documentation.get(field.name, ""),
-      help_behavior_hint="" if default in (None, False) else f"(default: {default})",
+      help_behavior_hint="" if default is None or default is False else f"(default: {default})",
     )
     options[field.name] = Annotated[kind, argument]
   make: Any = TypedDict

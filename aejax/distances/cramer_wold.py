@@ -121,9 +121,9 @@ def _to_mixture(z, mixture, gamma, kernel):
   def smoothed(squared_distances, variance):
     return kernel(squared_distances / (4 * variance), dim) * jax.lax.rsqrt(variance)
 
-  xy = jnp.mean(smoothed(from_z, variances + gamma) @ weights)
+  xy = jnp.mean(jnp.sum(smoothed(from_z, variances + gamma) * weights, 1))
   pairs = smoothed(between, variances[:, None] + variances + gamma)
-  return xy, weights @ pairs @ weights
+  return xy, jnp.sum(weights[:, None] * weights * pairs)
 
 
 def _phi_asymptotic(s, dim):

@@ -43,8 +43,9 @@ def epps_pulley(
 
   φ_n is the empirical characteristic function of the projections. The trapezoidal rule is exact to
   rounding once its nodes are as dense as the projections are spread, so their number follows the
-  data: about 30 where the latents are near N(0, I), more while they are not. Over all directions
-  at once `sigreg` is the same statistic in closed form, and cheaper.
+  data: about 20 where the latents are near N(0, I), more while they are not. Over all directions
+  at once `sigreg` is the same statistic in closed form. Second derivatives are forward over reverse,
+  `jax.jvp` of `jax.grad`.
 
   Args:
     z: latents, one a row.
@@ -188,7 +189,7 @@ def _epps_pulley(p: Float[Array, "n num"]) -> Float[Array, ""]:
 @_epps_pulley.defjvp
 def _(primals, tangents):
   value, gradient = _epps_pulley_with_gradient(primals[0], with_gradient=True)
-  return value, jnp.vdot(gradient, tangents[0])
+  return value, jnp.vdot(gradient, tangents[0], precision=lax.Precision.HIGHEST)
 
 
 def _epps_pulley_with_gradient(p, *, with_gradient):

@@ -82,6 +82,6 @@ def _to_mixture(z, mixture, kernel):
   from_z = jnp.sum((z[:, None, :] - mixture.means) ** 2, -1)
   between = jnp.sum((mixture.means[:, None, :] - mixture.means) ** 2, -1)
   variances = mixture.variances
-  xy = jnp.mean(kernel.normal_mean(from_z, dim, variance=variances) @ weights)
+  xy = jnp.mean(jnp.sum(kernel.normal_mean(from_z, dim, variance=variances) * weights, 1))
   pairs = kernel.normal_mean(between, dim, variance=variances[:, None] + variances)
-  return xy, weights @ pairs @ weights
+  return xy, jnp.sum(weights[:, None] * weights * pairs)

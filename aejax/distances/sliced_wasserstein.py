@@ -72,7 +72,7 @@ def max_sliced_wasserstein(
 
   The best of the given directions is a lower bound of the maximum over the sphere; gradient ascent
   from each of them raises it. The gradient is that of the winning direction alone, held fixed: at
-  a maximum the direction's own motion adds nothing.
+  a maximum the direction's own motion adds nothing (to second derivatives it would).
 
   Args:
     z: latents, one a row.
@@ -133,7 +133,7 @@ def _on_slices(z, target, directions):
   if x.shape == y.shape:
     return jnp.mean((x - y) ** 2, 0)
   i, j, weights = _aligned_quantiles(x.shape[0], y.shape[0])
-  return jnp.asarray(weights, x.dtype) @ (x[i] - y[j]) ** 2
+  return jnp.sum(jnp.asarray(weights, x.dtype)[:, None] * (x[i] - y[j]) ** 2, 0)
 
 
 @functools.lru_cache(maxsize=16)

@@ -2,9 +2,10 @@
 
 import sys
 import time
+from collections.abc import Iterable
 from types import TracebackType
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
@@ -25,17 +26,17 @@ class TrainingProgress:
     self._metrics = self._line = ""
     self._start = self._last_line = time.monotonic()
     console = Console(stderr=True)
-    self._bar = Progress(
+    self._bar = _Display(
       TextColumn("{task.description}"),
       BarColumn(bar_width=24),
-      TextColumn("{task.fields[text]}"),
-      _Left(),
+      TextColumn("{task.fields[epoch]}"),
       TimeRemainingColumn(compact=True),
+      _Left(),
       console=console,
       disable=not console.is_terminal,
     )
     self._task = self._bar.add_task(
-      title, total=epochs * steps_per_epoch, completed=step, text="compiling"
+      title, total=epochs * steps_per_epoch, completed=step, epoch="compiling", text=""
     )
     self._title = title
 
@@ -68,12 +69,11 @@ class TrainingProgress:
 
   def step(self, step: int) -> None:
     """Takes the number of steps done."""
-    epoch = min(step // self._steps_per_epoch + 1, self._epochs)
+    epoch = f"epoch {min(step // self._steps_per_epoch + 1, self._epochs)}/{self._epochs}"
     self._bar.update(self._task, completed=step)
-    self._line = (
-      f"epoch {epoch}/{self._epochs}  {self._metrics}{self.images_per_second:,.0f} images/s"
-    )
-    self._bar.update(self._task, text=self._line)
+    text = f"{self._metrics}{self.images_per_second:,.0f} images/s"
+    self._line = f"{epoch}  {text}"
+    self._bar.update(self._task, epoch=epoch, text=text)
     if time.monotonic() - self._last_line > _LINE_INTERVAL:
       self._print()
 
@@ -81,6 +81,15 @@ class TrainingProgress:
     self._last_line = time.monotonic()
     if self._bar.disable:
       print(f"{self._title}: {self._line}", file=sys.stderr, flush=True)
+
+
+class _Display(Progress):
+  """The bar, and under it the figures: on one line they do not fit 80 columns."""
+
+  def get_renderables(self) -> Iterable[RenderableType]:
+    yield self.make_tasks_table(self.tasks)
+    for task in self.tasks:
+      yield Text(task.fields["text"])
 
 
 class _Left(ProgressColumn):

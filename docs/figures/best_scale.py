@@ -141,7 +141,8 @@ def cases():
 
 def best_scale(expectation, dim):
   """The minimising σ."""
-  return float(optimize.fminbound(lambda s: expectation(s, dim), 0.3, 1.3, xtol=1e-7))
+  best = optimize.fminbound(lambda s: expectation(s, dim), 0.3, 1.3, xtol=1e-7)
+  return np.asarray(best).item()
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))

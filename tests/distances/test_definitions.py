@@ -230,6 +230,17 @@ def test_statistics_on_slices(name):
   np.testing.assert_allclose(value, np.mean([STATISTICS[name](p) for p in lines]), **tolerance)
 
 
+def test_kl_divergence():
+  mean, log_variance, _ = data(n=4, m=4)
+
+  def nats(mean, log_variance):
+    posterior = stats.norm(mean, math.exp(log_variance / 2))
+    return posterior.expect(lambda x: posterior.logpdf(x) - stats.norm.logpdf(x))
+
+  expected = np.vectorize(nats)(mean, log_variance).sum(1)
+  np.testing.assert_allclose(distances.kl_divergence(mean, log_variance), expected, **QUADRATURE)
+
+
 def test_sliced_wasserstein_by_assignment():
   z, y, directions = data(n=12, m=9)
   # 36 points of equal mass on either side.

@@ -79,7 +79,7 @@ def test_none_is_named(tmp_path):
   [
     (
       {"params": {"kernel": jnp.zeros((4, 2)), "half": jnp.ones(2, jnp.bfloat16)}},
-      r"is of another model: \['params'\]\['kernel'\] is float32\[3, 2\] in it, not float32\[4, 2\]",
+      r"of another model: \['params'\]\['kernel'\] is float32\[3, 2\] in it, not float32\[4, 2\]",
     ),
     ({"more": jnp.zeros(2)}, r"\['more'\] is absent in it, not float32\[2\]"),
     ({"step": jnp.zeros(())}, r"\['step'\] is int32\[\] in it, not float32\[\]"),

@@ -48,3 +48,18 @@ def test_speed_counts_the_steps_of_this_call_only(monkeypatch):
   progress = _progress(step=5)
   progress._bar.update(progress._task, completed=9)
   assert progress.images_per_second == 4 * 8 / 2
+
+
+def test_a_terminal_of_80_columns_shows_everything(capsys, monkeypatch):
+  for name, value in {"TTY_COMPATIBLE": "1", "COLUMNS": "80", "NO_COLOR": "1"}.items():
+    monkeypatch.setenv(name, value)
+  metrics = {"loss": -1234.5678, "reconstruction_error": 1234.5678, "penalty": -1.23e-5}
+  with _progress() as progress:
+    progress.step(5)
+    progress.epoch(metrics)
+    progress.step(10)
+  err = capsys.readouterr().err
+  assert "…" not in err
+  assert "cwae digits" in err
+  assert "epoch 3/3" in err
+  assert "loss -1235  reconstruction 1235  penalty -1.23e-05" in err
