@@ -28,15 +28,15 @@ _PLAIN = (bool, int, float, str, Path)
 def user_errors() -> Iterator[None]:
   """Turns what a user can mend into one sentence on stderr and exit code 2.
 
-  A ValueError that aejax itself raised, or an OSError, is the user's; any other error is a defect,
-  and keeps its traceback.
+  A ValueError or ImportError that aejax itself raised (the latter for an extra that is not
+  installed), or an OSError, is the user's; any other error is a defect, and keeps its traceback.
   """
   try:
     yield
-  except (ValueError, OSError) as error:
+  except (ValueError, ImportError, OSError) as error:
     frames = traceback.extract_tb(error.__traceback__)
     ours = str(Path(__file__).parent) + os.sep
-    if isinstance(error, ValueError) and not frames[-1].filename.startswith(ours):
+    if not isinstance(error, OSError) and not frames[-1].filename.startswith(ours):
       raise
     print(f"error: {error}", file=sys.stderr)
     sys.exit(2)

@@ -1,12 +1,15 @@
 import dataclasses
+import importlib
+import sys
 from pathlib import Path
 from typing import Literal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aejax import data, objectives
+from aejax import data, distances, objectives
 from aejax.command_line import choose_method, compilation_cache, parse, user_errors
 from aejax.training import Options
 
@@ -143,9 +146,21 @@ def test_the_users_mistakes_inside_jit_are_one_sentence(capsys):
   assert capsys.readouterr().err.startswith("error: The weight of the penalty must be finite")
 
 
+def test_an_extra_that_is_not_installed_is_named(capsys, monkeypatch):
+  for name in [name for name in sys.modules if name.partition(".")[0] == "ott"]:
+    monkeypatch.delitem(sys.modules, name)
+  monkeypatch.setitem(sys.modules, "ott", None)  # what importing finds for a missing module
+  with pytest.raises(SystemExit) as exit, user_errors():
+    distances.sinkhorn_divergence(jnp.ones((3, 2)), jnp.ones((3, 2)), epsilon=1.0)
+  assert exit.value.code == 2
+  assert "pip install aejax[sinkhorn]" in capsys.readouterr().err
+
+
 def test_defects_keep_their_traceback():
   with pytest.raises(ValueError, match="invalid literal"), user_errors():
     int("ten")
+  with pytest.raises(ImportError), user_errors():
+    importlib.import_module("no_module_of_this_name")
   with pytest.raises(ZeroDivisionError), user_errors():
     _ = 1 / 0
 

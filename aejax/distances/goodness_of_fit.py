@@ -44,8 +44,8 @@ def epps_pulley(
   φ_n is the empirical characteristic function of the projections. The trapezoidal rule is exact to
   rounding once its nodes are as dense as the projections are spread, so their number follows the
   data: about 20 where the latents are near N(0, I), more while they are not. Over all directions
-  at once `sigreg` is the same statistic in closed form. Second derivatives are forward over reverse,
-  `jax.jvp` of `jax.grad`.
+  at once `sigreg` is the same statistic in closed form. Second derivatives are forward over
+  reverse, `jax.jvp` of `jax.grad`.
 
   Args:
     z: latents, one a row.

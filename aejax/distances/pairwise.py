@@ -25,7 +25,7 @@ PairFunction = Callable[[jax.Array, jax.Array], jax.Array]
 # Rows and columns of a tile of distances: 1 MiB in float32, which stays in a core's cache.
 _TILE = 512
 
-# Up to this dimension distances come from the differences themselves: in a line or a plane many pairs
+# Up to this dimension distances come from the differences themselves: in so little room many pairs
 # are so near that norms and products would leave nothing of them, and differences cost no more.
 _DIRECT_DIMENSIONS = 3
 

@@ -152,10 +152,8 @@ NASTY = {
   "tiny": lambda z: 1e-20 * z,
   "one far out": lambda z: z.at[0].set(1e4),
   "fewest": lambda z: z[:1],
-  "two": lambda z: z[:2],
-  "one column": lambda z: z[:, :1],
-  "bfloat16": lambda z: z.astype(jnp.bfloat16),
-  "float16": lambda z: z.astype(jnp.float16),
+  "two, bfloat16": lambda z: z[:2].astype(jnp.bfloat16),
+  "one column, float16": lambda z: z[:, :1].astype(jnp.float16),
 }
 
 
