@@ -15,7 +15,7 @@ import jax
 import tyro
 
 from aejax import objectives
-from aejax.training.configuration import check_name, describe_default
+from aejax.training.configuration import check_method, describe_default
 
 __all__ = ["choose_method", "compilation_cache", "parse", "user_errors"]
 
@@ -81,14 +81,14 @@ def choose_method(
     print(_overview(description), file=sys.stdout if arguments else sys.stderr)
     sys.exit(0 if arguments else 2)
   method = arguments[0]
-  check_name("method", method, objectives.BY_NAME)
-  objective = objectives.BY_NAME[method]
-  offered = {"objective": _offered(objective, method), "training": _offered(options, method)}
+  check_method(method)
+  terms = [objectives.BY_NAME[name] for name in method.split("+")]
+  offered = {"objective": _offered_terms(method), "training": _offered(options, method)}
   given = parse(
     dataclasses.make_dataclass("Given", offered.items()),
     arguments[1:],
     prog=f"train.py {method}",
-    description=(objective.__doc__ or "").split("\n\n")[0],
+    description=" ".join((term.__doc__ or "").split("\n\n")[0] for term in terms),
   )
   return method, given.objective, options(**given.training)
 
@@ -99,14 +99,38 @@ def _overview(description: str) -> str:
     for name, objective in objectives.BY_NAME.items()
   ]
   usage = f"{description.strip()}\n\nusage: train.py METHOD [--option value ...]\n\nmethods:"
-  return "\n".join([usage, *methods, "\ntrain.py METHOD --help shows a method's options."])
+  hint = "\ntrain.py METHOD --help shows a method's options; cwae+energy adds two penalties."
+  return "\n".join([usage, *methods, hint])
+
+
+def _offered_terms(method: str) -> Any:
+  """The plain fields of the objective; of a sum, those of each term behind the term's name."""
+  names = method.split("+")
+  if len(names) == 1:
+    return _offered(objectives.BY_NAME[method], method)
+  options = {
+    f"{name.replace('-', '_')}_{field}": kind
+    for name in names
+    for field, kind in _plain_fields(objectives.BY_NAME[name], name).items()
+    if field != "reconstruction"
+  }
+  make: Any = TypedDict
+  return make("Sum", options, total=False)
 
 
 def _offered(fields: type, method: str) -> Any:
   """The plain fields of a dataclass as a TypedDict: what is not given is not in it."""
+  make: Any = TypedDict
+  return make(fields.__name__, _plain_fields(fields, method), total=False)
+
+
+def _plain_fields(fields: type, method: str) -> dict[str, Any]:
+  """The plain fields of a dataclass, with their help."""
   hints, documentation = typing.get_type_hints(fields), _documentation(fields)
   options = {}
   for field in dataclasses.fields(fields):
+    if not field.init:
+      continue
     kind = _without_none(hints[field.name])
     if kind not in _PLAIN and typing.get_origin(kind) is not Literal:
       continue
@@ -116,8 +140,7 @@ def _offered(fields: type, method: str) -> Any:
       help_behavior_hint="" if default is None or default is False else f"(default: {default})",
     )
     options[field.name] = Annotated[kind, argument]
-  make: Any = TypedDict
-  return make(fields.__name__, options, total=False)
+  return options
 
 
 def _documentation(fields: type) -> dict[str, str]:

@@ -22,8 +22,8 @@ __all__ = ["cross_mean", "self_mean", "self_sum"]
 Kernel = Callable[[jax.Array, int], jax.Array]
 PairFunction = Callable[[jax.Array, jax.Array], jax.Array]
 
-# Rows and columns of a tile of distances: 1 MiB in float32, which stays in a core's cache.
-_TILE = 512
+# Rows and columns of a tile of distances: 4 MiB in float32, the fastest of those tried.
+_TILE = 1024
 
 # Up to this dimension distances come from the differences themselves: in so little room many pairs
 # are so near that norms and products would leave nothing of them, and differences cost no more.

@@ -4,6 +4,8 @@ An objective is a small frozen dataclass that says what d is; objectives can be 
 λ, and means the same at every batch size and on any number of devices.
 """
 
+from typing import Any
+
 from aejax.objectives.base import AE, Objective
 from aejax.objectives.combined import RAE, Combined
 from aejax.objectives.matched import CWAE, SWAE, WAEMMD, Energy, SIGReg, Sinkhorn
@@ -23,6 +25,8 @@ __all__ = [
   "Objective",
   "SIGReg",
   "Sinkhorn",
+  "make",
+  "term_fields",
 ]
 
 BY_NAME: dict[str, type[Objective]] = {
@@ -38,3 +42,29 @@ BY_NAME: dict[str, type[Objective]] = {
   "rae": RAE,
 }
 """The objectives by their names on the command line."""
+
+
+def make(method: str, fields: dict[str, Any]) -> Objective:
+  """The objective of a name of `BY_NAME`, or the sum of several, "cwae+energy".
+
+  Args:
+    method: the name, or names joined by "+".
+    fields: of the objective; of a sum, each with its term's name before it: `cwae_weight`.
+
+  Raises:
+    ValueError: if a field is out of range.
+  """
+  terms = [BY_NAME[name](**own) for name, own in term_fields(method, fields).items()]
+  return terms[0] if len(terms) == 1 else Combined.of(*terms)
+
+
+def term_fields(method: str, fields: dict[str, Any]) -> dict[str, dict[str, Any]]:
+  """The fields of each term of a method, without their prefixes."""
+  names = method.split("+")
+  if len(names) == 1:
+    return {method: fields}
+  own = {name: name.replace("-", "_") + "_" for name in names}
+  return {
+    name: {k.removeprefix(p): v for k, v in fields.items() if k.startswith(p)}
+    for name, p in own.items()
+  }

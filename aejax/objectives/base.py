@@ -64,6 +64,11 @@ class Objective:
     """
     raise NotImplementedError
 
+  def decay_of(self, model: Autoencoder) -> Scalar | float:
+    """What the loss charges for the parameters themselves: nothing, as a rule."""
+    del model
+    return 0.0
+
   def latents(
     self, posterior: Posterior, *, key: Key[Array, ""], axis_name: AxisName = None
   ) -> Float[Array, "n d"]:
@@ -129,7 +134,7 @@ class Objective:
     else:
       raise ValueError('binary_cross_entropy needs an Autoencoder with output="sigmoid".')
     penalty = self.penalty(posterior, key=penalty_key, axis_name=axis_name)
-    loss = reconstruction + self.penalty_weight * penalty
+    loss = reconstruction + self.penalty_weight * penalty + self.decay_of(model)
     return loss, {"loss": loss, "reconstruction_error": error, "penalty": penalty}
 
 

@@ -5,7 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Key
 
 from aejax.autoencoder import Autoencoder, Posterior
 from aejax.objectives.base import AxisName, Objective, Scalar, check_weight
@@ -60,6 +60,10 @@ class Combined(Objective):
       total += term.penalty_weight * penalty
     return total
 
+  def decay_of(self, model: Autoencoder) -> Scalar | float:
+    """The sum of what the terms charge."""
+    return sum(term.decay_of(model) for term in self.terms)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RAE(Objective):
@@ -85,16 +89,7 @@ class RAE(Objective):
     """Half the mean squared norm of the latents."""
     return jnp.mean(jnp.sum(posterior.mean**2, axis=1)) / 2
 
-  def __call__(
-    self,
-    model: Autoencoder,
-    images: Float[Array, "n h w c"],
-    *,
-    key: Key[Array, ""],
-    axis_name: AxisName = None,
-  ) -> tuple[Scalar, dict[str, Scalar]]:
-    """The cost of a batch, and its terms; the loss includes the decoder's decay."""
-    loss, metrics = super().__call__(model, images, key=key, axis_name=axis_name)
+  def decay_of(self, model: Autoencoder) -> Scalar | float:
+    """The decay of the decoder's parameters."""
     parameters = jax.tree.leaves(nnx.state(model.decoder, nnx.Param))
-    loss += self.decay * sum(jnp.sum(p**2) for p in parameters)
-    return loss, {**metrics, "loss": loss}
+    return self.decay * sum(jnp.sum(p**2) for p in parameters)

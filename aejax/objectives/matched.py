@@ -157,14 +157,13 @@ class Sinkhorn(Matched):
   Attributes:
     weight: λ, how much the divergence counts beside the reconstruction.
     prior: N(0, I) by default; as many samples of it are drawn as there are latents.
-    sample_prior: no other way is known: it changes nothing.
     epsilon: the entropic regularisation, relative to 2 D, the mean cost between two draws of
       N(0, I).
 
   Reference: Patrini et al., UAI 2019, arXiv 1810.01118.
   """
 
-  sample_prior: bool = True
+  sample_prior: bool = dataclasses.field(default=True, init=False)  # no closed form is known
   epsilon: float = 0.05
 
   def __post_init__(self):
@@ -175,7 +174,7 @@ class Sinkhorn(Matched):
   def penalty(self, posterior: Posterior, *, key, axis_name: AxisName = None) -> Scalar:
     """Debiased entropic transport cost to samples of the prior."""
     z = posterior.mean
-    prior = self.prior or StandardNormal(z.shape[1])
+    prior = StandardNormal(z.shape[1]) if self.prior is None else self.prior
     samples = own_rows(lambda n: prior.sample(key, n), z, axis_name)
     epsilon = self.epsilon * 2 * z.shape[1]
     return distances.sinkhorn_divergence(z, samples, epsilon=epsilon, axis_name=axis_name)

@@ -85,7 +85,7 @@ class Configuration:
 
   def make_objective(self) -> objectives.Objective:
     """The objective of the run."""
-    return objectives.BY_NAME[self.method](**self.objective)
+    return objectives.make(self.method, self.objective)
 
 
 # Network, D and epochs of gmum/cwae-pytorch, reproduce_table1.sh, and ours for other data.
@@ -129,7 +129,7 @@ def resolve(
   """Completes the options: first what was given, then the published setting, then ours.
 
   Args:
-    method: a name of `objectives.BY_NAME`.
+    method: a name of `objectives.BY_NAME`, or several joined by "+".
     objective: fields of the objective that were given.
     options: the other options.
     dataset: the data set's name, or its absolute path.
@@ -139,14 +139,14 @@ def resolve(
   Raises:
     ValueError: if a value is out of range, a name unknown, or a batch larger than the data.
   """
-  check_name("method", method, objectives.BY_NAME)
+  check_method(method)
   given = {
     name: value
     for name, value in dataclasses.asdict(options).items()
     if value is not None and name not in ("dataset", "workdir", "resume", "data_dir")
   }
   published = {**_BY_DATASET.get(dataset, {}), **_BY_METHOD.get((dataset, method), {})}
-  weight = {"weight": published.pop("weight")} if "weight" in published else {}
+  published.pop("weight", None)
   network = {"network": networks.default_architecture(image_shape), "image_size": None}
   settings = {**network, **_DEFAULTS, **published, **given}
   _check(settings)
@@ -154,10 +154,9 @@ def resolve(
     raise ValueError(
       f"batch_size is {settings['batch_size']}, but the training set has {num_images} images only."
     )
-  filled = dataclasses.asdict(objectives.BY_NAME[method](**{**weight, **objective}))
   return Configuration(
     method=method,
-    objective={name: value for name, value in filled.items() if _is_plain(value)},
+    objective=_fill(method, objective, dataset),
     dataset=dataset,
     data_dir=None if options.data_dir is None else str(options.data_dir.absolute()),
     image_shape=image_shape,
@@ -207,7 +206,7 @@ def read(workdir: Path) -> Configuration:
     raise ValueError(f"{path} does not describe a run: missing or unknown entries {wrong}.")
   try:
     configuration = Configuration(**{**values, "image_shape": tuple(values["image_shape"])})
-    check_name("method", configuration.method, objectives.BY_NAME)
+    check_method(configuration.method)
     _check(values)
     configuration.make_objective()
   except (TypeError, ValueError) as error:
@@ -215,9 +214,33 @@ def read(workdir: Path) -> Configuration:
   return configuration
 
 
+def _fill(method: str, objective: dict[str, Any], dataset: str) -> dict[str, Any]:
+  """All plain fields of the objective: as given, else as published, else by default."""
+  filled = {}
+  for name, given in objectives.term_fields(method, objective).items():
+    published = _BY_METHOD.get((dataset, name), {})
+    weight = {"weight": published["weight"]} if "weight" in published else {}
+    term = objectives.BY_NAME[name]
+    values = dataclasses.asdict(term(**{**weight, **given}))
+    prefix = "" if name == method else name.replace("-", "_") + "_"
+    settable = {field.name for field in dataclasses.fields(term) if field.init}
+    filled |= {prefix + k: v for k, v in values.items() if k in settable and _is_plain(v)}
+  return filled
+
+
+def check_method(method: str) -> None:
+  """Raises a ValueError if `method` is no name of an objective, nor a sum of different ones."""
+  names = method.split("+")
+  for name in names:
+    check_name("method", name, objectives.BY_NAME)
+  if len(set(names)) < len(names):
+    raise ValueError(f"A sum names each method once, but this is {method!r}.")
+
+
 def describe_default(method: str, name: str) -> str:
   """What a setting is if it is left out, '8; cifar10 64'; empty where only a docstring can tell."""
-  defaults = {**_DEFAULTS, "weight": getattr(objectives.BY_NAME[method], "weight", None)}
+  weight = getattr(objectives.BY_NAME.get(method), "weight", None)  # a sum has several
+  defaults = {**_DEFAULTS, "weight": weight}
   if (default := defaults.get(name)) is None:
     return ""
   published = {

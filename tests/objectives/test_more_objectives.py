@@ -146,3 +146,17 @@ def test_global_batch_over_a_mapped_axis(objective):
   np.testing.assert_allclose(values, value, rtol=1e-5)
   for g, expected in zip(jax.tree.leaves(gradients), jax.tree.leaves(gradient), strict=True):
     np.testing.assert_allclose(g[0], expected, rtol=1e-4, atol=1e-6)
+
+
+def test_sums_by_name():
+  total = objectives.make("cwae+wae-mmd", {"cwae_weight": 3.0, "wae_mmd_weight": 2.0})
+  assert total == objectives.CWAE(weight=3.0) + objectives.WAEMMD(weight=2.0)
+  assert objectives.make("cwae", {"weight": 3.0}) == objectives.CWAE(weight=3.0)
+
+
+def test_a_sum_keeps_the_decay_of_its_terms():
+  plain = terms(objectives.RAE(weight=0.1, decay=0.0) + objectives.Energy())
+  decayed = terms(objectives.RAE(weight=0.1, decay=1e-2) + objectives.Energy())
+  alone = terms(objectives.RAE(weight=0.1, decay=1e-2))["loss"]
+  none = terms(objectives.RAE(weight=0.1, decay=0.0))["loss"]
+  assert decayed["loss"] - plain["loss"] == pytest.approx(float(alone - none), rel=1e-4)
