@@ -35,7 +35,7 @@ def test_examples_run():
   assert len(blocks) == 3
   for block in blocks:
     exec(compile(block, "README.md", "exec"), scope)
-  state, metrics = jax.jit(scope["train_step"], donate_argnums=0)(scope["state"], images)
+  _, metrics = jax.jit(scope["train_step"], donate_argnums=0)(scope["state"], images)
   assert jnp.isfinite(metrics["loss"])
   posterior = aejax.autoencoder.Posterior(jnp.eye(4), None)
   total = aejax.objectives.CWAE(weight=1.0) + scope["SteinAE"](weight=5.0)
