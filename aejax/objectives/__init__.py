@@ -6,9 +6,9 @@ An objective is a small frozen dataclass that says what d is; objectives can be 
 
 from typing import Any
 
-from aejax.objectives.base import AE, Objective
-from aejax.objectives.combined import RAE, Combined
+from aejax.objectives.base import AE, Combined, Objective
 from aejax.objectives.matched import CWAE, SWAE, WAEMMD, Energy, SIGReg, Sinkhorn
+from aejax.objectives.regularised import RAE
 from aejax.objectives.variational import VAE, InfoVAE
 
 __all__ = [

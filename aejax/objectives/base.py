@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Key
 
 from aejax.autoencoder import Autoencoder, Posterior
 
-__all__ = ["AE", "AxisName", "Objective", "Scalar", "check_weight", "own_rows"]
+__all__ = ["AE", "AxisName", "Combined", "Objective", "Scalar", "check_weight", "own_rows"]
 
 AxisName = str | tuple[str, ...] | None
 Scalar = Float[Array, ""]
@@ -82,8 +82,6 @@ class Objective:
 
   def __add__(self, other: "Objective") -> "Objective":
     """The objective with both penalties, each with its weight."""
-    from aejax.objectives.combined import Combined
-
     return Combined.of(self, other)
 
   def __call__(
@@ -145,6 +143,58 @@ class AE(Objective):
   def penalty(self, posterior: Posterior, *, key, axis_name: AxisName = None) -> Scalar:
     """Zero."""
     return jnp.zeros(())
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Combined(Objective):
+  """The reconstruction with the weighted penalties of several objectives; made by adding them.
+
+  Attributes:
+    terms: the objectives whose penalties are added.
+
+  Example:
+    >>> from aejax.objectives import CWAE, Energy
+    >>> len((CWAE(weight=1.0) + Energy(weight=5.0)).terms)
+    2
+  """
+
+  terms: tuple[Objective, ...]
+
+  def __post_init__(self):
+    super().__post_init__()
+    if len({term.reconstruction for term in self.terms}) != 1:
+      raise ValueError("Objectives with different reconstruction terms cannot be added.")
+
+  @classmethod
+  def of(cls, *objectives: Objective) -> "Combined":
+    """Adds objectives, themselves perhaps sums."""
+    terms = [o.terms if isinstance(o, Combined) else (o,) for o in objectives]
+    flat = tuple(term for several in terms for term in several)
+    return cls(terms=flat, reconstruction=flat[0].reconstruction)
+
+  @property
+  def gaussian_encoder(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+    """A Gaussian encoder serves every term, a deterministic one only those that need no other."""
+    return any(term.gaussian_encoder for term in self.terms)
+
+  @property
+  def penalty_weight(self) -> float:
+    """One: each term has its own."""
+    return 1.0
+
+  def penalty(
+    self, posterior: Posterior, *, key: Key[Array, ""], axis_name: AxisName = None
+  ) -> Scalar:
+    """The sum of the weighted penalties."""
+    total = jnp.zeros(())
+    for term, own_key in zip(self.terms, jax.random.split(key, len(self.terms)), strict=True):
+      penalty = term.penalty(posterior, key=own_key, axis_name=axis_name)
+      total += term.penalty_weight * penalty
+    return total
+
+  def decay_of(self, model: Autoencoder) -> Scalar | float:
+    """The sum of what the terms charge."""
+    return sum(term.decay_of(model) for term in self.terms)
 
 
 def check_weight(name: str, value: float) -> None:
