@@ -68,7 +68,7 @@ def test_jit_and_vmap_agree(form):
 
 @every_form
 def test_gradient_against_finite_differences(form):
-  n, dim = 7, 3
+  n, dim = 7, 5  # above three dimensions distances come from norms and products
   if not form.smooth:
     pytest.skip("the gradient is one of the winning direction's value alone")
   with jax.enable_x64(True):
@@ -90,7 +90,7 @@ def test_second_derivative_is_that_of_the_gradient(form):
   if form.name == "epps_pulley" or not form.smooth:
     pytest.skip("differentiates once")
   with jax.enable_x64(True):
-    z, rest = latents(6, 2, seed=4, dtype=np.float64)
+    z, rest = latents(6, 5, seed=4, dtype=np.float64)
     rest = jax.tree.map(lambda v: v.astype(jnp.float64), rest)
     v = jnp.asarray(np.random.default_rng(0).standard_normal(z.shape))
     gradient = jax.jit(jax.grad(form))
@@ -161,7 +161,7 @@ NASTY = {
 def test_value_and_gradient_stay_finite(form):
   compiled = jax.jit(jax.value_and_grad(form))
   for kind, spoil in NASTY.items():
-    z, rest = latents(6, 3)
+    z, rest = latents(6, 5)
     z = spoil(z)
     if len(z) < form.minimum:
       continue
@@ -180,7 +180,7 @@ def test_value_and_gradient_stay_finite(form):
 
 @every_form
 def test_nan_in_nan_out(form):
-  z, rest = latents(6, 3)
+  z, rest = latents(6, 5)
   assert np.isnan(form(z.at[2, 1].set(jnp.nan), rest))
 
 

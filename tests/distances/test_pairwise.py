@@ -38,16 +38,16 @@ def energy(squared_distances, dim):
   return -jnp.sqrt(squared_distances + 1.0)
 
 
-@pytest.mark.parametrize("sizes", [(40, 33), (14, 7), (6, 5)])
-def test_tiles_change_nothing(sizes, monkeypatch):
+@pytest.mark.parametrize(("sizes", "dim"), [((40, 33), 5), ((14, 7), 3), ((6, 5), 5)])
+def test_tiles_change_nothing(sizes, dim, monkeypatch):
   """Tiles of 7 rows, the last ones short, against one tile of all."""
   generator = np.random.default_rng(0)
   with jax.enable_x64(True):
-    x, y = (jnp.asarray(generator.standard_normal((n, 3))) for n in sizes)
+    x, y = (jnp.asarray(generator.standard_normal((n, dim))) for n in sizes)
 
     def value(x, y):
       def pair(d, r):
-        return energy(d, 3) * r
+        return energy(d, dim) * r
 
       return jnp.stack(
         [
@@ -69,11 +69,20 @@ def test_tiles_change_nothing(sizes, monkeypatch):
     d = np.asarray(jnp.sum((x[:, None] - y) ** 2, -1))
     np.testing.assert_allclose(whole[0][2], -np.sqrt(d + 1).mean(), rtol=1e-12)
 
+    def double_sum(x, y):
+      return jnp.mean(-jnp.sqrt(jnp.sum((x[:, None] - y) ** 2, -1) + 1))
+
+    for computed, expected in zip(whole[1:], jax.grad(double_sum, (0, 1))(x, y), strict=True):
+      np.testing.assert_allclose(computed[2], expected, rtol=1e-10, atol=1e-12)
+    of_itself = jax.grad(lambda x: double_sum(x, x))(x)
+    np.testing.assert_allclose(whole[1][0], of_itself, rtol=1e-10, atol=1e-12)
+
 
 def test_coinciding_rows_have_no_distance():
-  x = 100 + jax.random.normal(jax.random.key(0), (5, 64))
-  value = pairwise.cross_mean(lambda d, dim: (d == 0) * 1.0, x, x)
-  assert value == pytest.approx(5 / 25)
+  x = 100 + 30 * jax.random.normal(jax.random.key(0), (300, 67))
+  # Rows in another order: their norms and products are not the same roundings.
+  value = pairwise.cross_mean(lambda d, dim: (d == 0) * 1.0, x, x[::-1])
+  assert value == pytest.approx(1 / 300)
 
 
 @pytest.mark.slow
