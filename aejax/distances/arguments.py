@@ -2,9 +2,8 @@
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
-__all__ = ["as_latents", "as_samples", "gather", "no_closed_form"]
+__all__ = ["as_latents", "as_samples", "no_closed_form"]
 
 
 def as_latents(z: jax.Array, name: str = "z", *, minimum: int = 1) -> jax.Array:
@@ -45,12 +44,3 @@ def no_closed_form(distance: str, target: object) -> ValueError:
     f"{distance} has no closed form for a {kind} target: pass samples of it instead, "
     f"target.sample(key, num)."
   )
-
-
-def gather(z: jax.Array, axis_name: str | tuple[str, ...] | None) -> jax.Array:
-  """The rows of every device along `axis_name`: the global batch, the same on each.
-
-  The transpose of `all_gather` sums what the devices send back. All hold the same value, so a
-  gradient is the device count times too large until `pmean(grads)` divides by it.
-  """
-  return z if axis_name is None else lax.all_gather(z, axis_name, tiled=True)

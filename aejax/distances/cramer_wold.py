@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from aejax.distances.arguments import as_latents, as_samples, gather, no_closed_form
+from aejax.distances.arguments import as_latents, as_samples, no_closed_form
+from aejax.distances.devices import divided, gather
 from aejax.distances.pairwise import cross_mean, self_mean
 from aejax.distances.radial import phi
 from aejax.priors import GaussianMixture, StandardNormal, check_dimension
@@ -66,21 +67,36 @@ def cramer_wold(
     silverman = (1.06 * jnp.std(y)) ** 2 * y.shape[0] ** -0.4
     gamma = jnp.asarray(silverman if gamma is None else gamma, z.dtype)
     scale = jax.lax.rsqrt(4 * gamma)
-    x, y = z * scale, y * scale
-    xx, yy = self_mean(kernel, x, unbiased=unbiased), self_mean(kernel, y, unbiased=unbiased)
-    return (xx + yy - 2 * cross_mean(kernel, x, y)) * scale / math.sqrt(math.pi)
+
+    def to_samples(share, x, y):
+      xx, yy = (self_mean(kernel, v, unbiased=unbiased, share=share) for v in (x, y))
+      return xx + yy - 2 * cross_mean(kernel, x, y, share=share)
+
+    between = divided(to_samples, z * scale, y * scale, axis_name=axis_name)
+    return between * scale / math.sqrt(math.pi)
 
   gamma = jnp.asarray((4 / (3 * n)) ** 0.4 if gamma is None else gamma, z.dtype)
-  xx = self_mean(kernel, z * jax.lax.rsqrt(4 * gamma), unbiased=unbiased) * jax.lax.rsqrt(gamma)
   if target is None or isinstance(target, StandardNormal):
-    squared_norms = jnp.sum(z * z, 1)
-    xy = jnp.mean(kernel(squared_norms / (2 + 4 * gamma), dim)) * jax.lax.rsqrt(gamma + 0.5)
+
+    def smoothed(rows, gamma, mixture):
+      del mixture
+      squared_norms = jnp.sum(rows * rows, 1)
+      return kernel(squared_norms / (2 + 4 * gamma), dim) * jax.lax.rsqrt(gamma + 0.5)
+
     yy = jax.lax.rsqrt(1 + gamma)
   elif isinstance(target, GaussianMixture):
-    xy, yy = _to_mixture(z, target, gamma, kernel)
+    check_dimension(target, z)
+    smoothed, yy = _seen_from_mixture(kernel), _mixture_pairs(target, gamma, kernel)
   else:
     raise no_closed_form("cramer_wold", target)
-  return (xx + yy - 2 * xy) / (2 * math.sqrt(math.pi))
+
+  def to_prior(share, z, gamma, target):
+    xx = self_mean(kernel, z * jax.lax.rsqrt(4 * gamma), unbiased=unbiased, share=share)
+    xy = share.mean(lambda rows: smoothed(rows, gamma, target), z)
+    return xx * jax.lax.rsqrt(gamma) - 2 * xy
+
+  to_z = divided(to_prior, z, gamma, target, axis_name=axis_name)
+  return (to_z + yy) / (2 * math.sqrt(math.pi))
 
 
 @functools.partial(jax.jit, static_argnames=("axis_name",))
@@ -106,24 +122,33 @@ def sigreg(
 
   Reference: Balestriero & LeCun, 2025, arXiv 2511.08544, section 4.
   """
-  z = gather(as_latents(z), axis_name)
-  return 2 * math.pi * z.shape[0] * cramer_wold(z, gamma=0.5)
+  n = as_latents(z).shape[0] * (1 if axis_name is None else jax.lax.axis_size(axis_name))
+  return 2 * math.pi * n * cramer_wold(z, gamma=0.5, axis_name=axis_name)
 
 
-def _to_mixture(z, mixture, gamma, kernel):
-  """The cross and the target's own term, for a mixture Σ p_k N(m_k, α_k I)."""
-  dim = check_dimension(mixture, z)
+def _seen_from_mixture(kernel):
+  """The cross term of latents with a mixture Σ p_k N(m_k, α_k I), one number a latent."""
+
+  def smoothed(rows, gamma, mixture):
+    squared_distances = jnp.sum((rows[:, None, :] - mixture.means) ** 2, -1)
+    weights = mixture.weights / jnp.sum(mixture.weights)
+    variances = mixture.variances / 2 + gamma
+    return jnp.sum(_bump(kernel, squared_distances, variances, rows.shape[1]) * weights, 1)
+
+  return smoothed
+
+
+def _mixture_pairs(mixture, gamma, kernel):
+  """The mixture's own term."""
   weights = mixture.weights / jnp.sum(mixture.weights)
-  variances = mixture.variances / 2
-  from_z = jnp.sum((z[:, None, :] - mixture.means) ** 2, -1)
   between = jnp.sum((mixture.means[:, None, :] - mixture.means) ** 2, -1)
+  variances = (mixture.variances[:, None] + mixture.variances) / 2 + gamma
+  bumps = _bump(kernel, between, variances, mixture.means.shape[1])
+  return jnp.sum(weights[:, None] * weights * bumps)
 
-  def smoothed(squared_distances, variance):
-    return kernel(squared_distances / (4 * variance), dim) * jax.lax.rsqrt(variance)
 
-  xy = jnp.mean(jnp.sum(smoothed(from_z, variances + gamma) * weights, 1))
-  pairs = smoothed(between, variances[:, None] + variances + gamma)
-  return xy, jnp.sum(weights[:, None] * weights * pairs)
+def _bump(kernel, squared_distances, variance, dim):
+  return kernel(squared_distances / (4 * variance), dim) * jax.lax.rsqrt(variance)
 
 
 def _phi_asymptotic(s, dim):

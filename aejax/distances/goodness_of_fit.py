@@ -12,7 +12,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from aejax.distances.arguments import as_latents, gather
+from aejax.distances.arguments import as_latents
+from aejax.distances.devices import divided, gather
 from aejax.distances.slicing import as_directions, largest, project, unit_rows
 from aejax.distances.sorting import sort_columns
 
@@ -27,8 +28,13 @@ _MOST_NODES = 4096
 
 
 def _sliced(statistic, z, directions, axis_name):
+  """The mean over directions of a statistic of the projections [n, num], one number a column."""
   z = gather(as_latents(z), axis_name)
-  return statistic(project(z, as_directions(directions, z)))
+
+  def mean(share, z, directions):
+    return share.mean(lambda own: statistic(project(z, own)), directions)
+
+  return divided(mean, z, as_directions(directions, z), axis_name=axis_name)
 
 
 @unit_rows
@@ -98,7 +104,7 @@ def cramer_von_mises(
     n = p.shape[0]
     middles = (2 * jnp.arange(n, dtype=p.dtype)[:, None] + 1) / (2 * n)
     u = jax.scipy.special.ndtr(sort_columns(p))
-    return 1 / (12 * n) + jnp.mean(jnp.sum((u - middles) ** 2, 0))
+    return 1 / (12 * n) + jnp.sum((u - middles) ** 2, 0)
 
   return _sliced(statistic, z, directions, axis_name)
 
@@ -139,7 +145,7 @@ def anderson_darling(
     weights = (2 * jnp.arange(n, dtype=p.dtype)[:, None] + 1) / n
     logs = jax.scipy.stats.norm.logcdf(x) + jax.scipy.stats.norm.logcdf(-x[::-1])
     # Σ weights = n: taken into the sum, each term is small where the fit is good.
-    return -jnp.mean(jnp.sum(weights * logs + 1, 0))
+    return -jnp.sum(weights * logs + 1, 0)
 
   return _sliced(statistic, z, directions, axis_name)
 
@@ -176,20 +182,20 @@ def kolmogorov_smirnov(
     n = p.shape[0]
     u = jax.scipy.special.ndtr(sort_columns(p))
     steps = jnp.arange(n, dtype=p.dtype)[:, None]
-    return jnp.mean(largest(jnp.concatenate([(steps + 1) / n - u, u - steps / n])))
+    return largest(jnp.concatenate([(steps + 1) / n - u, u - steps / n]))
 
   return _sliced(statistic, z, directions, axis_name)
 
 
 @jax.custom_jvp
-def _epps_pulley(p: Float[Array, "n num"]) -> Float[Array, ""]:
+def _epps_pulley(p: Float[Array, "n num"]) -> Float[Array, " num"]:
   return _epps_pulley_with_gradient(p, with_gradient=False)[0]
 
 
 @_epps_pulley.defjvp
 def _(primals, tangents):
   value, gradient = _epps_pulley_with_gradient(primals[0], with_gradient=True)
-  return value, jnp.vdot(gradient, tangents[0], precision=lax.Precision.HIGHEST)
+  return value, jnp.sum(gradient * tangents[0], 0)
 
 
 def _epps_pulley_with_gradient(p, *, with_gradient):
@@ -198,7 +204,7 @@ def _epps_pulley_with_gradient(p, *, with_gradient):
   The rule's error is the integrand's Fourier transform at 2π/h and its multiples. That transform is
   made of Gaussian bumps at the differences of projections, so 2π/h need only stay clear of these.
   """
-  n, num = p.shape
+  n = p.shape[0]
   spread = 2 * jnp.max(jnp.abs(p))
   step = 2 * math.pi / (spread + _MARGIN)
   nodes = jnp.minimum(jnp.ceil(_CUT / step), _MOST_NODES).astype(jnp.int32) + 1
@@ -209,12 +215,12 @@ def _epps_pulley_with_gradient(p, *, with_gradient):
     weight = jnp.where(k == 0, 1.0, 2.0) * step * jnp.exp(-t * t / 2)
     cosines, sines = jnp.cos(t * p), jnp.sin(t * p)
     real, imaginary = jnp.mean(cosines, 0) - jnp.exp(-t * t / 2), jnp.mean(sines, 0)
-    total += weight * jnp.mean(real**2 + imaginary**2)
+    total += weight * (real**2 + imaginary**2)
     if with_gradient:
       slope = imaginary * cosines - real * sines
-      gradient += (2 * weight * t / num) * slope
+      gradient += (2 * weight * t) * slope
     return total, gradient
 
-  start = jnp.zeros((), p.dtype), jnp.zeros_like(p) if with_gradient else jnp.zeros((), p.dtype)
+  start = jnp.zeros_like(p[0]), jnp.zeros_like(p) if with_gradient else jnp.zeros((), p.dtype)
   total, gradient = lax.fori_loop(0, nodes, add, start)
   return n * total, gradient

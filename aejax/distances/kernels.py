@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -119,8 +120,8 @@ class InverseMultiquadric(_Addable):
 
   def __call__(self, squared_distances: jax.Array, dim: int) -> jax.Array:
     """The kernel at squared distances in dimension `dim`."""
-    terms = [1 / (1 + squared_distances / (2 * dim * s)) for s in self.scales]
-    return functools.reduce(jnp.add, terms)
+    cs = tuple(2 * dim * s for s in self.scales)
+    return _sum_of_powers(cs, (1.0,) * len(cs), 1, squared_distances)
 
   def normal_mean(self, squared_norms: jax.Array, dim: int) -> jax.Array:
     """E k(x, y) over y ~ N(0, I), a function of |x|²: one sum of exponentials for all scales."""
@@ -134,6 +135,25 @@ class InverseMultiquadric(_Addable):
     """E k(y, y′) over independent y, y′ ~ N(0, I)."""
     # |y − y′|² is twice a χ², and C / (C + 2q) = (C/2) / (C/2 + q): half the scales, at x = 0.
     return float(_imq_rule(tuple(s / 2 for s in self.scales), dim, True)[1].sum())
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
+def _sum_of_powers(cs, weights, power, d):
+  """Σ w t^power over t = C / (C + d): its derivatives are such sums again."""
+  # The first power is written otherwise than the others, or XLA would share the quotients between
+  # a value and its slope, and write a matrix of each to memory, which takes longer than to divide.
+  terms = [
+    w / (1 + d / c) if power == 1 else w * (c / (c + d)) ** power
+    for c, w in zip(cs, weights, strict=True)
+  ]
+  return functools.reduce(jnp.add, terms)
+
+
+@_sum_of_powers.defjvp
+def _(cs, weights, power, primals, tangents):
+  slopes = tuple(-power * w / c for w, c in zip(weights, cs, strict=True))
+  value = _sum_of_powers(cs, weights, power, *primals)
+  return value, _sum_of_powers(cs, slopes, power + 1, *primals) * tangents[0]
 
 
 @functools.lru_cache(maxsize=128)

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from aejax.distances.arguments import as_latents, as_samples, gather, no_closed_form
+from aejax.distances.arguments import as_latents, as_samples, no_closed_form
+from aejax.distances.devices import divided, gather
 from aejax.distances.kernels import Gaussian, Kernel, NormalKernel, imq
 from aejax.distances.pairwise import cross_mean, self_mean
 from aejax.priors import GaussianMixture, StandardNormal, check_dimension
@@ -55,33 +56,51 @@ def mmd(
   minimum = 2 if unbiased and axis_name is None else 1
   z = gather(as_latents(z, minimum=minimum), axis_name)
   dim = z.shape[1]
-  xx = self_mean(kernel, z, unbiased=unbiased)
+  if isinstance(target, jax.Array):
+    y = gather(as_samples(target, z, minimum=minimum), axis_name)
+
+    def to_samples(share, x, y):
+      xx, yy = (self_mean(kernel, v, unbiased=unbiased, share=share) for v in (x, y))
+      return xx + yy - 2 * cross_mean(kernel, x, y, share=share)
+
+    return divided(to_samples, z, y, axis_name=axis_name)
   if target is None or isinstance(target, StandardNormal):
     if not isinstance(kernel, NormalKernel):
       raise no_closed_form(f"mmd with kernel {kernel}", StandardNormal(dim))
-    xy = jnp.mean(kernel.normal_mean(jnp.sum(z * z, 1), dim))
-    yy = kernel.normal_pair_mean(dim)
+    mean_to, yy = _mean_to_normal, kernel.normal_pair_mean(dim)
   elif isinstance(target, GaussianMixture) and _is_gaussian(kernel):
-    xy, yy = _to_mixture(z, target, kernel)
-  elif isinstance(target, jax.Array):
-    y = gather(as_samples(target, z, minimum=minimum), axis_name)
-    xy, yy = cross_mean(kernel, z, y), self_mean(kernel, y, unbiased=unbiased)
+    check_dimension(target, z)
+    mean_to, yy = _mean_to_mixture, _mixture_pairs(kernel, target)
   else:
     raise no_closed_form(f"mmd with kernel {kernel}", target)
-  return xx + yy - 2 * xy
+
+  def to_prior(share, z, target):
+    xx = self_mean(kernel, z, unbiased=unbiased, share=share)
+    return xx - 2 * share.mean(lambda rows: mean_to(kernel, rows, target), z)
+
+  return divided(to_prior, z, target, axis_name=axis_name) + yy
 
 
 def _is_gaussian(kernel):
   return all(isinstance(k, Gaussian) for k in getattr(kernel, "terms", (kernel,)))
 
 
-def _to_mixture(z, mixture, kernel):
-  """E k(x, y) and E k(y, y′) for the Gaussian kernel and y from a mixture of isotropic normals."""
-  dim = check_dimension(mixture, z)
+def _mean_to_normal(kernel, rows, _):
+  """E k(x, y) over y ~ N(0, I), for each row x."""
+  return kernel.normal_mean(jnp.sum(rows * rows, 1), rows.shape[1])
+
+
+def _mean_to_mixture(kernel, rows, mixture):
+  """E k(x, y) over y from a mixture of isotropic normals, for each row x and a Gaussian kernel."""
+  squared_distances = jnp.sum((rows[:, None, :] - mixture.means) ** 2, -1)
+  means = kernel.normal_mean(squared_distances, rows.shape[1], variance=mixture.variances)
+  return jnp.sum(means * (mixture.weights / jnp.sum(mixture.weights)), 1)
+
+
+def _mixture_pairs(kernel, mixture):
+  """E k(y, y′) over independent y, y′ from the mixture."""
   weights = mixture.weights / jnp.sum(mixture.weights)
-  from_z = jnp.sum((z[:, None, :] - mixture.means) ** 2, -1)
   between = jnp.sum((mixture.means[:, None, :] - mixture.means) ** 2, -1)
-  variances = mixture.variances
-  xy = jnp.mean(jnp.sum(kernel.normal_mean(from_z, dim, variance=variances) * weights, 1))
-  pairs = kernel.normal_mean(between, dim, variance=variances[:, None] + variances)
-  return xy, jnp.sum(weights[:, None] * weights * pairs)
+  variances = mixture.variances[:, None] + mixture.variances
+  pairs = kernel.normal_mean(between, mixture.means.shape[1], variance=variances)
+  return jnp.sum(weights[:, None] * weights * pairs)

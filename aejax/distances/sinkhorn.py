@@ -10,7 +10,8 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
-from aejax.distances.arguments import as_latents, as_samples, gather
+from aejax.distances.arguments import as_latents, as_samples
+from aejax.distances.devices import gather
 
 __all__ = ["sinkhorn_divergence"]
 

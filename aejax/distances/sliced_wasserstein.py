@@ -10,7 +10,8 @@ from jax import lax
 from jaxtyping import Array, Float
 from scipy import special
 
-from aejax.distances.arguments import as_latents, as_samples, gather, no_closed_form
+from aejax.distances.arguments import as_latents, as_samples, no_closed_form
+from aejax.distances.devices import divided, gather
 from aejax.distances.slicing import as_directions, largest, project, unit_rows
 from aejax.distances.sorting import sort_columns
 from aejax.priors import StandardNormal, check_dimension
@@ -53,8 +54,11 @@ def sliced_wasserstein(
   Reference: Bonneel et al., J. Math. Imaging Vis. 51, 2015; Kolouri et al., 2018, arXiv
     1804.01947, eq. (6).
   """
-  z, target, directions = _arguments(z, target, directions, axis_name)
-  return jnp.mean(_on_slices(z, target, directions))
+
+  def mean(share, z, target, directions):
+    return share.mean(lambda own: _on_slices(z, target, own), directions)
+
+  return divided(mean, *_arguments(z, target, directions, axis_name), axis_name=axis_name)
 
 
 @unit_rows
@@ -95,20 +99,28 @@ def max_sliced_wasserstein(
   """
   if ascent_steps < 0:
     raise ValueError(f"ascent_steps must not be negative, but is {ascent_steps}.")
-  z, target, directions = _arguments(z, target, directions, axis_name)
 
-  def climb(_, directions):
-    slope = jax.grad(lambda d: jnp.sum(_on_slices(fixed[0], fixed[1], d)))(directions)
-    slope -= jnp.sum(slope * directions, 1, keepdims=True) * directions
-    length = jnp.sqrt(jnp.sum(slope * slope, 1, keepdims=True))
-    moved = directions + step_size * slope / jnp.maximum(length, jnp.finfo(z.dtype).tiny)
-    return moved / jnp.linalg.norm(moved, axis=1, keepdims=True)
+  def maximum(share, z, target, directions):
+    fixed = lax.stop_gradient((z, target))
 
-  fixed = lax.stop_gradient((z, target))
-  if ascent_steps:
-    climbed = lax.fori_loop(0, ascent_steps, climb, lax.stop_gradient(directions))
-    directions = jnp.concatenate([directions, climbed])
-  return largest(_on_slices(z, target, directions))
+    def climb(_, directions):
+      slope = jax.grad(lambda d: jnp.sum(_on_slices(*fixed, d)))(directions)
+      slope -= jnp.sum(slope * directions, 1, keepdims=True) * directions
+      length = jnp.sqrt(jnp.sum(slope * slope, 1, keepdims=True))
+      moved = directions + step_size * slope / jnp.maximum(length, jnp.finfo(z.dtype).tiny)
+      norms = jnp.sqrt(jnp.sum(moved * moved, 1, keepdims=True))
+      return moved / jnp.where(norms > 0, norms, 1)
+
+    def highest(own):
+      values = _on_slices(z, target, own)
+      if not ascent_steps:
+        return values
+      climbed = lax.fori_loop(0, ascent_steps, climb, lax.stop_gradient(own))
+      return largest(jnp.stack([values, _on_slices(z, target, climbed)]))
+
+    return largest(share.each(highest, directions))
+
+  return divided(maximum, *_arguments(z, target, directions, axis_name), axis_name=axis_name)
 
 
 def _arguments(z, target, directions, axis_name):

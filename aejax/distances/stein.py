@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from aejax.distances.arguments import as_latents, gather
+from aejax.distances.arguments import as_latents
+from aejax.distances.devices import divided, gather
 from aejax.distances.kernels import Kernel, imq
 from aejax.distances.pairwise import self_sum
 
@@ -54,7 +55,9 @@ def kernel_stein(
     return (r - d) / 2 * k + 2 * (d - dim) * slope - 4 * d * curvature
 
   squared_norms = jnp.sum(z * z, 1)
-  total = self_sum(pair, z, squared_norms)
+  total = divided(
+    lambda share, z, r: self_sum(pair, z, r, share=share), z, squared_norms, axis_name=axis_name
+  )
   if unbiased:
     return total / (n - 1) / n
   return (total / n + jnp.mean(pair(jnp.zeros_like(squared_norms), 2 * squared_norms))) / n

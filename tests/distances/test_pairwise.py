@@ -28,19 +28,23 @@ def test_temporaries_of_the_compiled_gradient_are_linear(name):
     return compiled.memory_analysis().temp_size_in_bytes
 
   small, large = temporaries(4096), temporaries(16384)
-  # One matrix of all pairs would be 1 GiB; a few dozen tiles of 4 MiB do not grow with n, and four
-  # times the rows of a few arrays [n, 16] are some MB.
+  # One matrix of all pairs would be 1 GiB. A tile grows to its 4 MiB only above n = 4096, twice
+  # that at most, and four times the rows of a few arrays [n, 16] are some MB.
   assert large < 160 * 2**20
-  assert large < small + 16 * 2**20
+  assert large < 2 * small + 16 * 2**20
 
 
 def energy(squared_distances, dim):
   return -jnp.sqrt(squared_distances + 1.0)
 
 
-@pytest.mark.parametrize(("sizes", "dim"), [((40, 33), 5), ((14, 7), 3), ((6, 5), 5)])
-def test_tiles_change_nothing(sizes, dim, monkeypatch):
-  """Tiles of 7 rows, the last ones short, against one tile of all."""
+# An even and an odd number of blocks, windows of one tile and of several, blocks not quite full.
+@pytest.mark.parametrize(
+  ("sizes", "dim", "block", "width"),
+  [((40, 33), 5, 7, 100), ((40, 33), 5, 8, 5), ((14, 7), 3, 7, 3), ((6, 5), 5, 2, 1)],
+)
+def test_tiles_change_nothing(sizes, dim, block, width, monkeypatch):
+  """Many tiles against one tile of all, and that against the double sum."""
   generator = np.random.default_rng(0)
   with jax.enable_x64(True):
     x, y = (jnp.asarray(generator.standard_normal((n, dim))) for n in sizes)
@@ -60,7 +64,8 @@ def test_tiles_change_nothing(sizes, dim, monkeypatch):
 
     whole = value(x, y), *jax.jacrev(value, (0, 1))(x, y)
     one_moves = jax.jacrev(value, 1)(x, y)
-    monkeypatch.setattr(pairwise, "_TILE", 7)
+    for name, value_of_it in {"_BLOCK": block, "_WIDTH": width, "_SINGLE": 0}.items():
+      monkeypatch.setattr(pairwise, name, value_of_it)
     tiled = value(x, y), *jax.jacrev(value, (0, 1))(x, y)
     for a, b in zip(tiled, whole, strict=True):
       np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
