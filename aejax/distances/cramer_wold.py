@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from aejax.distances.arguments import as_latents, as_samples, no_closed_form
-from aejax.distances.devices import divided, gather
+from aejax.distances.devices import divided, gather, same
 from aejax.distances.pairwise import cross_mean, self_mean
 from aejax.distances.radial import phi
 from aejax.priors import GaussianMixture, StandardNormal, check_dimension
@@ -64,8 +64,9 @@ def cramer_wold(
   kernel = _phi_asymptotic if approximate else phi
   if isinstance(target, jax.Array):
     y = gather(as_samples(target, z, minimum=minimum), axis_name)
-    silverman = (1.06 * jnp.std(y)) ** 2 * y.shape[0] ** -0.4
-    gamma = jnp.asarray(silverman if gamma is None else gamma, z.dtype)
+    if gamma is None:
+      gamma = (1.06 * same(jnp.std(y), axis_name)) ** 2 * y.shape[0] ** -0.4
+    gamma = jnp.asarray(gamma, z.dtype)
     scale = jax.lax.rsqrt(4 * gamma)
 
     def to_samples(share, x, y):

@@ -11,10 +11,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.sharding import AxisType, PartitionSpec
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 
-__all__ = ["ALONE", "Share", "divided", "gather"]
+__all__ = ["ALONE", "Share", "divided", "gather", "same"]
 
 AxisName = str | tuple[str, ...] | None
 
@@ -26,6 +26,11 @@ def gather(z: jax.Array, axis_name: AxisName) -> jax.Array:
   gradient is the device count times too large until `pmean(grads)` divides by it.
   """
   return z if axis_name is None else lax.all_gather(z, axis_name, tiled=True)
+
+
+def same(x: jax.Array, axis_name: AxisName) -> jax.Array:
+  """What every device computed from gathered rows, declared to be the same on each."""
+  return x if axis_name is None else lax.pmean(x, axis_name)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,18 +62,21 @@ class Share:
     n = rows[0].shape[0]
     if not self.names:
       return jnp.mean(function(*rows))
-    own, exist = self._own(*rows)
-    return self.sum(jnp.sum(jnp.where(exist, function(*own), 0))) / n
+    own, place = self._own(*rows)
+    return self.sum(jnp.sum(jnp.where(place < n, function(*own), 0))) / n
 
   def each(self, function: Callable[..., Array], *rows: Array) -> Float[Array, " n"]:
     """That function's value of every row, on every device."""
     n = rows[0].shape[0]
     if not self.names:
       return function(*rows)
-    return lax.all_gather(function(*self._own(*rows)[0]), self.names, tiled=True)[:n]
+    own, place = self._own(*rows)
+    # A sum of rows that are zero elsewhere: what `all_gather` returns is not known to be the same
+    # on all devices.
+    return self.sum(jnp.zeros(n, rows[0].dtype).at[place].set(function(*own), mode="drop"))
 
   def _own(self, *rows):
-    """This device's rows, filled up with zeros to the same number everywhere, and which are not."""
+    """This device's rows, filled up with zeros to the same number everywhere, and their places."""
     n, own = rows[0].shape[0], -(-rows[0].shape[0] // self.count)
     first = self.index * own
 
@@ -76,7 +84,7 @@ class Share:
       filled = jnp.pad(v, [(0, own * self.count - n)] + [(0, 0)] * (v.ndim - 1))
       return lax.dynamic_slice_in_dim(filled, first, own)
 
-    return [take(v) for v in rows], first + jnp.arange(own) < n
+    return [take(v) for v in rows], first + jnp.arange(own)
 
 
 ALONE = Share()
@@ -102,7 +110,8 @@ def divided(
   mesh = _mesh_of(arguments)
   if mesh is None:
     return statistic(ALONE, *arguments)
-  # Axes mapped already ("Manual") are not ours: without a name the caller wants its own rows' value.
+  # Axes that are mapped already ("Manual") are not ours: a caller who gives no name there wants the
+  # value of its own rows.
   names = tuple(
     name
     for name, kind in zip(mesh.axis_names, mesh.axis_types, strict=True)
@@ -112,7 +121,8 @@ def divided(
     return statistic(ALONE, *arguments)
   everywhere = PartitionSpec()
   if AxisType.Explicit in mesh.axis_types:
-    arguments = jax.tree.map(lambda v: jax.sharding.reshard(v, everywhere), arguments)
+    whole = NamedSharding(mesh, everywhere)
+    arguments = jax.tree.map(lambda v: jax.sharding.reshard(v, whole), arguments)
   return jax.shard_map(
     lambda *whole: statistic(Share(names), *whole),
     mesh=mesh,

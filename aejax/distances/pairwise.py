@@ -79,14 +79,14 @@ def self_sum(
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
 def _self_sum(function, share, rows):
-  tiles = _self_tiles(*rows, share)
+  tiles = _self_tiles(rows[0], rows[1], share)
   return _accumulate(function, tiles, (False, False))[0]
 
 
 @_self_sum.defjvp
 def _(function, share, primals, tangents):
   (rows,), (tangent,) = primals, tangents
-  tiles = _self_tiles(*rows, share)
+  tiles = _self_tiles(rows[0], rows[1], share)
   n, blocks = rows[0].shape[0], tiles.rows.x.shape[0] // tiles.block
   # Within a single tile the columns' gradient is that of the rows.
   total, of_rows, of_columns = _accumulate(function, tiles, (True, blocks > 1))

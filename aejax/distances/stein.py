@@ -54,13 +54,15 @@ def kernel_stein(
     k, slope, curvature = _two_derivatives(lambda d: kernel(d, dim), d)
     return (r - d) / 2 * k + 2 * (d - dim) * slope - 4 * d * curvature
 
-  squared_norms = jnp.sum(z * z, 1)
-  total = divided(
-    lambda share, z, r: self_sum(pair, z, r, share=share), z, squared_norms, axis_name=axis_name
-  )
-  if unbiased:
-    return total / (n - 1) / n
-  return (total / n + jnp.mean(pair(jnp.zeros_like(squared_norms), 2 * squared_norms))) / n
+  def mean(share, z):
+    squared_norms = jnp.sum(z * z, 1)
+    total = self_sum(pair, z, squared_norms, share=share)
+    if unbiased:
+      return total / (n - 1) / n
+    with_itself = share.mean(lambda r: pair(jnp.zeros_like(r), 2 * r), squared_norms)
+    return (total / n + with_itself) / n
+
+  return divided(mean, z, axis_name=axis_name)
 
 
 def _two_derivatives(function, x):

@@ -1,0 +1,158 @@
+"""Every distance on eight devices, in a process of its own: their number is fixed at the start."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from catalogue import FORMS
+
+CODE = """
+import json
+import sys
+
+import jax
+
+jax.config.update("jax_platforms", "cpu")
+jax.config.update("jax_num_cpu_devices", 8)
+
+import jax.numpy as jnp
+import numpy as np
+from catalogue import FORMS, latents
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from aejax.benchmarks.flops import count_flops
+
+assert jax.device_count() == 8
+mesh = jax.make_mesh((8,), ("d",), axis_types=(AxisType.Auto,))
+square = jax.make_mesh((4, 2), ("a", "b"), axis_types=(AxisType.Auto,) * 2)
+explicit = jax.make_mesh((8,), ("d",), axis_types=(AxisType.Explicit,))
+
+
+def value_and_gradient(form, axis_name=None):
+  return lambda z, rest: jax.value_and_grad(lambda z: form(z, rest, axis_name))(z)
+
+
+def mapped(form, check_vma):
+  rest = {"samples": P("d"), "directions": P()}
+  function = jax.shard_map(
+    value_and_gradient(form, "d"),
+    mesh=mesh,
+    in_specs=(P("d"), rest),
+    out_specs=(P(), P("d")),
+    check_vma=check_vma,
+  )
+  # Without the check each device holds eight times the gradient, which pmean(grads) makes up for.
+  return lambda z, rest: scaled(jax.jit(function)(z, rest), 1 if check_vma else 8)
+
+
+def scaled(result, factor):
+  return result[0], result[1] / factor
+
+
+def pmapped(form):
+  axes = (0, {"samples": 0, "directions": None})
+  function = jax.pmap(value_and_gradient(form, "d"), axis_name="d", in_axes=axes)
+
+  def run(z, rest):
+    split = lambda v: v.reshape(8, -1, *v.shape[1:])
+    values, gradients = function(split(z), dict(rest, samples=split(rest["samples"])))
+    assert np.ptp(values) == 0
+    return scaled((values[0], gradients.reshape(z.shape)), 8)
+
+  return run
+
+
+def placed(form, mesh, rows):
+  function = jax.jit(value_and_gradient(form))
+  everyone = NamedSharding(mesh, P())
+  return lambda z, rest: function(
+    jax.device_put(z, NamedSharding(mesh, rows)), jax.device_put(rest, everyone)
+  )
+
+
+def error(run, one, *arguments):
+  value, gradient = jax.device_get(run(*arguments))
+  scale = np.abs(one[1]).max()
+  return max(abs(value - one[0]) / (abs(one[0]) + 1e-2), np.abs(gradient - one[1]).max() / scale)
+
+
+results = {}
+for form in FORMS:
+  # No fewer samples than devices, but another number of them than of latents.
+  even, uneven = latents(24, 5, m=16), latents(21, 5, m=13, num=5)
+  one, of_uneven = (jax.device_get(jax.jit(value_and_gradient(form))(*v)) for v in (even, uneven))
+  errors = {
+    "pmap": error(pmapped(form), one, *even),
+    "shard_map": error(mapped(form, False), one, *even),
+    "shard_map with check_vma": error(mapped(form, True), one, *even),
+    "NamedSharding": error(placed(form, mesh, P("d")), one, *even),
+    "nothing divides by eight": error(placed(form, square, P()), of_uneven, *uneven),
+  }
+  if form.name in ("cramer_wold", "mmd-imq-samples", "sliced_wasserstein"):
+    errors["two axes"] = error(placed(form, square, P(("b", "a"))), one, *even)
+    errors["explicit axes"] = error(placed(form, explicit, P("d")), one, *even)
+
+  z, rest = latents(1000, 64, m=1000, num=64)
+  alone = count_flops(value_and_gradient(form), z, rest)
+  onto = lambda v: jax.ShapeDtypeStruct(v.shape, v.dtype, sharding=NamedSharding(mesh, P()))
+  split = jax.shard_map(
+    value_and_gradient(form, "d"),
+    mesh=mesh,
+    in_specs=(P("d"), {"samples": P("d"), "directions": P()}),
+    out_specs=(P(), P("d")),
+    check_vma=False,
+  )
+  work = {
+    "shard_map": count_flops(split, z, rest) / alone,
+    "NamedSharding": count_flops(value_and_gradient(form), *jax.tree.map(onto, (z, rest))) / alone,
+  }
+  results[form.name] = {"errors": errors, "work": work}
+json.dump(results, sys.stdout, default=float)
+"""
+
+MODES = (
+  "pmap",
+  "shard_map",
+  "shard_map with check_vma",
+  "NamedSharding",
+  "nothing divides by eight",
+)
+
+
+@pytest.fixture(scope="module")
+def results():
+  environment = {
+    **os.environ,
+    # Compiling is what takes the time here: twice as long with all optimisations.
+    "XLA_FLAGS": "--xla_backend_optimization_level=0",
+    "PYTHONPATH": str(Path(__file__).parents[1]),
+  }
+  done = subprocess.run(
+    [sys.executable, "-c", CODE], capture_output=True, text=True, timeout=400, env=environment
+  )
+  assert done.returncode == 0, done.stderr
+  return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
+def test_eight_devices_agree_with_one(results, form, mode):
+  assert results[form.name]["errors"][mode] < 1e-5
+
+
+@pytest.mark.parametrize("mode", ["two axes", "explicit axes"])
+@pytest.mark.parametrize("name", ["cramer_wold", "mmd-imq-samples", "sliced_wasserstein"])
+def test_other_meshes(results, name, mode):
+  assert results[name]["errors"][mode] < 1e-5
+
+
+@pytest.mark.parametrize("mode", ["shard_map", "NamedSharding"])
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
+def test_an_eighth_of_the_work(results, form, mode):
+  if form.name == "kl_divergence" and mode == "NamedSharding":
+    pytest.skip("elementwise: XLA divides it after the program is counted")
+  assert results[form.name]["work"][mode] < 1.15 / 8
