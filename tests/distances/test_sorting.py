@@ -14,6 +14,7 @@ def test_network_and_xla_sort_alike(n):
   for values, both in (
     (sorting._network_values, sorting._network_values_and_order),
     (sorting._xla_values, sorting._xla_values_and_order),
+    (lambda x: sorting._packed(x)[0], sorting._packed),
   ):
     np.testing.assert_array_equal(values(x), expected)
     found, order = both(x)
@@ -22,7 +23,9 @@ def test_network_and_xla_sort_alike(n):
     np.testing.assert_array_equal(np.sort(order, axis=0), np.arange(n)[:, None].repeat(5, 1))
 
 
-def test_infinities_and_nan():
+@pytest.mark.parametrize("network_rows", [0, 1024])
+def test_infinities_and_nan(network_rows, monkeypatch):
+  monkeypatch.setattr(sorting, "_NETWORK_ROWS", network_rows)
   x = jnp.array([[jnp.inf, 1.0], [0.0, jnp.nan], [-jnp.inf, 2.0]])
   values, tangent = jax.jvp(sorting.sort_columns, (x,), (jnp.ones_like(x),))
   np.testing.assert_array_equal(values[:, 0], [-np.inf, 0, np.inf])
@@ -41,10 +44,21 @@ def test_gradient_is_the_permutation():
   np.testing.assert_array_equal(gradient, expected)
 
 
-def test_large_columns_go_to_xla(monkeypatch):
-  monkeypatch.setattr(sorting, "_MOST_ROWS", 4)
-  x = jax.random.normal(jax.random.key(0), (6, 2))
-  values, tangent = jax.jvp(sorting.sort_columns, (x,), (x,))
-  np.testing.assert_array_equal(values, np.sort(x, axis=0))
+def test_large_columns_are_packed_and_compose(monkeypatch):
+  monkeypatch.setattr(sorting, "_NETWORK_ROWS", 4)
+  x = jax.random.normal(jax.random.key(0), (2, 6, 3)).at[0, 0].set(-0.0).at[0, 1].set(0.0)
+
+  @jax.jit
+  def twice(x):
+    values = jax.vmap(sorting.sort_columns)(x)
+    assert values.dtype == jnp.float32
+    return jax.lax.fori_loop(0, 3, lambda _, v: jax.vmap(sorting.sort_columns)(-v), -values)
+
+  np.testing.assert_array_equal(twice(x), -np.sort(-np.sort(x, axis=1), axis=1)[:, ::-1])
+  values, tangent = jax.jvp(sorting.sort_columns, (x[0],), (x[0],))
+  np.testing.assert_array_equal(values, np.sort(x[0], axis=0))
   np.testing.assert_array_equal(tangent, values)
-  assert "platform_index" not in str(jax.make_jaxpr(sorting.sort_columns)(x))
+  with jax.enable_x64(True):
+    doubles = jnp.asarray(x[1], jnp.float64)
+    assert sorting.sort_columns(doubles).dtype == jnp.float64
+    np.testing.assert_array_equal(sorting.sort_columns(doubles), np.sort(doubles, axis=0))
