@@ -95,7 +95,7 @@ def load(workdir: str | os.PathLike[str]) -> TrainedAutoencoder:
   """Loads what a run has trained so far: the newest checkpoint in its work directory.
 
   Raises:
-    ValueError: if the folder holds no run, or no checkpoint yet.
+    ValueError: if the folder holds no run, several, or no checkpoint yet.
 
   Example:
     ae = aejax.load("runs/cwae-digits")
@@ -103,6 +103,9 @@ def load(workdir: str | os.PathLike[str]) -> TrainedAutoencoder:
   """
   workdir = Path(workdir)
   configuration = configurations.read(workdir)
+  if configuration.seeds > 1:
+    folders = ", ".join(folder.name for _, folder in configurations.members(configuration, workdir))
+    raise ValueError(f"{workdir} holds several runs: name one of the folders {folders} in it.")
   if not (workdir / "checkpoints").is_dir():
     raise ValueError(f"{workdir} holds no checkpoint yet.")
   # Shapes only: initial parameters would be compiled and drawn to be thrown away.

@@ -9,10 +9,10 @@ from typing import Annotated
 
 import tyro
 
-from aejax import load
 from aejax.command_line import compilation_cache, parse, user_errors
-from aejax.evaluation import draw, evaluate, table
+from aejax.evaluation import score, table
 from aejax.training import load_dataset
+from aejax.training.configuration import read
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,10 +28,10 @@ class Options:
 
 def main(options: Options) -> None:
   """Loads, scores, draws."""
-  trained = load(options.workdir)
-  dataset = load_dataset(trained.configuration)
-  print(table(evaluate(options.workdir, trained, dataset)))
-  for picture in draw(options.workdir, trained, dataset):
+  configuration = read(options.workdir)
+  summary, pictures = score(configuration, load_dataset(configuration), options.workdir)
+  print(table(summary))
+  for picture in pictures:
     print(picture)
 
 

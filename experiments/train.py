@@ -8,9 +8,8 @@ metrics.jsonl, summary.json, checkpoints/ and the pictures.
 
 import sys
 
-from aejax import load
 from aejax.command_line import choose_method, compilation_cache, user_errors
-from aejax.evaluation import draw, evaluate, table
+from aejax.evaluation import score, table
 from aejax.training import Interrupted, Options, prepare, train
 
 
@@ -23,9 +22,9 @@ def main(arguments: list[str]) -> None:
   except Interrupted as interrupted:
     print(interrupted, file=sys.stderr)
     sys.exit(128 + interrupted.signal_number)
-  trained = load(workdir)
-  print(table(evaluate(workdir, trained, dataset, **timing)))
-  for picture in draw(workdir, trained, dataset):
+  summary, pictures = score(configuration, dataset, workdir, **timing)
+  print(table(summary))
+  for picture in pictures:
     print(picture)
 
 

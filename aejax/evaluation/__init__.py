@@ -1,6 +1,6 @@
 """What a trained autoencoder is worth: figures of merit, and figures to look at."""
 
-from aejax.evaluation.evaluate import draw, evaluate, table
+from aejax.evaluation.evaluate import draw, evaluate, score, summarise, table
 from aejax.evaluation.figures import (
   save_decoded_plane,
   save_grid,
@@ -27,5 +27,7 @@ __all__ = [
   "save_interpolations",
   "save_latent_scatter",
   "save_reconstructions",
+  "score",
+  "summarise",
   "table",
 ]

@@ -1,6 +1,7 @@
 """Scores a trained autoencoder on the test set, and draws what it does."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,33 @@ from aejax.data import Dataset
 from aejax.evaluation import figures
 from aejax.evaluation.metrics import latent_metrics, reconstruction_error
 from aejax.files import read_json, write_json
-from aejax.trained import TrainedAutoencoder
-from aejax.training import pixels
+from aejax.trained import TrainedAutoencoder, load
+from aejax.training import Configuration, pixels
+from aejax.training.configuration import members
 
-__all__ = ["draw", "evaluate", "table"]
+__all__ = ["draw", "evaluate", "score", "summarise", "table"]
 
 _SAMPLES = 64
 _RECONSTRUCTIONS = 24
 _INTERPOLATIONS, _STEPS = 8, 11
 _PLANE, _EXTENT = 20, 2.5
+
+
+def score(
+  configuration: Configuration, dataset: Dataset, workdir: Path, **timing: float
+) -> tuple[dict[str, Any], list[Path]]:
+  """Scores and draws what was trained in `workdir`, each of its runs if there are several seeds.
+
+  Returns:
+    The summary, and the pictures' paths.
+  """
+  runs = members(configuration, workdir)
+  summaries, pictures = [], []
+  for _, folder in runs:
+    trained = load(folder)
+    summaries.append(evaluate(folder, trained, dataset, **timing))
+    pictures += draw(folder, trained, dataset)
+  return summaries[0] if len(runs) == 1 else summarise(workdir, summaries), pictures
 
 
 def evaluate(
@@ -63,6 +82,31 @@ def evaluate(
     if isinstance(value, float) and not math.isfinite(value):
       raise ValueError(f"The {name} of the run in {workdir} is {value}: its training diverged.")
   write_json(path, summary)
+  return summary
+
+
+def summarise(workdir: Path, summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
+  """Writes the summary.json of several seeds: their mean, and its standard error.
+
+  Args:
+    workdir: that the seeds' work directories are in.
+    summaries: theirs, two at least.
+
+  Returns:
+    The summary: what all agree on as it is, of each other figure the mean, and under its name with
+    `_standard_error` the standard deviation of the seeds over √seeds.
+  """
+  summary: dict[str, Any] = {"seeds": len(summaries)}
+  for name, first in summaries[0].items():
+    values = [s[name] for s in summaries]
+    if not isinstance(first, float):
+      summary[name] = first
+      continue
+    summary[name] = float(np.mean(values))
+    if min(values) < max(values):
+      error = float(np.std(values, ddof=1)) / math.sqrt(len(values))
+      summary[f"{name}_standard_error"] = error
+  write_json(workdir / "summary.json", summary)
   return summary
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
 from jax.sharding import SingleDeviceSharding
+from jaxtyping import Array, Bool
 
 from aejax.files import read_json, write_json
 
-__all__ = ["Checkpoints"]
+__all__ = ["AllCheckpoints", "Checkpoints"]
 
 _KEPT = 2
 _MANIFEST = "manifest.json"
@@ -44,37 +46,49 @@ class Checkpoints:
     return self._manager.latest_step()
 
   def save(self, step: int, state: Any) -> None:
-    """Saves in the background; a step that is saved already is left alone."""
-    if step == self.latest:
+    """Saves in the background, if all of it is finite; a step that is saved already is left alone.
+
+    Raises:
+      ValueError: if it is no state that one can go on from.
+    """
+    if self.latest is not None and step <= self.latest:
       return
+    if not _finite(state):
+      raise ValueError(
+        f"Training diverged: after {step:,} steps not all parameters are finite. A smaller "
+        f"learning rate or weight may help."
+      )
     self._seal()
     # The next step reuses the donated buffers, which on a CPU the writer would read from.
     copy = jax.tree.map(jnp.copy, state)
     self._manager.save(step, args=ocp.args.StandardSave(copy))
     self._unsealed = step, _leaves(state)
 
-  def restore(self, like: Any) -> Any:
+  def restore(self, like: Any, step: int | None = None) -> Any:
     """The newest state, in the structure and dtypes of `like`, on the first device.
 
     Args:
       like: the state of a fresh run, or its shapes and dtypes only.
+      step: of an older one.
 
     Raises:
       ValueError: if there is none, or it is damaged or of another model.
     """
-    if self.latest is None:
-      raise ValueError(f"There is no checkpoint in {self._folder}.")
-    self._check(self.latest, _leaves(like))
+    step = self.latest if step is None else step
+    if step is None or step not in self._manager.all_steps():
+      which = "no checkpoint" if step is None else f"no checkpoint of step {step}"
+      raise ValueError(f"There is {which} in {self._folder}.")
+    self._check(step, _leaves(like))
     device = SingleDeviceSharding(jax.devices()[0])
     abstract = jax.tree.map(
       lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), like
     )
     try:
-      return self._manager.restore(self.latest, args=ocp.args.StandardRestore(abstract))
+      return self._manager.restore(step, args=ocp.args.StandardRestore(abstract))
     except Exception as error:  # Orbax has no type for its own.
       reason = textwrap.shorten(str(error), 200)
       raise ValueError(
-        f"The checkpoint of step {self.latest} in {self._folder} cannot be restored: {reason}"
+        f"The checkpoint of step {step} in {self._folder} cannot be restored: {reason}"
       ) from error
 
   def _seal(self) -> None:
@@ -102,6 +116,42 @@ class Checkpoints:
         raise ValueError(
           f"The checkpoint {folder} is of another model: {name} is {found} in it, not {expected}."
         )
+
+
+class AllCheckpoints:
+  """The checkpoints of runs that are trained together, each in its own folder."""
+
+  def __init__(self, folders: Sequence[Path]):
+    self._runs = [Checkpoints(folder / "checkpoints") for folder in folders]
+
+  def __enter__(self) -> "AllCheckpoints":
+    return self
+
+  def __exit__(self, *exception) -> None:
+    for run in self._runs:
+      run.__exit__(*exception)
+
+  def save(self, step: int, states: Sequence[Any]) -> None:
+    """Saves each run's state, as `Checkpoints.save` does."""
+    for run, state in zip(self._runs, states, strict=True):
+      run.save(step, state)
+
+  def restore(self, fresh: Sequence[Any]) -> tuple[int, Sequence[Any]]:
+    """The newest step that all runs have saved, and their states; step 0 is the `fresh` ones.
+
+    A run that was killed while it saved may have left some of them a checkpoint ahead.
+    """
+    latest = [run.latest for run in self._runs]
+    if None in latest:
+      return 0, fresh
+    step = min(step for step in latest if step is not None)
+    return step, [run.restore(s, step) for run, s in zip(self._runs, fresh, strict=True)]
+
+
+@jax.jit
+def _finite(tree: Any) -> Bool[Array, ""]:
+  leaves = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
+  return jnp.stack([jnp.isfinite(leaf).all() for leaf in leaves]).all()
 
 
 def _leaves(tree: Any) -> dict[str, str]:

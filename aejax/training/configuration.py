@@ -17,6 +17,7 @@ __all__ = [
   "check_seed",
   "describe_default",
   "differences",
+  "members",
   "read",
   "resolve",
   "write",
@@ -46,6 +47,8 @@ class Options:
     schedule: what becomes of the learning rate: it stays, or falls to zero along a cosine.
     precision: in which the networks compute. Parameters and distances are float32 always.
     seed: of the parameters, the order of the data, and every draw.
+    seeds: train so many runs at once, of this seed and the next ones, each in a folder of its own
+      in workdir.
   """
 
   dataset: str | None = None
@@ -61,6 +64,7 @@ class Options:
   schedule: Schedule | None = None
   precision: Precision | None = None
   seed: int | None = None
+  seeds: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,6 +86,7 @@ class Configuration:
   schedule: str
   precision: str
   seed: int
+  seeds: int = 1
 
   def make_objective(self) -> objectives.Objective:
     """The objective of the run."""
@@ -97,6 +102,7 @@ _DEFAULTS = dict(
   schedule="constant",
   precision="float32",
   seed=0,
+  seeds=1,
 )
 _BY_DATASET: dict[str, dict[str, Any]] = {
   "digits": dict(latent_dim=4, epochs=400),
@@ -184,6 +190,17 @@ def differences(
   ]
 
 
+def members(configuration: Configuration, workdir: Path) -> list[tuple[Configuration, Path]]:
+  """The runs that are trained together, one a seed, and their work directories."""
+  if configuration.seeds == 1:
+    return [(configuration, workdir)]
+  seeds = range(configuration.seed, configuration.seed + configuration.seeds)
+  return [
+    (dataclasses.replace(configuration, seed=seed, seeds=1), workdir / f"seed-{seed}")
+    for seed in seeds
+  ]
+
+
 def write(workdir: Path, configuration: Configuration) -> None:
   """Writes config.json."""
   write_json(workdir / "config.json", dataclasses.asdict(configuration))
@@ -200,6 +217,8 @@ def read(workdir: Path) -> Configuration:
     raise ValueError(f"{workdir} holds no run: there is no config.json in it.")
   values = read_json(path)
   names = {field.name for field in dataclasses.fields(Configuration)}
+  if isinstance(values, dict):
+    values = {"seeds": 1, **values}  # which older runs do not have
   if not isinstance(values, dict) or set(values) != names:
     found = set(values) if isinstance(values, dict) else set()
     wrong = ", ".join(sorted(names ^ found))
@@ -266,7 +285,7 @@ def check_seed(seed: int) -> int:
 
 
 def _check(settings: Mapping[str, Any]) -> None:
-  for name in ("latent_dim", "epochs", "batch_size"):
+  for name in ("latent_dim", "epochs", "batch_size", "seeds"):
     if not isinstance(settings[name], int) or settings[name] < 1:
       raise ValueError(f"{name} must be a whole number from 1 up, but is {settings[name]}.")
   if not 0 < settings["learning_rate"] < math.inf:
@@ -274,6 +293,7 @@ def _check(settings: Mapping[str, Any]) -> None:
       f"learning_rate must be positive and finite, but is {settings['learning_rate']}."
     )
   check_seed(settings["seed"])
+  check_seed(settings["seed"] + settings["seeds"] - 1)
   check_name("network", settings["network"], networks.ARCHITECTURES)
   check_name("schedule", settings["schedule"], get_args(Schedule))
   check_name("precision", settings["precision"], get_args(Precision))

@@ -27,16 +27,21 @@ def epoch_order(key: Key[Array, ""], epoch: Int[Array, ""] | int, n: int) -> Int
 
 
 def make_run_steps(
-  train_step: TrainStep, batch_size: int
+  train_step: TrainStep, batch_size: int, *, together: bool = False
 ) -> Callable[..., tuple[TrainState, Sums]]:
   """Returns `run_steps(state, sums, images, order, count)`, jitted, the state donated.
 
   It takes `count` steps from where the state is in its epoch, and adds their metrics to `sums`.
   The count is a traced number: one compilation serves a whole epoch, its parts, and a resumed
   run, and the parts' results are bit for bit those of the whole.
+
+  Args:
+    train_step: pure.
+    batch_size: images a step.
+    together: train several runs at once on the same images: state, sums and order then have a
+      leading axis, one entry a run.
   """
 
-  @functools.partial(jax.jit, donate_argnums=0)
   def run_steps(
     state: TrainState,
     sums: Sums,
@@ -55,4 +60,6 @@ def make_run_steps(
 
     return lax.fori_loop(0, count, body, (state, sums))
 
-  return run_steps
+  if together:
+    run_steps = jax.vmap(run_steps, in_axes=(0, 0, None, 0, None))
+  return jax.jit(run_steps, donate_argnums=0)

@@ -1,24 +1,22 @@
 """A whole run: from a configuration and a data set to a work directory with a trained model."""
 
-import json
-import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
-from jaxtyping import Array, Bool, PyTree
+from jaxtyping import PyTree
 
 from aejax import networks
 from aejax.autoencoder import Autoencoder
 from aejax.data import Dataset
-from aejax.files import replacing
-from aejax.training.checkpoints import Checkpoints
-from aejax.training.configuration import Configuration
+from aejax.training.checkpoints import AllCheckpoints
+from aejax.training.configuration import Configuration, members, write
 from aejax.training.epoch import Sums, epoch_order, make_run_steps, zero_sums
 from aejax.training.interruption import interruption
+from aejax.training.log import Log
 from aejax.training.progress import TrainingProgress
 from aejax.training.step import TrainState, TrainStep, create
 
@@ -68,7 +66,8 @@ def build(
 def train(configuration: Configuration, dataset: Dataset, workdir: Path) -> dict[str, float]:
   """Trains to the last epoch, from the newest checkpoint in `workdir` if there is one.
 
-  Writes `metrics.jsonl` (an object an epoch) and `checkpoints/`.
+  Writes `metrics.jsonl` (an object an epoch) and `checkpoints/`; of several seeds at once, for each
+  in a folder of its own with its `config.json`, as if it had been trained alone.
 
   Returns:
     `seconds` of this call and `images_per_second`; nothing if there was nothing left to train.
@@ -77,30 +76,35 @@ def train(configuration: Configuration, dataset: Dataset, workdir: Path) -> dict
     ValueError: if the loss or a parameter is no longer finite; no such state is saved.
     Interrupted: after SIGINT or SIGTERM, once the state is saved.
   """
+  runs = members(configuration, workdir)
+  if configuration.seeds > 1:
+    for member, folder in runs:
+      write(folder, member)
   n, batch_size = len(dataset.train), configuration.batch_size
   per_epoch = n // batch_size
   last = configuration.epochs * per_epoch
-  _, state, train_step = build(configuration, steps=last)
-  run_steps = make_run_steps(train_step, batch_size)
-  order_key = jax.random.fold_in(jax.random.key(configuration.seed), 1)
-  sums = zero_sums()
+  states, steps = zip(*(build(member, steps=last)[1:] for member, _ in runs), strict=True)
+  run_steps = make_run_steps(steps[0], batch_size, together=len(runs) > 1)
+  order_keys = [jax.random.fold_in(jax.random.key(member.seed), 1) for member, _ in runs]
+
+  def order_of(epoch):
+    return _together([epoch_order(key, epoch, n) for key in order_keys])
+
   start = saved = time.monotonic()
-  with Checkpoints(workdir / "checkpoints") as checkpoints, interruption() as interrupted:
-    if checkpoints.latest is not None:
-      state, sums = checkpoints.restore((state, sums))
-    step = int(state.step)
-    log = _Log(workdir / "metrics.jsonl", per_epoch, step)
+  with AllCheckpoints([folder for _, folder in runs]) as checkpoints, interruption() as interrupted:
+    step, restored = checkpoints.restore([(state, zero_sums()) for state in states])
+    state, sums = _together(restored)
+    log = _Logs([folder for _, folder in runs], per_epoch, step)
     if step == last:
       return {}
     images = jnp.asarray(dataset.train)
-    order = epoch_order(order_key, step // per_epoch, n)
+    order = order_of(step // per_epoch)
     count, previous = 8, sums
-    title = f"{configuration.method} {dataset.name}"
     with TrainingProgress(
-      title,
+      f"{configuration.method} {dataset.name}",
       epochs=configuration.epochs,
       steps_per_epoch=per_epoch,
-      batch_size=batch_size,
+      batch_size=batch_size * len(runs),
       step=step,
     ) as progress:
       while step < last and interrupted() is None:
@@ -115,70 +119,47 @@ def train(configuration: Configuration, dataset: Dataset, workdir: Path) -> dict
           count *= 2
         log.flush(progress)
         if step % per_epoch == 0:
-          log.add(step, sums)
-          sums = zero_sums()
-          order = epoch_order(order_key, step // per_epoch, n)
+          log.add(step, _apart(sums, len(runs)))
+          sums = _together([zero_sums() for _ in runs])
+          order = order_of(step // per_epoch)
         progress.step(step)
         if time.monotonic() - saved > _CHECKPOINT_SECONDS:
           log.flush(progress)  # first, for a run resumed from here does not see the epoch again
-          _save(checkpoints, state, sums)
+          checkpoints.save(step, _apart((state, sums), len(runs)))
           saved = time.monotonic()
       log.flush(progress)
       progress.step(step)
       speed = progress.images_per_second
-    _save(checkpoints, state, sums)
+    checkpoints.save(step, _apart((state, sums), len(runs)))
     if (number := interrupted()) is not None and step < last:
       raise Interrupted(step, number)
   return {"seconds": time.monotonic() - start, "images_per_second": speed}
 
 
-def _save(checkpoints: Checkpoints, state: TrainState, sums: Sums) -> None:
-  """Saves a state that one can go on from, and no other."""
-  step = int(state.step)
-  if not _finite((state.params, sums)):
-    raise ValueError(
-      f"Training diverged: after {step:,} steps not all parameters are finite. A smaller learning "
-      f"rate or weight may help."
-    )
-  checkpoints.save(step, (state, sums))
+def _together(trees: Sequence[PyTree]) -> PyTree:
+  """One tree with a leading axis, or the tree itself where there is but one."""
+  return trees[0] if len(trees) == 1 else jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
 
 
-@jax.jit
-def _finite(tree: PyTree) -> Bool[Array, ""]:
-  return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all()
+def _apart(tree: PyTree, count: int) -> list[PyTree]:
+  """The adjoint of `_together`."""
+  if count == 1:
+    return [tree]
+  return [jax.tree.map(lambda leaf, k=k: leaf[k], tree) for k in range(count)]
 
 
-class _Log:
-  """metrics.jsonl: an object an epoch, none twice, none after the step that a run resumes from."""
+class _Logs:
+  """The logs of runs that are trained together."""
 
-  def __init__(self, path: Path, steps_per_epoch: int, step: int):
-    self._path = path
-    self._steps_per_epoch = steps_per_epoch
-    self._pending: tuple[int, Sums] | None = None
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    with replacing(path) as temporary:
-      kept = lines[: step // steps_per_epoch]
-      temporary.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+  def __init__(self, folders: Sequence[Path], steps_per_epoch: int, step: int):
+    self._logs = [Log(folder / "metrics.jsonl", steps_per_epoch, step) for folder in folders]
 
-  def add(self, step: int, sums: Sums) -> None:
-    """Takes the sums of the epoch that ends with `step`, which may still be computing."""
-    self._pending = step, sums
+  def add(self, step: int, sums: Sequence[Sums]) -> None:
+    for log, own in zip(self._logs, sums, strict=True):
+      log.add(step, own)
 
   def flush(self, progress: TrainingProgress) -> None:
-    """Waits for the sums that were added last, writes their means, and shows them."""
-    if self._pending is None:
-      return
-    (step, sums), self._pending = self._pending, None
-    means = {name: float(total) / self._steps_per_epoch for name, total in sums.items()}
-    epoch = step // self._steps_per_epoch
-    for name, value in means.items():
-      if not np.isfinite(value):
-        raise ValueError(
-          f"Training diverged: the {name} became {value} in epoch {epoch}. A smaller learning rate "
-          f"or weight may help."
-        )
-    with self._path.open("a", encoding="utf-8") as file:
-      file.write(json.dumps({"step": step, "epoch": epoch, **means}) + "\n")
-      file.flush()
-      os.fsync(file.fileno())
-    progress.epoch(means)
+    """Writes what is pending, and shows the mean of the runs."""
+    written = [means for log in self._logs if (means := log.flush()) is not None]
+    if written:
+      progress.epoch({name: sum(m[name] for m in written) / len(written) for name in written[0]})

@@ -126,18 +126,18 @@ def five_epochs(configure, dataset, tmp_path_factory):
 def test_a_killed_run_logs_each_epoch_once(five_epochs, dataset, tmp_path, monkeypatch, saves):
   configuration, whole = five_epochs
   # Killed after the third epoch, with a checkpoint of it or of the first.
-  save, asked = run._save, 0
+  save, asked = Checkpoints.save, 0
 
-  def killed(checkpoints, state, sums):
+  def killed(checkpoints, step, state):
     nonlocal asked
     asked += 1
     if asked <= saves:
-      save(checkpoints, state, sums)
+      save(checkpoints, step, state)
     if asked == 3:
       raise RuntimeError("killed")
 
   with monkeypatch.context() as patch:
-    patch.setattr(run, "_save", killed)
+    patch.setattr(Checkpoints, "save", killed)
     patch.setattr(run, "_CHECKPOINT_SECONDS", -1.0)
     with pytest.raises(RuntimeError, match="killed"):
       train(configuration, dataset, tmp_path)
@@ -218,9 +218,9 @@ def test_parameters_that_are_not_finite_are_not_saved(configure, tmp_path, bad):
   params = jax.tree.map(lambda leaf: leaf.at[..., -1].set(bad), state.params)
   with Checkpoints(tmp_path) as checkpoints:
     with pytest.raises(ValueError, match="after 0 steps not all parameters are finite"):
-      run._save(checkpoints, dataclasses.replace(state, params=params), zero_sums())
+      checkpoints.save(0, (dataclasses.replace(state, params=params), zero_sums()))
     assert checkpoints.latest is None
-    run._save(checkpoints, state, zero_sums())
+    checkpoints.save(0, (state, zero_sums()))
     assert checkpoints.latest == 0
 
 

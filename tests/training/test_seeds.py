@@ -1,0 +1,102 @@
+"""Several seeds trained at once: each as if it had been trained alone."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from aejax import load
+from aejax.evaluation import summarise
+from aejax.files import read_json
+from aejax.training import Interrupted, train
+from aejax.training import run as run_module
+from aejax.training.configuration import members, read, write
+
+
+def parameters(folder):
+  return jax.tree.leaves(jax.device_get(load(folder).model.encoder))
+
+
+def lines(folder):
+  return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_each_is_the_run_that_it_would_be_alone(configure, dataset, tmp_path):
+  together = configure("swae", seeds=3, seed=5)
+  train(together, dataset, tmp_path / "all")
+  for seed in (5, 6, 7):
+    alone = dataclasses.replace(together, seed=seed, seeds=1)
+    folder = tmp_path / f"alone-{seed}"
+    write(folder, alone)
+    train(alone, dataset, folder)
+    member = tmp_path / "all" / f"seed-{seed}"
+    assert read(member) == alone
+    for a, b in zip(parameters(member), parameters(folder), strict=True):
+      # The same operations in another order of summation, over fifteen steps of Adam.
+      np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+    for a, b in zip(lines(member), lines(folder), strict=True):
+      assert a == pytest.approx(b, rel=1e-4)
+
+
+def test_an_interrupted_group_resumes_even_with_one_seed_ahead(
+  configure, dataset, tmp_path, monkeypatch
+):
+  together = configure("cwae", seeds=2)
+  train(together, dataset, tmp_path / "whole")
+
+  def stops_after(calls):
+    answers = iter([None] * calls)
+    return lambda: next(answers, 15)
+
+  class Interruption:
+    def __enter__(self):
+      return stops_after(1)
+
+    def __exit__(self, *exception):
+      return None
+
+  monkeypatch.setattr(run_module, "interruption", Interruption)
+  for _ in range(2):
+    with pytest.raises(Interrupted):
+      train(together, dataset, tmp_path / "parts")
+  monkeypatch.undo()
+  # As if it had been killed between the saves of the two: the second is a checkpoint behind.
+  newest = max((tmp_path / "parts/seed-1/checkpoints").glob("[0-9]*"), key=lambda p: int(p.name))
+  for path in sorted(newest.rglob("*"), reverse=True):
+    path.rmdir() if path.is_dir() else path.unlink()
+  newest.rmdir()
+  train(together, dataset, tmp_path / "parts")
+  for _, folder in members(together, tmp_path / "parts"):
+    other = tmp_path / "whole" / folder.name
+    assert lines(folder) == lines(other)
+    for a, b in zip(parameters(folder), parameters(other), strict=True):
+      np.testing.assert_array_equal(a, b)
+
+
+def test_load_names_the_members(configure, dataset, tmp_path):
+  together = configure(seeds=2, epochs=1)
+  write(tmp_path, together)
+  with pytest.raises(ValueError, match=r"several runs: name one of the folders seed-0, seed-1"):
+    load(tmp_path)
+
+
+def test_summary_of_seeds(tmp_path):
+  runs = [{"method": "ae", "steps": 3, "x": v, "same": 2.0} for v in (1.0, 2.0, 6.0)]
+  summary = summarise(tmp_path, runs)
+  # Deviations −2, −1, 3 from the mean 3: variance 7, standard error √(7/3).
+  expected = {"seeds": 3, "method": "ae", "steps": 3, "x": 3.0, "same": 2.0}
+  assert summary == pytest.approx({**expected, "x_standard_error": (7 / 3) ** 0.5})
+  assert read_json(tmp_path / "summary.json") == summary
+
+
+@pytest.mark.parametrize("seeds", [0, -1])
+def test_too_few_seeds(configure, seeds):
+  with pytest.raises(ValueError, match="seeds must be a whole number from 1 up"):
+    configure(seeds=seeds)
+
+
+def test_seeds_beyond_the_last(configure):
+  with pytest.raises(ValueError, match="seed must be a whole number"):
+    configure(seed=2**32 - 1, seeds=2)
