@@ -6,8 +6,10 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.sharding import Mesh
 from jaxtyping import Array, Int, Key, UInt8
 
+from aejax.training.devices import split_rows
 from aejax.training.step import Metrics, TrainState, TrainStep
 
 __all__ = ["Sums", "epoch_order", "make_run_steps", "zero_sums"]
@@ -27,7 +29,7 @@ def epoch_order(key: Key[Array, ""], epoch: Int[Array, ""] | int, n: int) -> Int
 
 
 def make_run_steps(
-  train_step: TrainStep, batch_size: int, *, together: bool = False
+  train_step: TrainStep, batch_size: int, *, together: bool = False, mesh: Mesh | None = None
 ) -> Callable[..., tuple[TrainState, Sums]]:
   """Returns `run_steps(state, sums, images, order, count)`, jitted, the state donated.
 
@@ -40,6 +42,7 @@ def make_run_steps(
     batch_size: images a step.
     together: train several runs at once on the same images: state, sums and order then have a
       leading axis, one entry a run.
+    mesh: of the devices that share each batch; `state`, `sums` and `images` live on all of them.
   """
 
   def run_steps(
@@ -55,7 +58,7 @@ def make_run_steps(
       state, sums = carry
       start = (state.step % steps_per_epoch) * batch_size
       rows = lax.dynamic_slice_in_dim(order, start, batch_size)
-      state, metrics = train_step(state, images[rows])
+      state, metrics = train_step(state, split_rows(images[rows], mesh))
       return state, jax.tree.map(jnp.add, sums, metrics)
 
     return lax.fori_loop(0, count, body, (state, sums))

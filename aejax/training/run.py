@@ -14,6 +14,7 @@ from aejax.autoencoder import Autoencoder
 from aejax.data import Dataset
 from aejax.training.checkpoints import AllCheckpoints
 from aejax.training.configuration import Configuration, members, write
+from aejax.training.devices import check_batch_size, devices_mesh, everywhere
 from aejax.training.epoch import Sums, epoch_order, make_run_steps, zero_sums
 from aejax.training.interruption import interruption
 from aejax.training.log import Log
@@ -84,20 +85,22 @@ def train(configuration: Configuration, dataset: Dataset, workdir: Path) -> dict
   per_epoch = n // batch_size
   last = configuration.epochs * per_epoch
   states, steps = zip(*(build(member, steps=last)[1:] for member, _ in runs), strict=True)
-  run_steps = make_run_steps(steps[0], batch_size, together=len(runs) > 1)
+  mesh = devices_mesh()
+  check_batch_size(batch_size, jax.device_count())
+  run_steps = make_run_steps(steps[0], batch_size, together=len(runs) > 1, mesh=mesh)
   order_keys = [jax.random.fold_in(jax.random.key(member.seed), 1) for member, _ in runs]
 
   def order_of(epoch):
-    return _together([epoch_order(key, epoch, n) for key in order_keys])
+    return everywhere(_together([epoch_order(key, epoch, n) for key in order_keys]), mesh)
 
   start = saved = time.monotonic()
   with AllCheckpoints([folder for _, folder in runs]) as checkpoints, interruption() as interrupted:
     step, restored = checkpoints.restore([(state, zero_sums()) for state in states])
-    state, sums = _together(restored)
+    state, sums = everywhere(_together(restored), mesh)
     log = _Logs([folder for _, folder in runs], per_epoch, step)
     if step == last:
       return {}
-    images = jnp.asarray(dataset.train)
+    images = everywhere(jnp.asarray(dataset.train), mesh)
     order = order_of(step // per_epoch)
     count, previous = 8, sums
     with TrainingProgress(
@@ -120,7 +123,7 @@ def train(configuration: Configuration, dataset: Dataset, workdir: Path) -> dict
         log.flush(progress)
         if step % per_epoch == 0:
           log.add(step, _apart(sums, len(runs)))
-          sums = _together([zero_sums() for _ in runs])
+          sums = everywhere(_together([zero_sums() for _ in runs]), mesh)
           order = order_of(step // per_epoch)
         progress.step(step)
         if time.monotonic() - saved > _CHECKPOINT_SECONDS:

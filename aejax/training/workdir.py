@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from aejax import data
 from aejax.data import Dataset
 from aejax.training.configuration import Configuration, Options, differences, read, resolve, write
+from aejax.training.devices import check_batch_size
 from aejax.training.run import build
 
 __all__ = ["load_dataset", "prepare"]
@@ -50,6 +51,7 @@ def prepare(
     image_shape=dataset.image_shape,
     num_images=len(dataset.train),
   )
+  check_batch_size(configuration.batch_size, jax.device_count())
   _try(configuration)
   write(workdir, configuration)
   return configuration, dataset, workdir

@@ -1,0 +1,75 @@
+"""Whole runs on one, two and eight devices, in processes of their own: the same run."""
+
+import os
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from aejax import load
+from aejax.training.devices import check_batch_size
+
+CODE = """
+import sys
+
+import jax
+
+jax.config.update("jax_platforms", "cpu")
+jax.config.update("jax_num_cpu_devices", int(sys.argv[1]))
+
+from pathlib import Path
+
+from aejax.training import Options, prepare, train
+
+for run in sys.argv[2:]:
+  method, epochs, workdir = run.split(":")
+  resume = Path(workdir).exists()
+  options = Options(workdir=Path(workdir), epochs=int(epochs), resume=resume)
+  train(*prepare(method, {}, options))
+"""
+
+
+def train_on(devices, *runs):
+  environment = {**os.environ, "XLA_FLAGS": "--xla_backend_optimization_level=0"}
+  subprocess.run(
+    [sys.executable, "-c", CODE, str(devices), *runs], check=True, timeout=300, env=environment
+  )
+
+
+def parameters(workdir):
+  return jax.tree.leaves(jax.device_get(load(workdir).model))
+
+
+def assert_same(one, other):
+  """In norm: where a gradient is nearly zero, Adam makes much of its rounding."""
+  for a, b in zip(parameters(one), parameters(other), strict=True):
+    assert np.linalg.norm(a - b) < 1e-4 * max(np.linalg.norm(b), 1)
+
+
+def test_a_run_moves_from_eight_devices_to_two_to_one(tmp_path):
+  """Three epochs of digits, each on another number of devices, against all on one."""
+  train_on(1, f"cwae:3:{tmp_path / 'one'}")
+  for epochs, devices in enumerate([8, 2, 1], start=1):
+    train_on(devices, f"cwae:{epochs}:{tmp_path / 'moved'}")
+  assert_same(tmp_path / "one", tmp_path / "moved")
+  assert len((tmp_path / "moved" / "metrics.jsonl").read_text().splitlines()) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["vae", "wae-mmd", "cwae", "swae"])
+def test_the_number_of_devices_changes_nothing(method, tmp_path):
+  for devices in (1, 2, 8):
+    train_on(devices, f"{method}:3:{tmp_path / str(devices)}")
+  for devices in (2, 8):
+    assert_same(tmp_path / "1", tmp_path / str(devices))
+
+
+@pytest.mark.parametrize(
+  ("size", "nearest"), [(100, "are 96 or 104"), (3, "is 8"), (12, "are 8 or 16")]
+)
+def test_a_batch_that_does_not_divide(size, nearest):
+  check_batch_size(64, 8)
+  with pytest.raises(ValueError, match=f"the 8 devices, but is {size}: the nearest {nearest}"):
+    check_batch_size(size, 8)
