@@ -1,4 +1,4 @@
-"""The train step on four devices, in a process of its own: their number is fixed at the start."""
+"""The train step on eight devices, in a process of its own: their number is fixed at the start."""
 
 import json
 import os
@@ -14,8 +14,9 @@ import sys
 import jax
 
 jax.config.update("jax_platforms", "cpu")
-jax.config.update("jax_num_cpu_devices", 4)
+jax.config.update("jax_num_cpu_devices", 8)
 
+import jax.numpy as jnp
 import optax
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
@@ -31,12 +32,18 @@ OBJECTIVES = {
   "cwae": CWAE(weight=0.5),
   "swae": SWAE(weight=5.0),
   "swae, sampled prior": SWAE(weight=5.0, sample_prior=True),
+  "cwae, bfloat16": CWAE(weight=0.5),
 }
-assert jax.device_count() == 4
+assert jax.device_count() == 8
 states, steps = {}, {}
 for name, objective in OBJECTIVES.items():
   model = networks.build(
-    "linear", (4, 3, 1), latent_dim=2, gaussian=objective.gaussian_encoder, key=jax.random.key(0)
+    "linear",
+    (4, 3, 1),
+    latent_dim=2,
+    gaussian=objective.gaussian_encoder,
+    dtype=jnp.bfloat16 if "bfloat16" in name else jnp.float32,
+    key=jax.random.key(0),
   )
   # SGD: Adam would hide a gradient that is too large by the number of devices.
   states[name], steps[name] = create(model, objective, optax.sgd(0.01), key=jax.random.key(1))
@@ -59,8 +66,8 @@ def mapped(mesh, axis_name):
   )
 
 
-mesh = jax.make_mesh((4,), ("batch",), axis_types=(AxisType.Auto,))
-square = jax.make_mesh((2, 2), ("a", "b"), axis_types=(AxisType.Auto,) * 2)
+mesh = jax.make_mesh((8,), ("batch",), axis_types=(AxisType.Auto,))
+square = jax.make_mesh((4, 2), ("a", "b"), axis_types=(AxisType.Auto,) * 2)
 batches = jax.random.uniform(jax.random.key(2), (5, 16, 4, 3, 1))
 
 
@@ -74,7 +81,7 @@ pmapped = jax.pmap(
 )
 modes = {
   "one device": jax.jit(step),
-  "pmap": lambda s, x: pmapped(s, x.reshape(4, 4, *x.shape[1:])),
+  "pmap": lambda s, x: pmapped(s, x.reshape(8, 2, *x.shape[1:])),
   "shard_map": mapped(mesh, "batch"),
   "shard_map over two axes": mapped(square, ("a", "b")),
   "NamedSharding": everywhere(jax.jit(step)),
@@ -112,7 +119,7 @@ json.dump(errors, sys.stdout, default=float)
 """
 
 MODES = ("pmap", "shard_map", "shard_map over two axes", "NamedSharding")
-OBJECTIVES = ("ae", "vae", "wae-mmd", "cwae", "swae", "swae, sampled prior")
+OBJECTIVES = ("ae", "vae", "wae-mmd", "cwae", "swae", "swae, sampled prior", "cwae, bfloat16")
 
 
 @pytest.fixture(scope="module")
@@ -128,9 +135,11 @@ def errors():
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("objective", OBJECTIVES)
-def test_four_devices_train_as_one(errors, mode, objective):
+def test_eight_devices_train_as_one(errors, mode, objective):
   error = errors[mode][objective]
   assert error["way"] > 1e-3  # the parameters have moved
-  # Relative to the way that five steps of SGD went.
-  assert error["difference"] < 1e-5 * error["way"]
-  assert error["metrics"] < 1e-5
+  # Relative to the way that five steps of SGD went. In bfloat16 each device rounds its part of a
+  # gradient to eight bits.
+  tolerance = 2**-8 if "bfloat16" in objective else 1e-5
+  assert error["difference"] < tolerance * error["way"]
+  assert error["metrics"] < tolerance
