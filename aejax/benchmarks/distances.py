@@ -1,0 +1,198 @@
+"""What is measured: every distance, in each form that it has, and the data it is given."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from aejax import distances
+
+__all__ = ["DISTANCES", "NORMAL", "SAMPLES", "Cell", "Data", "Distance", "value_and_gradient"]
+
+Data = Mapping[str, Any]
+Form = Callable[[Data, str | None], jax.Array]
+
+NORMAL, SAMPLES = "N(0, I)", "samples"
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+  """One distance at one size: what is measured at one go.
+
+  Attributes:
+    distance: its name in DISTANCES.
+    n: latents, of the global batch.
+    d: their dimension.
+    slices: directions, for sliced distances.
+    dtype: of latents and samples.
+    devices: how many share the batch.
+    kind: sets these rows apart from others in a file.
+  """
+
+  distance: str
+  n: int
+  d: int
+  slices: int | None = None
+  dtype: str = "float32"
+  devices: int = 1
+  kind: str = "time"
+
+  def fields(self) -> dict[str, Any]:
+    """As the fields of a row."""
+    return dataclasses.asdict(self)
+
+  def __str__(self) -> str:
+    slices = f", {self.slices} slices" if self.slices else ""
+    dtype = "" if self.dtype == "float32" else f", {self.dtype}"
+    devices = f", {self.devices} devices" if self.devices > 1 else ""
+    return f"{self.distance}  n {self.n}, D {self.d}{slices}{dtype}{devices}"
+
+  def data(self) -> dict[str, np.ndarray]:
+    """Latents off N(0, I), the same in each run, and what else a distance may need, in float32.
+
+    So far off that no peer's float32 drowns in the cancellation near the prior, and so near that
+    every term counts.
+    """
+    generator = np.random.default_rng(0)
+    draws = [generator.standard_normal((self.n, self.d), np.float32) for _ in range(3)]
+    directions = generator.standard_normal((self.slices or 1, self.d), np.float32)
+    return {
+      "latents": 0.8 * draws[0] + np.float32(0.2),
+      "log_variance": 0.3 * draws[1] - np.float32(0.5),
+      "samples": draws[2],
+      "directions": directions / np.linalg.norm(directions, axis=1, keepdims=True),
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class Distance:
+  """A distance of the catalogue.
+
+  Attributes:
+    forms: by target, (data, axis_name) -> scalar.
+    cost: as a formula.
+    growth: the exponents of n, D and slices that the formula tends to.
+    floor: what no program can do without, a name in `floors`, or None.
+    slices: whether it takes directions.
+    pairwise: whether it sums over pairs.
+    inputs: the data that its gradient is taken by.
+  """
+
+  forms: Mapping[str, Form]
+  cost: str
+  growth: tuple[float, float, float]
+  floor: str | None = None
+  slices: bool = False
+  pairwise: bool = False
+  inputs: tuple[str, ...] = ("latents",)
+
+
+def value_and_gradient(form: Form, inputs: tuple[str, ...]) -> Callable[..., Any]:
+  """(data, axis_name=None) -> the value and the gradients by the `inputs`."""
+
+  def function(data: Data, axis_name: str | None = None):
+    def value(active):
+      return form({**data, **active}, axis_name)
+
+    return jax.value_and_grad(value)({name: data[name] for name in inputs})
+
+  return function
+
+
+def _to_normal(function: Callable[..., jax.Array], **options: Any) -> Form:
+  return lambda data, axis: function(data["latents"], axis_name=axis, **options)
+
+
+def _to_samples(function: Callable[..., jax.Array], **options: Any) -> Form:
+  return lambda data, axis: function(data["latents"], data["samples"], axis_name=axis, **options)
+
+
+def _on_slices(function: Callable[..., jax.Array]) -> Form:
+  return lambda data, axis: function(data["latents"], directions=data["directions"], axis_name=axis)
+
+
+def _on_slices_to_samples(function: Callable[..., jax.Array]) -> Form:
+  return lambda data, axis: function(
+    data["latents"], data["samples"], directions=data["directions"], axis_name=axis
+  )
+
+
+def _kl(data: Data, axis: str | None) -> jax.Array:
+  mean = jnp.mean(distances.kl_divergence(data["latents"], data["log_variance"]))
+  return mean if axis is None else jax.lax.pmean(mean, axis)
+
+
+def _gaussian(make: Callable[..., Form]) -> Form:
+  """The bandwidth √D is the middle of the range that the WAE's scales cover."""
+
+  def form(data, axis):
+    kernel = distances.gaussian(math.sqrt(data["latents"].shape[1]))
+    return make(distances.mmd, kernel=kernel)(data, axis)
+
+  return form
+
+
+def _sinkhorn(data: Data, axis: str | None) -> jax.Array:
+  # A tenth of 2D, the mean squared distance of two draws of N(0, I): tens of iterations.
+  epsilon = 0.2 * data["latents"].shape[1]
+  return distances.sinkhorn_divergence(
+    data["latents"], data["samples"], epsilon=epsilon, axis_name=axis
+  )
+
+
+def _pairwise(forms: Mapping[str, Form]) -> Distance:
+  return Distance(forms, "n²D", (2, 1, 0), floor="products", pairwise=True)
+
+
+def _sliced(forms: Mapping[str, Form]) -> Distance:
+  return Distance(forms, "LnD + L n log n", (1, 1, 1), floor="sort", slices=True)
+
+
+def _both(function: Callable[..., jax.Array]) -> dict[str, Form]:
+  return {NORMAL: _to_normal(function), SAMPLES: _to_samples(function)}
+
+
+DISTANCES: dict[str, Distance] = {
+  "kl_divergence": Distance(
+    {NORMAL: _kl}, "nD", (1, 1, 0), floor="pass", inputs=("latents", "log_variance")
+  ),
+  "cramer_wold": _pairwise(
+    {
+      NORMAL: _to_normal(distances.cramer_wold),
+      "approximate": _to_normal(distances.cramer_wold, approximate=True),
+      SAMPLES: _to_samples(distances.cramer_wold),
+    }
+  ),
+  "sigreg": _pairwise({NORMAL: _to_normal(distances.sigreg)}),
+  "mmd_imq": _pairwise(_both(distances.mmd)),
+  "mmd_gaussian": _pairwise({NORMAL: _gaussian(_to_normal), SAMPLES: _gaussian(_to_samples)}),
+  "energy_distance": _pairwise(_both(distances.energy_distance)),
+  "kernel_stein": _pairwise({NORMAL: _to_normal(distances.kernel_stein)}),
+  "sliced_wasserstein": _sliced(
+    {
+      NORMAL: _on_slices(distances.sliced_wasserstein),
+      SAMPLES: _on_slices_to_samples(distances.sliced_wasserstein),
+    }
+  ),
+  "max_sliced_wasserstein": _sliced(
+    {
+      NORMAL: _on_slices(distances.max_sliced_wasserstein),
+      SAMPLES: _on_slices_to_samples(distances.max_sliced_wasserstein),
+    }
+  ),
+  "epps_pulley": Distance(
+    {NORMAL: _on_slices(distances.epps_pulley)},
+    "LnD + 20 Ln",
+    (1, 1, 1),
+    floor="projections",
+    slices=True,
+  ),
+  "cramer_von_mises": _sliced({NORMAL: _on_slices(distances.cramer_von_mises)}),
+  "anderson_darling": _sliced({NORMAL: _on_slices(distances.anderson_darling)}),
+  "kolmogorov_smirnov": _sliced({NORMAL: _on_slices(distances.kolmogorov_smirnov)}),
+  "sinkhorn_divergence": Distance({SAMPLES: _sinkhorn}, "3n²(D + iterations)", (2, 0, 0)),
+}

@@ -1,0 +1,124 @@
+"""Where a measurement was made: without it a number means little."""
+
+import datetime
+import hashlib
+import os
+import platform
+from collections.abc import Iterable, Mapping
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import jax
+
+__all__ = ["available_bytes", "describe", "difference", "environment", "num_threads"]
+
+_JAX = ("aejax", "jax", "jaxlib", "numpy", "scipy")
+
+
+def environment(sources: Iterable[ModuleType], libraries: Iterable[str] = ()) -> dict[str, Any]:
+  """Date, machine, devices and versions.
+
+  Args:
+    sources: packages of aejax whose code the measurement depends on; a digest of it is taken.
+    libraries: distributions to name the versions of, besides JAX; those not installed are left out.
+  """
+  return {
+    "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    "python": platform.python_version(),
+    "system": f"{platform.system()} {platform.machine()}",
+    "processor": _processor(),
+    "threads": num_threads(),
+    "platform": jax.default_backend(),
+    "devices": _devices(),
+    "flags": os.environ.get("XLA_FLAGS", ""),
+    "versions": {name: v for name in (*_JAX, *libraries) if (v := _version(name))},
+    "code": _digest(sources),
+  }
+
+
+def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
+  """The first thing that differs but for the date, as words, or None."""
+  for key in now:
+    old, new = before.get(key), now[key]
+    if key == "date" or old == new:
+      continue
+    if key == "code":
+      return "aejax's code is another"
+    if isinstance(old, Mapping):
+      key = next(k for k in sorted({*old, *new}) if old.get(k) != new.get(k))
+      old, new = old.get(key, "missing"), new.get(key, "missing")
+    return f"{key} is {old} there and {new} here"
+  return None
+
+
+def describe(where: Mapping[str, Any]) -> str:
+  """The environment as one line."""
+  versions = ", ".join(f"{name} {version}" for name, version in where["versions"].items())
+  return (
+    f"{where['date']}; {where['processor']}, {where['threads']} threads, {where['system']}; "
+    f"devices: {where['devices']}; Python {where['python']}, {versions}; code {where['code']}."
+  )
+
+
+def num_threads() -> int:
+  """Hardware threads that this process may use: XLA's CPU takes them all."""
+  if hasattr(os, "sched_getaffinity"):
+    return len(os.sched_getaffinity(0))
+  return os.cpu_count() or 1
+
+
+def available_bytes() -> float:
+  """Memory that can still be had: an accelerator's, or else the machine's.
+
+  Infinity where nobody says.
+  """
+  stats = jax.devices()[0].memory_stats()
+  if stats and "bytes_limit" in stats:
+    return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
+  try:
+    lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
+    free = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines}["MemAvailable"]
+  except (OSError, KeyError, ValueError, IndexError):
+    return float("inf")
+  try:
+    group = Path("/sys/fs/cgroup")
+    limit = int((group / "memory.max").read_text(encoding="utf-8"))
+    used = int((group / "memory.current").read_text(encoding="utf-8"))
+    return min(free, limit - used)
+  except (OSError, ValueError):  # no control group, or "max": none of its own
+    return free
+
+
+def _processor() -> str:
+  try:
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+      if line.startswith("model name"):
+        return line.partition(":")[2].strip()
+  except OSError:
+    pass
+  return platform.processor() or platform.machine()
+
+
+def _devices() -> str:
+  devices = jax.devices()
+  return f"{len(devices)} × {devices[0].device_kind}"
+
+
+def _version(name: str) -> str | None:
+  try:
+    return metadata.version(name)
+  except metadata.PackageNotFoundError:
+    return None
+
+
+def _digest(sources: Iterable[ModuleType]) -> str:
+  """Of the text of all Python files in these packages."""
+  digest = hashlib.sha256()
+  for package in sources:
+    folder = Path(package.__path__[0])
+    for path in sorted(folder.rglob("*.py")):
+      digest.update(f"{package.__name__}/{path.relative_to(folder).as_posix()}\0".encode())
+      digest.update(path.read_bytes())
+  return digest.hexdigest()[:12]

@@ -1,0 +1,375 @@
+"""What training costs: steps beside other libraries' and beside the plain autoencoder's."""
+
+import dataclasses
+import functools
+import importlib.util
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aejax import distances, networks, objectives, training
+from aejax.benchmarks import torch_training as peers
+from aejax.benchmarks.environment import environment
+from aejax.benchmarks.first_step import measure_first_step
+from aejax.benchmarks.peer import INSTALL
+from aejax.benchmarks.progress import CellProgress
+from aejax.benchmarks.results import Results, Row
+from aejax.benchmarks.run import Interrupted
+from aejax.benchmarks.timing import measure
+from aejax.benchmarks.training_programs import Training, Workload, matrix_products
+from aejax.benchmarks.training_report import (
+  COMPILED,
+  EAGER,
+  FLOOR,
+  OURS,
+  PYTHAE,
+  draw_figure,
+  write_report,
+)
+from aejax.training.configuration import check_name
+from aejax.training.interruption import interruption
+
+__all__ = ["Plan", "alternate", "benchmark_training", "make_plan"]
+
+METHODS = ("ae", "vae", "wae-mmd", "cwae", "swae", "sigreg", "energy")
+NETWORKS = ("mlp", "convolutional")
+_COMPILED_METHODS = ("ae", "cwae")
+_CHECKED_STEPS = 5
+# Rounding grows step by step; measured, 4e-5 at most. A wrong ε or bias correction of Adam, or a
+# layer that lies otherwise, shows from the second step on in the second digit.
+_TOLERANCE = 3e-4
+# A call of ours: long beside the cost of calling, short enough for `measure` to warm it up.
+_CALL_SECONDS = 0.045
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+  """What a run measures.
+
+  Attributes:
+    methods: names of `objectives.BY_NAME`.
+    workloads: one a network.
+    first_steps: methods whose first step is timed, in processes of their own.
+    peers: whether other libraries are set beside.
+    torch_compile: the most seconds it may take to compile; 0 leaves it out.
+    seeds: so many runs together beside one; 1 leaves it out.
+    seconds: to spend on each timing.
+    quick: a minute's run.
+  """
+
+  methods: tuple[str, ...]
+  workloads: tuple[Workload, ...]
+  first_steps: tuple[str, ...]
+  peers: bool
+  torch_compile: float
+  seeds: int
+  seconds: float
+  quick: bool
+
+  def settings(self) -> dict[str, Any]:
+    """What must be the same for two runs' rows to be comparable."""
+    shape = self.workloads[0]
+    return {
+      "quick": self.quick,
+      "peers": self.peers,
+      "torch_compile": self.torch_compile,
+      "seeds": self.seeds,
+      "side": shape.side,
+      "latent_dim": shape.latent_dim,
+      "batch_size": shape.batch_size,
+    }
+
+
+def make_plan(
+  *,
+  methods: Iterable[str] = (),
+  networks: Iterable[str] = (),
+  side: int = 28,
+  latent_dim: int = 8,
+  batch_size: int = 256,
+  seeds: int = 4,
+  peers: bool = True,
+  torch_compile: float = 120.0,
+  quick: bool = False,
+) -> Plan:
+  """Completes a user's wishes.
+
+  Args:
+    methods: by default those of the papers, and two newer ones.
+    networks: fully connected and convolutional by default.
+    side: pixels a side of the images, of which a convolutional network needs a multiple of 4.
+    latent_dim: D.
+    batch_size: images a step.
+    seeds: so many runs together beside one.
+    peers: whether other libraries are set beside.
+    torch_compile: the most seconds it may take to compile.
+    quick: less of everything.
+
+  Raises:
+    ValueError: if a name or a number is none.
+  """
+  methods, networks = tuple(dict.fromkeys(methods)), tuple(dict.fromkeys(networks))
+  for method in methods:
+    check_name("method", method, objectives.BY_NAME)
+  for network in networks:
+    check_name("network", network, NETWORKS)
+  for name, value, least in (
+    ("latent_dim", latent_dim, 1),
+    ("batch_size", batch_size, 2),
+    ("seeds", seeds, 1),
+  ):
+    if value < least:
+      raise ValueError(f"{name} must be at least {least}, but is {value}.")
+  if side < 4 or side % 4:
+    raise ValueError(f"side must be a positive multiple of 4, but is {side}.")
+  if not 0 <= torch_compile < math.inf:
+    raise ValueError(f"torch_compile must be seconds, 0 or more, but is {torch_compile:g}.")
+  methods = methods or (METHODS[:5] if quick else METHODS)
+  shape = dict(side=side, latent_dim=latent_dim, batch_size=batch_size, num_images=64 * batch_size)
+  return Plan(
+    methods=methods,
+    workloads=tuple(Workload(network, **shape) for network in networks or NETWORKS),
+    first_steps=methods[-2:-1] or methods if quick else methods,
+    peers=peers,
+    torch_compile=0.0 if quick else torch_compile,
+    seeds=seeds,
+    seconds=0.25 if quick else 2.0,
+    quick=quick,
+  )
+
+
+def benchmark_training(plan: Plan, out: Path) -> list[Path]:
+  """Measures what `out` does not hold yet, and writes what it then holds.
+
+  Args:
+    plan: what to measure.
+    out: a folder, made if need be; results.json in it is what an interrupted run goes on from.
+
+  Returns:
+    The files written.
+
+  Raises:
+    ValueError: if `out` holds results of another environment.
+    Interrupted: after the part during which a signal came; what is measured is kept.
+  """
+  results = Results(
+    out / "results.json",
+    environment([training, networks, objectives, distances], ("flax", "optax", "torch", "pythae")),
+    plan.settings(),
+  )
+  absent = _absent() if plan.peers else {}
+  tasks = list(_tasks(plan, absent))
+  with CellProgress(len(tasks)) as progress, interruption() as interrupted:
+    for cell, work in tasks:
+      if not results.has(cell):
+        progress.start(" ".join(str(value) for value in cell.values()))
+        results.add(cell, work())
+      progress.done()
+      if (number := interrupted()) is not None:
+        raise Interrupted(out, number)
+  figure = draw_figure(results.rows, out / "step_time.png")
+  return [results.path, write_report(results, out / "results.md", absent, figure), figure]
+
+
+def _tasks(plan: Plan, absent: dict[str, str]) -> Iterator[tuple[Row, Callable[[], list[Row]]]]:
+  for workload in plan.workloads:
+    # Quick, a slow network would take most of the minute.
+    brief = plan.quick and workload.network != "mlp"
+    for method in plan.methods[:1] if brief else plan.methods:
+      work = functools.partial(_steps, plan, workload, method, absent)
+      yield {"kind": "step", "network": workload.network, "method": method}, work
+    for method in plan.methods:
+      if method != "ae" and not brief:
+        work = functools.partial(_overhead, plan, workload, method)
+        yield {"kind": "overhead", "network": workload.network, "method": method}, work
+    if workload.network == "mlp":
+      for method in plan.first_steps:
+        work = functools.partial(_first_step, workload, method)
+        yield {"kind": "first step", "network": workload.network, "method": method}, work
+      if plan.seeds > 1:
+        method = "cwae" if "cwae" in plan.methods else plan.methods[0]
+        work = functools.partial(_seeds, plan, workload, method)
+        yield {"kind": "seeds", "network": workload.network, "method": method}, work
+
+
+def alternate(
+  first: Callable[[], object],
+  second: Callable[[], object],
+  *,
+  seconds: float,
+  clock: Callable[[], float] = time.perf_counter,
+) -> list[tuple[float, float]]:
+  """Times two calls in turns, five pairs at least: a machine's drift is the same for both.
+
+  Every other pair is in reverse order, for a call may feel the one before it.
+
+  Args:
+    first: a call that blocks until its result is there.
+    second: another.
+    seconds: to spend.
+    clock: in seconds.
+
+  Returns:
+    Seconds of the first and of the second, by pair.
+  """
+
+  def time_of(call):
+    start = clock()
+    call()
+    return clock() - start
+
+  time_of(first)
+  time_of(second)
+  both = time_of(first) + time_of(second)
+  pairs = []
+  for number in range(max(5, round(seconds / max(both, 1e-7)))):
+    if number % 2:
+      after = time_of(second)
+      pairs.append((time_of(first), after))
+    else:
+      pairs.append((time_of(first), time_of(second)))
+  return pairs
+
+
+def _absent() -> dict[str, str]:
+  """Peers that are not here, and why."""
+  missing = [name for name in ("torch", "pythae") if importlib.util.find_spec(name) is None]
+  reasons = {"torch": (EAGER, COMPILED, PYTHAE), "pythae": (PYTHAE,)}
+  return {peer: f"{name} is not installed: {INSTALL}" for name in missing for peer in reasons[name]}
+
+
+def _steps(plan: Plan, workload: Workload, method: str, absent: dict[str, str]) -> list[Row]:
+  """Ours, the floor and the peers, in turns."""
+  ours = Training(workload, objectives.make(method, {}))
+  steps = _steps_a_call(ours)
+  calls: dict[str, tuple[Callable[[int], Any], int]] = {OURS: (ours, steps)}
+  if workload.network == "mlp" and method == "ae":
+    calls[FLOOR] = (matrix_products(ours, workload), steps)
+  rows: list[Row] = []
+  fields: dict[str, Row] = {}
+  for name, make in _peers(plan, workload, method, ours):
+    if name in absent:
+      continue
+    start = time.perf_counter()
+    try:
+      with peers.time_limit(plan.torch_compile if name == COMPILED else 600.0):
+        call = make()
+        call(1)
+    except Exception as error:  # another library's, of whatever kind
+      reason = " ".join(str(error).split())[:200]
+      rows.append({"contestant": name, "status": "failed", "reason": reason})
+      continue
+    if call.num_parameters != ours.num_parameters:
+      reason = f"it has {call.num_parameters:,} parameters, ours {ours.num_parameters:,}"
+      rows.append({"contestant": name, "status": "disagrees", "reason": reason})
+      continue
+    fields[name] = {"first_call_seconds": time.perf_counter() - start}
+    if name == EAGER and (checked := _difference(workload, method)) is not None:
+      fields[name]["loss_difference"] = checked
+      if not checked <= _TOLERANCE:
+        reason = f"its losses differ by {checked:.1e} of ours"
+        rows.append({"contestant": name, "status": "disagrees", "reason": reason})
+        continue
+    calls[name] = (call, getattr(call, "steps", steps))
+  timings = measure(
+    {name: functools.partial(call, count) for name, (call, count) in calls.items()},
+    seconds=plan.seconds,
+    patience=10 * plan.seconds,
+  )
+  for name, timing in timings.items():
+    count = calls[name][1]
+    rows.append(
+      {
+        "contestant": name,
+        "status": "measured",
+        "median": timing.median / count,
+        "lower": timing.lower / count,
+        "upper": timing.upper / count,
+        "repetitions": timing.repetitions,
+        "steps_a_call": count,
+        "images_per_second": workload.batch_size * count / timing.median,
+        "parameters": ours.num_parameters,
+        **fields.get(name, {}),
+      }
+    )
+  return rows
+
+
+def _peers(plan: Plan, workload: Workload, method: str, ours: Training) -> Iterator[Any]:
+  if not plan.peers or method not in peers.METHODS:
+    return
+  torch = functools.partial(peers.TorchTraining, workload, method, ours.model)
+  yield EAGER, torch
+  if plan.torch_compile and method in _COMPILED_METHODS and workload.network == "mlp":
+    yield COMPILED, functools.partial(torch, optimised=True)
+  if method in peers.PYTHAE_METHODS and workload.network == "mlp":
+    yield PYTHAE, functools.partial(peers.PythaeTraining, workload, ours.model)
+
+
+def _difference(workload: Workload, method: str) -> float | None:
+  """The largest relative difference of the first losses, where nothing is drawn at random."""
+  if method not in ("ae", "cwae"):
+    return None
+  # PyTorch's code has the approximate φ.
+  fields = {"approximate": True} if method == "cwae" else {}
+  ours = Training(workload, objectives.make(method, fields))
+  theirs = peers.TorchTraining(workload, method, ours.model)
+  pairs = [(float(ours(1)["loss"]), theirs(1)) for _ in range(_CHECKED_STEPS)]
+  return max(abs(a - b) / abs(a) for a, b in pairs)
+
+
+def _overhead(plan: Plan, workload: Workload, method: str) -> list[Row]:
+  plain, other = (Training(workload, objectives.make(name, {})) for name in ("ae", method))
+  # Longer calls than usual, for a ratio of 1.1 wants little noise.
+  steps = 3 * _steps_a_call(plain)
+  pairs = alternate(lambda: plain(steps), lambda: other(steps), seconds=3 * plan.seconds)
+  return [_ratios(after / before for before, after in pairs)]
+
+
+def _first_step(workload: Workload, method: str) -> list[Row]:
+  try:
+    return [{"status": "measured", **row} for row in measure_first_step(workload, method)]
+  except RuntimeError as error:
+    return [{"status": "failed", "contestant": OURS, "reason": str(error)}]
+
+
+def _seeds(plan: Plan, workload: Workload, method: str) -> list[Row]:
+  """Images a second of several runs together over those of one."""
+  objective = objectives.make(method, {})
+  one, several = Training(workload, objective), Training(workload, objective, seeds=plan.seeds)
+  steps = _steps_a_call(one)
+  pairs = alternate(lambda: one(steps), lambda: several(steps), seconds=3 * plan.seconds)
+  images = workload.batch_size * steps
+  seconds = [statistics.median(column) for column in zip(*pairs, strict=True)]
+  return [
+    {
+      **_ratios(plan.seeds * before / after for before, after in pairs),
+      "seeds": plan.seeds,
+      "images_per_second_of_one": images / seconds[0],
+      "images_per_second": plan.seeds * images / seconds[1],
+    }
+  ]
+
+
+def _ratios(values: Iterable[float]) -> Row:
+  values = list(values)
+  lower, median, upper = np.quantile(values, (0.25, 0.5, 0.75)).tolist()
+  return {"median": median, "lower": lower, "upper": upper, "pairs": len(values)}
+
+
+def _steps_a_call(ours: Training) -> int:
+  """Steps in a call of ours, once it is compiled: several, unless one is slow already."""
+  ours(1)
+  count = 1
+  while True:
+    start = time.perf_counter()
+    ours(count)
+    seconds = time.perf_counter() - start
+    if seconds >= _CALL_SECONDS / 2:
+      return max(count, round(count * _CALL_SECONDS / seconds))
+    count *= 2
