@@ -1,66 +1,21 @@
-"""Convolution and transposed convolution, for images of any size.
-
-Every convolutional network here is made of these two layers, and they call one function each.
-"""
+"""Layers of convolution and of transposed convolution, for images of any size."""
 
 import math
 
 import jax.numpy as jnp
 from flax import nnx
-from jax import lax
 from jax.nn.initializers import variance_scaling
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-__all__ = [
-  "Convolution",
-  "TransposedConvolution",
-  "convolve",
-  "downsampled",
-  "transposed_convolve",
-]
+from aejax.networks.convolving import convolve, transposed_convolve
 
-_LAYOUT = ("NHWC", "HWIO", "NHWC")
+__all__ = ["Convolution", "TransposedConvolution", "downsampled"]
 
 
 def downsampled(size: tuple[int, int], factor: int) -> tuple[int, int]:
   """Height and width that convolutions of total stride `factor` leave of `size`: rounded up."""
   return -(-size[0] // factor), -(-size[1] // factor)
-
-
-def convolve(
-  x: Float[Array, "n h w i"],
-  kernel: Float[Array, "k k i o"],
-  *,
-  stride: int,
-  padding: str,
-) -> Float[Array, "n p q o"]:
-  """Convolution; "SAME" padding gives height and width divided by `stride`, rounded up."""
-  return lax.conv_general_dilated(x, kernel, (stride, stride), padding, dimension_numbers=_LAYOUT)
-
-
-def transposed_convolve(
-  x: Float[Array, "n p q i"],
-  kernel: Float[Array, "k k i o"],
-  *,
-  stride: int,
-  size: tuple[int, int],
-) -> Float[Array, "n h w o"]:
-  """The adjoint of a convolution from `size`, so the result has exactly that height and width.
-
-  An odd size is why this is not `lax.conv_transpose`: 13 and 14 pixels both become 7, and only
-  the caller knows which to return to. The kernel is that of the adjoint, flipped and transposed.
-  """
-  side = kernel.shape[0]
-  padding = []
-  for length, target in zip(x.shape[1:3], size, strict=True):
-    dilated = stride * (length - 1) + 1
-    # As "SAME" does: what is cut is shared between the two ends, the odd pixel at the far one.
-    low = side - 1 - (dilated + side - 1 - target) // 2
-    padding.append((low, target + side - 1 - dilated - low))
-  return lax.conv_general_dilated(
-    x, kernel, (1, 1), padding, lhs_dilation=(stride, stride), dimension_numbers=_LAYOUT
-  )
 
 
 class Convolution(nnx.Module):

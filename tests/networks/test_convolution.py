@@ -4,12 +4,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from aejax.networks.convolution import (
-  Convolution,
-  TransposedConvolution,
-  downsampled,
-  transposed_convolve,
-)
+from aejax.networks.convolution import Convolution, TransposedConvolution, downsampled
+from aejax.networks.convolving import transposed_convolve
 
 # Sums of at most 4·4·3 products of unit size, in two orders: 48 · 6e-8 · 3 is about 1e-5.
 TOLERANCE = 1e-5

@@ -1,0 +1,152 @@
+"""Products of matrices against XLA's own convolutions."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from aejax.networks import convolving
+from aejax.networks.convolving import convolve, transposed_convolve
+
+LAYOUT = ("NHWC", "HWIO", "NHWC")
+# Sums of at most 25·4 products of unit size, of some 70 images for the kernel's gradient, in
+# another order: 6e-8 √(100·70) is 5e-6, relative to the largest entry.
+TOLERANCE = 1e-5
+# kernel, stride, padding, height and width, channels in and out, images
+CASES = [
+  (4, 2, "SAME", (8, 8), (1, 3), 70),
+  (4, 2, "SAME", (7, 5), (3, 4), 33),
+  (3, 1, "SAME", (6, 5), (4, 2), 5),
+  (2, 1, "SAME", (5, 4), (2, 3), 32),
+  (5, 2, "SAME", (9, 6), (2, 3), 3),
+  (3, 2, "VALID", (33, 32), (2, 3), 2),
+  (5, 1, "VALID", (7, 8), (3, 2), 34),
+  (2, 3, "VALID", (8, 7), (2, 2), 4),
+  (3, 2, "SAME", (1, 1), (2, 2), 1),
+]
+
+
+def by_xla(x, kernel, stride, padding):
+  return lax.conv_general_dilated(
+    x, kernel, (stride, stride), padding, dimension_numbers=LAYOUT, precision="highest"
+  )
+
+
+def arrays(*shapes, dtype=jnp.float32):
+  random = np.random.default_rng(0)
+  return [jnp.asarray(random.standard_normal(shape), dtype) for shape in shapes]
+
+
+def close(got, expected, tolerance=TOLERANCE):
+  got, expected = np.asarray(got, np.float32), np.asarray(expected, np.float32)
+  assert got.shape == expected.shape
+  np.testing.assert_allclose(got, expected, rtol=0, atol=tolerance * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_convolution_and_its_gradients(case):
+  side, stride, padding, size, (i, o), n = case
+  x, kernel, dx, dkernel = arrays(*[(n, *size, i), (side, side, i, o)] * 2)
+
+  def ours(x, kernel):
+    return convolve(x, kernel, stride=stride, padding=padding)
+
+  def expected(x, kernel):
+    return by_xla(x, kernel, stride, padding)
+
+  (weights,) = arrays(expected(x, kernel).shape)
+  for function in (jax.jit(ours), ours):
+    got, pull = jax.vjp(function, x, kernel)
+    wanted, pull_wanted = jax.vjp(expected, x, kernel)
+    close(got, wanted)
+    for gradient, gradient_wanted in zip(pull(weights), pull_wanted(weights), strict=True):
+      close(gradient, gradient_wanted)
+  tangents = jax.jvp(ours, (x, kernel), (dx, dkernel))[1]
+  close(tangents, jax.jvp(expected, (x, kernel), (dx, dkernel))[1])
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_transposed_convolution_and_its_gradients(case):
+  side, stride, padding, size, (i, o), n = case
+  if padding != "SAME":
+    size = tuple((length - side) // stride * stride + side for length in size)
+  like = jax.ShapeDtypeStruct((n, *size, o), jnp.float32)
+  down = jax.eval_shape(
+    lambda v: by_xla(v, jnp.zeros((side, side, o, i)), stride, padding), like
+  ).shape
+  x, kernel, weights = arrays(down, (side, side, i, o), like.shape)
+
+  def ours(x, kernel):
+    return transposed_convolve(x, kernel, stride=stride, size=size)
+
+  def expected(x, kernel):
+    turned = kernel[::-1, ::-1].swapaxes(2, 3)
+    return jax.linear_transpose(lambda v: by_xla(v, turned, stride, padding), like)(x)[0]
+
+  got, pull = jax.vjp(jax.jit(ours), x, kernel)
+  wanted, pull_wanted = jax.vjp(expected, x, kernel)
+  close(got, wanted)
+  for gradient, gradient_wanted in zip(pull(weights), pull_wanted(weights), strict=True):
+    close(gradient, gradient_wanted)
+
+
+def test_elsewhere_xla_convolves(monkeypatch):
+  """What other platforms get, run here."""
+  monkeypatch.setattr(convolving, "_by_platform", lambda on_cpu, elsewhere: elsewhere)
+  x, kernel, z = arrays((2, 7, 6, 3), (4, 4, 3, 2), (2, 4, 3, 3))
+  got = convolve(x, kernel, stride=2, padding="SAME")
+  back = transposed_convolve(z, kernel, stride=2, size=(7, 6))
+  monkeypatch.undo()
+  assert "conv_general_dilated" in str(
+    jax.make_jaxpr(lambda x, k: convolve(x, k, stride=2, padding="SAME"))(x, kernel)
+  )
+  close(convolve(x, kernel, stride=2, padding="SAME"), got)
+  close(transposed_convolve(z, kernel, stride=2, size=(7, 6)), back)
+
+
+def test_a_kernel_for_each_of_several_runs():
+  x, kernels = arrays((40, 6, 6, 2), (3, 4, 4, 2, 3))
+
+  def cost(kernel):
+    y = convolve(x, kernel, stride=2, padding="SAME")
+    return jnp.sum(transposed_convolve(y, kernel.swapaxes(2, 3), stride=2, size=(6, 6)) ** 2)
+
+  together = jax.vmap(jax.grad(cost))(kernels)
+  for kernel, gradient in zip(kernels, together, strict=True):
+    close(gradient, jax.grad(cost)(kernel))
+
+
+def test_second_derivatives():
+  x, kernel, direction = arrays((3, 5, 5, 2), (3, 3, 2, 2), (3, 3, 2, 2))
+
+  def cost(kernel, function):
+    return jnp.sum(jnp.tanh(function(x, kernel)))
+
+  def curvature(function):
+    def slope(k):
+      return jnp.vdot(jax.grad(cost)(k, function), direction)
+
+    return jax.grad(slope)(kernel)
+
+  ours = curvature(lambda x, k: convolve(x, k, stride=1, padding="SAME"))
+  close(ours, curvature(lambda x, k: by_xla(x, k, 1, "SAME")))
+
+
+def test_bfloat16():
+  x, kernel = arrays((4, 8, 8, 16), (4, 4, 16, 8), dtype=jnp.bfloat16)
+  got = convolve(x, kernel, stride=2, padding="SAME")
+  assert got.dtype == jnp.bfloat16
+  exact = by_xla(x.astype(jnp.float32), kernel.astype(jnp.float32), 2, "SAME")
+  # One rounding to eight bits: products and sums are float32.
+  close(got, exact, 2**-8)
+
+
+def test_memory_of_many_images_is_that_of_a_few_windows():
+  """Windows of 4096 images of 64×64 with 25·8 entries each would be 13 GB."""
+  x = jax.ShapeDtypeStruct((4096, 64, 64, 8), jnp.float32)
+  kernel = jax.ShapeDtypeStruct((5, 5, 8, 8), jnp.float32)
+  function = jax.jit(lambda x, k: convolve(x, k, stride=1, padding="SAME"))
+  temporary = function.lower(x, kernel).compile().memory_analysis().temp_size_in_bytes
+  images = 4096 * 64 * 64 * 8 * 4
+  assert temporary < 6 * images
