@@ -63,8 +63,9 @@ class Convolution(nnx.Module):
   def __call__(self, x: Float[Array, "n h w i"]) -> Float[Array, "n p q o"]:
     """The convolution of `x`, in the layer's dtype."""
     kernel = self.kernel[...].astype(self.dtype)
-    y = convolve(x.astype(self.dtype), kernel, stride=self.stride, padding=self.padding)
-    return _add_bias(y, self.bias)
+    bias = None if self.bias is None else self.bias[...]
+    x = x.astype(self.dtype)
+    return convolve(x, kernel, bias, stride=self.stride, padding=self.padding)
 
 
 class TransposedConvolution(nnx.Module):
@@ -113,8 +114,9 @@ class TransposedConvolution(nnx.Module):
   def __call__(self, x: Float[Array, "n p q i"]) -> Float[Array, "n h w o"]:
     """The transposed convolution of `x`, in the layer's dtype."""
     kernel = self.kernel[...].astype(self.dtype)
-    y = transposed_convolve(x.astype(self.dtype), kernel, stride=self.stride, size=self.size)
-    return _add_bias(y, self.bias)
+    bias = None if self.bias is None else self.bias[...]
+    x = x.astype(self.dtype)
+    return transposed_convolve(x, kernel, bias, stride=self.stride, size=self.size)
 
 
 def _initial_kernel(
@@ -123,7 +125,3 @@ def _initial_kernel(
   init = variance_scaling(gain, "fan_in", "truncated_normal")
   # Drawn as a matrix: a draw of four dimensions takes XLA two to four times as long to compile.
   return init(rngs.params(), (math.prod(shape[:3]), shape[3]), jnp.float32).reshape(shape)
-
-
-def _add_bias(y: Float[Array, "n h w o"], bias: nnx.Param | None) -> Float[Array, "n h w o"]:
-  return y if bias is None else y + jnp.asarray(bias[...], y.dtype)

@@ -27,6 +27,7 @@ Padding = tuple[tuple[int, int], tuple[int, int]]
 def convolve(
   x: Float[Array, "n h w i"],
   kernel: Float[Array, "k k i o"],
+  bias: Float[Array, " o"] | None = None,
   *,
   stride: int,
   padding: str,
@@ -39,17 +40,18 @@ def convolve(
     for length, pad in zip(x.shape[1:3], pads, strict=True)
   )
 
-  def by_xla(x, kernel):
-    return lax.conv_general_dilated(x, kernel, (stride, stride), pads, dimension_numbers=_LAYOUT)
+  def by_xla(x, kernel, bias):
+    y = lax.conv_general_dilated(x, kernel, (stride, stride), pads, dimension_numbers=_LAYOUT)
+    return y + bias
 
-  return _by_platform(functools.partial(_products, stride=stride, low=low, size=size), by_xla)(
-    x, kernel
-  )
+  by_products = functools.partial(_products, stride=stride, low=low, size=size)
+  return _by_platform(by_products, by_xla)(x, kernel, _filled(bias, kernel))
 
 
 def transposed_convolve(
   x: Float[Array, "n p q i"],
   kernel: Float[Array, "k k i o"],
+  bias: Float[Array, " o"] | None = None,
   *,
   stride: int,
   size: tuple[int, int],
@@ -68,42 +70,47 @@ def transposed_convolve(
     pads.append((side - 1 - cut, target - dilated + cut))
     low.append(cut)
 
-  def by_xla(x, kernel):
-    return lax.conv_general_dilated(
+  def by_xla(x, kernel, bias):
+    y = lax.conv_general_dilated(
       x, kernel, (1, 1), pads, lhs_dilation=(stride, stride), dimension_numbers=_LAYOUT
     )
+    return y + bias
 
-  def by_products(x, kernel):
-    return _adjoint_products(x, _turned(kernel), stride=stride, low=tuple(low), size=size)
+  def by_products(x, kernel, bias):
+    return _adjoint_products(x, _turned(kernel), bias, stride=stride, low=tuple(low), size=size)
 
-  return _by_platform(by_products, by_xla)(x, kernel)
+  return _by_platform(by_products, by_xla)(x, kernel, _filled(bias, kernel))
 
 
 def _by_platform(on_cpu, elsewhere):
   """One function of two; for its gradient it keeps its arguments and nothing else."""
 
-  def function(x, kernel):
-    return lax.platform_dependent(x, kernel, cpu=on_cpu, default=elsewhere)
+  def function(x, kernel, bias):
+    return lax.platform_dependent(x, kernel, bias, cpu=on_cpu, default=elsewhere)
 
   return jax.checkpoint(function, prevent_cse=False)
 
 
-def _products(x, kernel, *, stride, low, size):
+def _filled(bias, kernel):
+  return jnp.zeros(kernel.shape[3], kernel.dtype) if bias is None else bias.astype(kernel.dtype)
+
+
+def _products(x, kernel, bias, *, stride, low, size):
   """A convolution as products of matrices."""
   if stride == 1 and kernel.shape[3] < kernel.shape[2]:
     # The windows would be of more channels than those of the adjoint.
     back = kernel.shape[0] - 1 - low[0], kernel.shape[0] - 1 - low[1]
-    return _adjoint_products(x, _turned(kernel), stride=1, low=back, size=size)
+    return _adjoint_products(x, _turned(kernel), bias, stride=1, low=back, size=size)
   matrix = _as_matrix(kernel, stride).T
 
   def some(x):
     windows = _windows(x, kernel.shape[0], stride, low, size)
-    return _matmul(matrix, windows).reshape(-1, *size, x.shape[-1])
+    return (_matmul(matrix, windows) + bias[:, None]).reshape(-1, *size, x.shape[-1])
 
   return _in_chunks(some, x)
 
 
-def _adjoint_products(x, kernel, *, stride, low, size):
+def _adjoint_products(x, kernel, bias, *, stride, low, size):
   """The adjoint of the convolution by `kernel`, from images of `size`."""
   matrix = _as_matrix(kernel, stride)
   side, _, channels, _ = kernel.shape
@@ -112,7 +119,8 @@ def _adjoint_products(x, kernel, *, stride, low, size):
     _, p, q, n = x.shape
     image = jax.ShapeDtypeStruct((channels, *size, n), x.dtype)
     windows = functools.partial(_windows, side=side, stride=stride, low=low, size=(p, q))
-    return jax.linear_transpose(windows, image)(_matmul(matrix, x.reshape(-1, p * q * n)))[0]
+    spread = jax.linear_transpose(windows, image)
+    return spread(_matmul(matrix, x.reshape(-1, p * q * n)))[0] + bias[:, None, None, None]
 
   return _in_chunks(some, x)
 
