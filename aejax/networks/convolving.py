@@ -186,4 +186,5 @@ def _in_chunks(function, x):
 
 
 def _matmul(x, y):
-  return jnp.matmul(x, y, preferred_element_type=jnp.float32).astype(x.dtype)
+  accumulated = jnp.promote_types(x.dtype, jnp.float32)
+  return jnp.matmul(x, y, preferred_element_type=accumulated).astype(x.dtype)

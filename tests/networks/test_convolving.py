@@ -93,16 +93,23 @@ def test_transposed_convolution_and_its_gradients(case):
 
 def test_elsewhere_xla_convolves(monkeypatch):
   """What other platforms get, run here."""
-  monkeypatch.setattr(convolving, "_by_platform", lambda on_cpu, elsewhere: elsewhere)
-  x, kernel, z = arrays((2, 7, 6, 3), (4, 4, 3, 2), (2, 4, 3, 3))
-  got = convolve(x, kernel, stride=2, padding="SAME")
-  back = transposed_convolve(z, kernel, stride=2, size=(7, 6))
-  monkeypatch.undo()
+  x, kernel, bias, z = arrays((2, 7, 6, 3), (4, 4, 3, 2), (2,), (2, 4, 3, 3))
+
+  def both(x, kernel, bias, z):
+    down = convolve(x, kernel, bias, stride=2, padding="SAME")
+    return down, transposed_convolve(z, kernel, bias, stride=2, size=(7, 6))
+
+  def gradient(*arguments):
+    return jax.grad(lambda *a: sum(jnp.sum(y**2) for y in both(*a)), (0, 1, 2, 3))(*arguments)
+
+  with monkeypatch.context() as patch:
+    patch.setattr(convolving, "_by_platform", lambda on_cpu, elsewhere: elsewhere)
+    expected = both(x, kernel, bias, z), gradient(x, kernel, bias, z)
+  found = both(x, kernel, bias, z), gradient(x, kernel, bias, z)
+  jax.tree.map(close, found, expected)
   assert "conv_general_dilated" in str(
     jax.make_jaxpr(lambda x, k: convolve(x, k, stride=2, padding="SAME"))(x, kernel)
   )
-  close(convolve(x, kernel, stride=2, padding="SAME"), got)
-  close(transposed_convolve(z, kernel, stride=2, size=(7, 6)), back)
 
 
 def test_a_kernel_for_each_of_several_runs():
