@@ -163,9 +163,8 @@ every_form = pytest.mark.parametrize(
 
 
 @functools.cache
-def results_of(name):
-  """Of all forms in this form's group: a process for each would take too long."""
-  names = QUICK if name in QUICK else [form.name for form in FORMS if form.name not in QUICK]
+def results_of(names):
+  """Of a group of forms at once: a process for each would take too long."""
   environment = {
     **os.environ,
     # Compiling is what takes the time here: twice as long with all optimisations.
@@ -185,7 +184,8 @@ def results_of(name):
 
 
 def result(name, kind, mode):
-  results = results_of(name)
+  others = tuple(form.name for form in FORMS if form.name not in QUICK)
+  results = results_of(QUICK if name in QUICK else others)
   assert isinstance(results, dict), results
   return results[name][kind][mode]
 
