@@ -1,38 +1,29 @@
-"""Convolution and its adjoint: XLA's own on an accelerator, matrix products on a CPU.
+"""Convolution and its adjoint, fast on each kind of device.
 
-Inside a compiled loop, which is how training runs, XLA's CPU backend takes the gradient of a
-convolution on one thread and by plain loops: a step is 30 to 60 times slower than it need be. As
-matrix products of patches it runs at the speed of the machine's matrix product. Both are linear
-algebra that JAX differentiates, so a gradient, a `jvp`, a `vmap` and a sharding need no more code.
-
-What makes the patches cheap on a CPU:
-- The batch is the innermost axis, so every copy runs over whole batches, even of one channel.
-- A convolution of stride s reads its s² phases, each with stride 1: a few slices, one after the
-  other, are the rows of the matrix, and no weight is multiplied by a zero.
-- XLA keeps each operation apart from what is around it. It would merge the copies with the
-  reshapes and reductions of the neighbouring layers, into loops that are 3 to 8 times slower.
+XLA runs the gradient of a convolution inside a compiled loop on one core of a CPU, twelve times
+slower than need be. There a convolution becomes a product of matrices: the kernel's with that of
+all windows. With the batch along the last axis windows are copied in long runs, and with a few
+images at a time they stay in the cache; their copies are made again for the gradient rather than
+kept. Everywhere else XLA's own convolutions stand.
 """
 
 import functools
-import math
-from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.experimental.xla_metadata import set_xla_metadata
-from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-__all__ = ["convolve", "laid_out_for_convolution", "transposed_convolve"]
+__all__ = ["convolve", "transposed_convolve"]
 
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
-# Patches are up to k² times the image: beyond this many numbers, the batch is taken in parts.
-_MOST_PATCHES = 2**25
+# Images whose windows are copied at a time, on a CPU: of 32 to 64 the fastest.
+_CHUNK = 32
+
+Padding = tuple[tuple[int, int], tuple[int, int]]
 
 
-@functools.partial(jax.jit, static_argnames=("stride", "padding"))
 def convolve(
   x: Float[Array, "n h w i"],
   kernel: Float[Array, "k k i o"],
@@ -42,24 +33,21 @@ def convolve(
   padding: str,
 ) -> Float[Array, "n p q o"]:
   """Convolution; "SAME" padding gives height and width divided by `stride`, rounded up."""
-  side = kernel.shape[0]
-  windows = [_windows(length, side, stride, padding) for length in x.shape[1:3]]
+  pads = lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], (stride, stride), padding)
+  low = pads[0][0], pads[1][0]
+  size = tuple(
+    (length + sum(pad) - kernel.shape[0]) // stride + 1
+    for length, pad in zip(x.shape[1:3], pads, strict=True)
+  )
 
   def by_xla(x, kernel, bias):
-    y = lax.conv_general_dilated(x, kernel, (stride, stride), padding, dimension_numbers=_LAYOUT)
-    return _add(y, bias)
+    y = lax.conv_general_dilated(x, kernel, (stride, stride), pads, dimension_numbers=_LAYOUT)
+    return y + bias
 
-  def by_patches(x, kernel, bias):
-    # Of stride 1 it is an adjoint too, and patches of whichever side has fewer channels will do.
-    if stride == 1 and kernel.shape[3] < kernel.shape[2]:
-      lows = [side - 1 - low for _, low in windows]
-      return _adjoint(x, kernel, bias, stride, [num for num, _ in windows], lows)
-    return _convolution(x, kernel, bias, stride, windows)
-
-  return lax.platform_dependent(x, kernel, bias, cpu=by_patches, default=by_xla)
+  by_products = functools.partial(_products, stride=stride, low=low, size=size)
+  return _by_platform(by_products, by_xla)(x, kernel, _filled(bias, kernel))
 
 
-@functools.partial(jax.jit, static_argnames=("stride", "size"))
 def transposed_convolve(
   x: Float[Array, "n p q i"],
   kernel: Float[Array, "k k i o"],
@@ -74,152 +62,129 @@ def transposed_convolve(
   the caller knows which to return to. The kernel is that of the adjoint, flipped and transposed.
   """
   side = kernel.shape[0]
-  # As "SAME" does: what is cut is shared between the two ends, the odd pixel at the far one.
-  full = [stride * (length - 1) + side for length in x.shape[1:3]]
-  lows = [(length - target) // 2 for length, target in zip(full, size, strict=True)]
+  pads, low = [], []
+  for length, target in zip(x.shape[1:3], size, strict=True):
+    dilated = stride * (length - 1) + 1
+    # As "SAME" does: what is cut is shared between the two ends, the odd pixel at the far one.
+    cut = (dilated + side - 1 - target) // 2
+    pads.append((side - 1 - cut, target - dilated + cut))
+    low.append(cut)
 
   def by_xla(x, kernel, bias):
-    padding = [
-      (side - 1 - low, target + side - 1 - (length - side + 1) - (side - 1 - low))
-      for low, target, length in zip(lows, size, full, strict=True)
-    ]
     y = lax.conv_general_dilated(
-      x, kernel, (1, 1), padding, lhs_dilation=(stride, stride), dimension_numbers=_LAYOUT
+      x, kernel, (1, 1), pads, lhs_dilation=(stride, stride), dimension_numbers=_LAYOUT
     )
-    return _add(y, bias)
+    return y + bias
 
-  def by_patches(x, kernel, bias):
-    return _adjoint(x, kernel, bias, stride, size, lows)
+  def by_products(x, kernel, bias):
+    return _adjoint_products(x, _turned(kernel), bias, stride=stride, low=tuple(low), size=size)
 
-  return lax.platform_dependent(x, kernel, bias, cpu=by_patches, default=by_xla)
+  return _by_platform(by_products, by_xla)(x, kernel, _filled(bias, kernel))
 
 
-def laid_out_for_convolution(x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
-  """`x` itself; on a CPU, the place where it changes between batch outermost and innermost.
+def _by_platform(on_cpu, elsewhere):
+  """One function of two; for its gradient it keeps its arguments and nothing else."""
 
-  For between a convolution and a fully connected layer, whose matrix product has the batch
-  outermost. Left to XLA, the change is made within the elementwise operations around it, in
-  about three times the time.
+  def function(x, kernel, bias):
+    return lax.platform_dependent(x, kernel, bias, cpu=on_cpu, default=elsewhere)
+
+  return jax.checkpoint(function, prevent_cse=False)
+
+
+def _filled(bias, kernel):
+  return jnp.zeros(kernel.shape[3], kernel.dtype) if bias is None else bias.astype(kernel.dtype)
+
+
+def _products(x, kernel, bias, *, stride, low, size):
+  """A convolution as products of matrices."""
+  if stride == 1 and kernel.shape[3] < kernel.shape[2]:
+    # The windows would be of more channels than those of the adjoint.
+    back = kernel.shape[0] - 1 - low[0], kernel.shape[0] - 1 - low[1]
+    return _adjoint_products(x, _turned(kernel), bias, stride=1, low=back, size=size)
+  matrix = _as_matrix(kernel, stride).T
+
+  def some(x):
+    windows = _windows(x, kernel.shape[0], stride, low, size)
+    return (_matmul(matrix, windows) + bias[:, None]).reshape(-1, *size, x.shape[-1])
+
+  return _in_chunks(some, x)
+
+
+def _adjoint_products(x, kernel, bias, *, stride, low, size):
+  """The adjoint of the convolution by `kernel`, from images of `size`."""
+  matrix = _as_matrix(kernel, stride)
+  side, _, channels, _ = kernel.shape
+
+  def some(x):
+    _, p, q, n = x.shape
+    image = jax.ShapeDtypeStruct((channels, *size, n), x.dtype)
+    windows = functools.partial(_windows, side=side, stride=stride, low=low, size=(p, q))
+    spread = jax.linear_transpose(windows, image)
+    return spread(_matmul(matrix, x.reshape(-1, p * q * n)))[0] + bias[:, None, None, None]
+
+  return _in_chunks(some, x)
+
+
+def _windows(x, side, stride, low, size):
+  """[i, h, w, n] to the matrix of all windows, [side² i, p q n].
+
+  The image is first cut into its stride² phases: a window then takes whole runs of each.
   """
-
-  def apart(x):
-    return _batch_outermost(_apart(_batch_innermost)(x))
-
-  return lax.platform_dependent(x, cpu=apart, default=lambda x: x)
-
-
-def _windows(length: int, side: int, stride: int, padding: str) -> tuple[int, int]:
-  """How many windows there are along an axis, and how far before the image the first begins."""
-  if padding == "VALID":
-    return max((length - side) // stride + 1, 0), 0
-  num = -(-length // stride)
-  return num, max((num - 1) * stride + side - length, 0) // 2
-
-
-def _add(y: Float[Array, "..."], bias: Float[Array, "..."] | None) -> Float[Array, "..."]:
-  return y if bias is None else y + bias
-
-
-def _convolution(x, kernel, bias, stride, windows):
-  nums, lows = zip(*windows, strict=True)
-  side, _, _, channels = kernel.shape
-
-  def operation(x, kernel, bias):
-    patches = _patches(x, side, stride, nums, lows)
-    y = _product(_matrix(kernel, stride).T, patches)
-    return _finished(y.reshape(channels, *nums, x.shape[3]), bias, x.dtype)
-
-  return _over_batch(operation, x, kernel, bias, math.prod(nums) * math.prod(kernel.shape[:3]))
-
-
-def _adjoint(x, kernel, bias, stride, size, lows):
-  nums = x.shape[1:3]
-  side, _, _, channels = kernel.shape
-
-  def operation(x, kernel, bias):
-    flipped = kernel[::-1, ::-1].swapaxes(2, 3)
-    image = jax.ShapeDtypeStruct((channels, *size, x.shape[3]), _accumulator(x.dtype))
-    patches = functools.partial(_patches, side=side, stride=stride, nums=nums, lows=lows)
-    rows = _product(_matrix(flipped, stride), x.reshape(x.shape[0], math.prod(x.shape[1:])))
-    return _finished(jax.linear_transpose(patches, image)(rows)[0], bias, x.dtype)
-
-  return _over_batch(operation, x, kernel, bias, math.prod(nums) * side**2 * channels)
-
-
-def _over_batch(operation, x, kernel, bias, patches_per_image):
-  """`operation` with the batch innermost, of so many images at a time as memory has room for."""
-  n = x.shape[0]
-  num = -(-n * patches_per_image // _MOST_PATCHES)
-  if num <= 1:
-    return _batch_outermost(_apart(operation)(_batch_innermost(x), kernel, bias))
-
-  # Every num-th image is in a part, so that a batch split over devices stays where it is.
-  size = -(-n // num)
-  x = jnp.pad(x, [(0, num * size - n), (0, 0), (0, 0), (0, 0)])
-  parts = x.reshape(size, num, *x.shape[1:]).transpose(1, 4, 2, 3, 0)
-  part = jax.checkpoint(lambda x: _apart(operation)(x, kernel, bias), prevent_cse=False)
-  y = lax.map(part, parts).transpose(4, 0, 2, 3, 1)
-  return y.reshape(num * size, *y.shape[2:])[:n]
-
-
-def _patches(
-  x: Float[Array, "i h w n"], *, side: int, stride: int, nums: Sequence[int], lows: Sequence[int]
-) -> Float[Array, "kki pqn"]:
-  """What each weight of a kernel meets at every place of the window."""
-  steps = range(-(-side // stride))
-  lengths = [(num + len(steps) - 1) * stride for num in nums]
-  padding = [
-    (low, length - had - low, 0)
-    for low, length, had in zip(lows, lengths, x.shape[1:3], strict=True)
+  channels, height, width, n = x.shape
+  reach = -(-side // stride)
+  rows, columns = (length + reach - 1 for length in size)
+  pads = [
+    (0, 0, 0),
+    (low[0], rows * stride - height - low[0], 0),
+    (low[1], columns * stride - width - low[1], 0),
+    (0, 0, 0),
   ]
-  channels, _, _, n = x.shape
-  x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *padding, (0, 0, 0)])
-  x = x.reshape(channels, lengths[0] // stride, stride, lengths[1] // stride, stride, n)
-  phases = x.transpose(2, 4, 0, 1, 3, 5)
+  phases = lax.pad(x, jnp.zeros((), x.dtype), pads)
+  phases = phases.reshape(channels, rows, stride, columns, stride, n).transpose(2, 4, 0, 1, 3, 5)
 
-  def rows(a, b):
-    some = phases[: side - a * stride, : side - b * stride]
-    some = some[:, :, :, a : a + nums[0], b : b + nums[1]]
-    return some.reshape(math.prod(some.shape[:3]), math.prod(some.shape[3:]))
+  def run(phases, a, b):
+    return phases[..., a : a + size[0], b : b + size[1], :]
 
-  # In two stages: XLA fuses a concatenation of up to 8 parts, and copies more one by one.
-  return jnp.concatenate([jnp.concatenate([rows(a, b) for b in steps]) for a in steps])
-
-
-def _matrix(kernel: Float[Array, "k k i o"], stride: int) -> Float[Array, "kki o"]:
-  """The kernel, a row for each row of `_patches`."""
-  steps = range(0, kernel.shape[0], stride)
-  blocks = [kernel[a : a + stride, b : b + stride] for a in steps for b in steps]
-  return jnp.concatenate([block.reshape(-1, kernel.shape[3]) for block in blocks])
+  if side % stride == 0:
+    runs = [run(phases, a, b) for a in range(reach) for b in range(reach)]
+  else:
+    runs = [
+      run(phases[a % stride, b % stride], a // stride, b // stride)
+      for a in range(side)
+      for b in range(side)
+    ]
+  return jnp.stack(runs).reshape(side * side * channels, -1)
 
 
-def _accumulator(dtype: DTypeLike) -> DTypeLike:
-  return jnp.promote_types(dtype, jnp.float32)
+def _as_matrix(kernel, stride):
+  """[k, k, i, o] to [k² i, o], in the order of `_windows`."""
+  side, _, i, o = kernel.shape
+  if side % stride == 0:
+    reach = side // stride
+    kernel = kernel.reshape(reach, stride, reach, stride, i, o).transpose(0, 2, 1, 3, 4, 5)
+  return kernel.reshape(side * side * i, o)
 
 
-def _product(a: Float[Array, "m k"], b: Float[Array, "k n"]) -> Float[Array, "m n"]:
-  return jnp.matmul(a, b, preferred_element_type=_accumulator(a.dtype))
+def _turned(kernel):
+  """The kernel of the adjoint."""
+  return kernel[::-1, ::-1].swapaxes(2, 3)
 
 
-def _finished(
-  y: Float[Array, "o h w n"], bias: Float[Array, " o"] | None, dtype: DTypeLike
-) -> Float[Array, "o h w n"]:
-  return _add(y, None if bias is None else bias[:, None, None, None]).astype(dtype)
+def _in_chunks(function, x):
+  """A function of [i, h, w, n] to [o, p, q, n], of the images [n, h, w, i], some at a time."""
+  n = x.shape[0]
+  chunks = -(-n // _CHUNK)
+  filled = jnp.pad(x, [(0, -n % chunks)] + [(0, 0)] * 3)
+  # Each chunk takes rows from all over the batch, so that a batch cut over devices stays so.
+  cut = filled.reshape(-1, chunks, *x.shape[1:]).transpose(1, 4, 2, 3, 0)
+  if chunks == 1:
+    whole = function(cut[0])[None]
+  else:
+    whole = lax.map(jax.checkpoint(function, prevent_cse=False), cut)
+  whole = whole.transpose(4, 0, 2, 3, 1)
+  return whole.reshape(-1, *whole.shape[2:])[:n]
 
 
-def _batch_innermost(x: Float[Array, "n h w c"]) -> Float[Array, "c h w n"]:
-  return x.transpose(3, 1, 2, 0)
-
-
-def _batch_outermost(x: Float[Array, "c h w n"]) -> Float[Array, "n h w c"]:
-  return x.transpose(3, 1, 2, 0)
-
-
-def _apart(function: Callable[..., Array]) -> Callable[..., Array]:
-  """`function`, not inlined by XLA into what calls it: see the module's last reason."""
-
-  def call(*args):
-    with set_xla_metadata(inlineable="false"):
-      return jax.jit(function)(*args)
-
-  return call
+def _matmul(x, y):
+  accumulated = jnp.promote_types(x.dtype, jnp.float32)
+  return jnp.matmul(x, y, preferred_element_type=accumulated).astype(x.dtype)
