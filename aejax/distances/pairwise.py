@@ -29,7 +29,8 @@ Kernel = Callable[[jax.Array, int], jax.Array]
 PairFunction = Callable[..., jax.Array]
 
 # Rows of a block, and columns of a tile: some MiB of distances, the fastest of those tried on a
-# CPU. Up to so many rows a single tile of all pairs is faster than the half of them in several.
+# CPU. Up to so many rows a single tile of all pairs is faster than the half of them in several. A
+# number for each row makes its function costlier, and the single tile pays up to a third of that.
 _BLOCK, _WIDTH, _SINGLE = 256, 4096, 1536
 
 # Up to this dimension distances come from the differences themselves: in so little room many pairs
@@ -140,7 +141,8 @@ class _Tiles(NamedTuple):
 
 def _self_tiles(x, r, share) -> _Tiles:
   n = x.shape[0]
-  blocks = 1 if n <= _SINGLE and share.count == 1 else -(-n // _BLOCK)
+  single = _SINGLE // 3 if r else _SINGLE
+  blocks = 1 if n <= single and share.count == 1 else -(-n // _BLOCK)
   blocks = -(-blocks // share.count) * share.count
   block = -(-n // blocks)
   window = (blocks // 2 + 1) * block

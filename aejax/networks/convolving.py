@@ -1,10 +1,10 @@
 """Convolution and its adjoint, fast on each kind of device.
 
-XLA runs the gradient of a convolution inside a compiled loop on one core of a CPU, twelve times
+XLA runs the gradient of a convolution inside a compiled loop on one core of a CPU, many times
 slower than need be. There a convolution becomes a product of matrices: the kernel's with that of
-all windows. With the batch along the last axis windows are copied in long runs, and with a few
-images at a time they stay in the cache; their copies are made again for the gradient rather than
-kept. Everywhere else XLA's own convolutions stand.
+all windows. With the batch along the last axis windows are copied in long runs. Each operation is
+kept apart from what is around it: merged with its neighbours' reshapes and sums, as XLA would,
+the copies of the windows take up to eight times as long. Everywhere else XLA's own stand.
 """
 
 import functools
@@ -12,14 +12,15 @@ import functools
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.experimental.xla_metadata import set_xla_metadata
 from jaxtyping import Array, Float
 
 __all__ = ["convolve", "transposed_convolve"]
 
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
-# Images whose windows are copied at a time, on a CPU: of 32 to 64 the fastest.
-_CHUNK = 32
+# Numbers in the windows of all images that are copied at a time, on a CPU.
+_MOST_WINDOWS = 2**25
 
 Padding = tuple[tuple[int, int], tuple[int, int]]
 
@@ -83,12 +84,12 @@ def transposed_convolve(
 
 
 def _by_platform(on_cpu, elsewhere):
-  """One function of two; for its gradient it keeps its arguments and nothing else."""
+  """One function of two."""
 
   def function(x, kernel, bias):
     return lax.platform_dependent(x, kernel, bias, cpu=on_cpu, default=elsewhere)
 
-  return jax.checkpoint(function, prevent_cse=False)
+  return function
 
 
 def _filled(bias, kernel):
@@ -107,7 +108,7 @@ def _products(x, kernel, bias, *, stride, low, size):
     windows = _windows(x, kernel.shape[0], stride, low, size)
     return (_matmul(matrix, windows) + bias[:, None]).reshape(-1, *size, x.shape[-1])
 
-  return _in_chunks(some, x)
+  return _in_chunks(some, x, size[0] * size[1] * matrix.size // matrix.shape[0])
 
 
 def _adjoint_products(x, kernel, bias, *, stride, low, size):
@@ -117,12 +118,14 @@ def _adjoint_products(x, kernel, bias, *, stride, low, size):
 
   def some(x):
     _, p, q, n = x.shape
-    image = jax.ShapeDtypeStruct((channels, *size, n), x.dtype)
+    rows = _matmul(matrix, x.reshape(-1, p * q * n))
+    # Its values are not used; made of the rows, since shard_map has axes in an array's type.
+    image = jnp.broadcast_to(jnp.sum(rows), (channels, *size, n))
     windows = functools.partial(_windows, side=side, stride=stride, low=low, size=(p, q))
-    spread = jax.linear_transpose(windows, image)
-    return spread(_matmul(matrix, x.reshape(-1, p * q * n)))[0] + bias[:, None, None, None]
+    _, spread = jax.vjp(windows, image)
+    return spread(rows)[0] + bias[:, None, None, None]
 
-  return _in_chunks(some, x)
+  return _in_chunks(some, x, x.shape[1] * x.shape[2] * matrix.shape[0])
 
 
 def _windows(x, side, stride, low, size):
@@ -170,19 +173,29 @@ def _turned(kernel):
   return kernel[::-1, ::-1].swapaxes(2, 3)
 
 
-def _in_chunks(function, x):
+def _in_chunks(function, x, windows):
   """A function of [i, h, w, n] to [o, p, q, n], of the images [n, h, w, i], some at a time."""
   n = x.shape[0]
-  chunks = -(-n // _CHUNK)
+  chunks = max(-(-n * windows // _MOST_WINDOWS), 1)
   filled = jnp.pad(x, [(0, -n % chunks)] + [(0, 0)] * 3)
   # Each chunk takes rows from all over the batch, so that a batch cut over devices stays so.
   cut = filled.reshape(-1, chunks, *x.shape[1:]).transpose(1, 4, 2, 3, 0)
   if chunks == 1:
-    whole = function(cut[0])[None]
+    whole = _apart(function)(cut[0])[None]
   else:
-    whole = lax.map(jax.checkpoint(function, prevent_cse=False), cut)
+    whole = lax.map(jax.checkpoint(_apart(function), prevent_cse=False), cut)
   whole = whole.transpose(4, 0, 2, 3, 1)
   return whole.reshape(-1, *whole.shape[2:])[:n]
+
+
+def _apart(function):
+  """`function`, which XLA does not inline into its caller."""
+
+  def call(*arguments):
+    with set_xla_metadata(inlineable="false"):
+      return jax.jit(function)(*arguments)
+
+  return call
 
 
 def _matmul(x, y):

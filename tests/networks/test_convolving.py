@@ -157,3 +157,21 @@ def test_memory_of_many_images_is_that_of_a_few_windows():
   temporary = function.lower(x, kernel).compile().memory_analysis().temp_size_in_bytes
   images = 4096 * 64 * 64 * 8 * 4
   assert temporary < 6 * images
+
+
+@pytest.mark.parametrize("check_vma", [False, True])
+def test_under_shard_map(check_vma):
+  """The types of arrays say which axes they vary over, and a gradient must keep them."""
+  x, kernel = arrays((4, 6, 6, 2), (4, 4, 2, 3))
+  mesh = jax.make_mesh((1,), ("devices",), axis_types=(jax.sharding.AxisType.Auto,))
+  rows = jax.sharding.PartitionSpec("devices")
+
+  def there_and_back(x, kernel):
+    y = convolve(x, kernel, stride=2, padding="SAME")
+    return transposed_convolve(y, kernel.swapaxes(2, 3), stride=2, size=(6, 6))
+
+  def gradient(x):
+    return jax.grad(lambda x: jnp.sum(there_and_back(x, kernel) ** 2))(x)
+
+  mapped = jax.shard_map(gradient, mesh=mesh, in_specs=rows, out_specs=rows, check_vma=check_vma)
+  close(jax.jit(mapped)(x), gradient(x))
