@@ -5,6 +5,7 @@ what grows faster than that, pairs or slices, is divided.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,7 @@ from jax import lax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 
-__all__ = ["ALONE", "Share", "divided", "gather", "same"]
+__all__ = ["ALONE", "Share", "divided", "gather", "same", "split_rows"]
 
 AxisName = str | tuple[str, ...] | None
 
@@ -112,11 +113,7 @@ def divided(
     return statistic(ALONE, *arguments)
   # Axes that are mapped already ("Manual") are not ours: a caller who gives no name there wants the
   # value of its own rows.
-  names = tuple(
-    name
-    for name, kind in zip(mesh.axis_names, mesh.axis_types, strict=True)
-    if kind != AxisType.Manual
-  )
+  names = _free(mesh)
   if all(mesh.shape[name] == 1 for name in names):
     return statistic(ALONE, *arguments)
   everywhere = PartitionSpec()
@@ -131,6 +128,30 @@ def divided(
     axis_names=set(names),
     check_vma=False,
   )(*arguments)
+
+
+def split_rows(matrix: Float[Array, "n m"], like: Any) -> Float[Array, "n m"]:
+  """A matrix made of arrays that live on a mesh, of whose rows each device has an equal part.
+
+  XLA then divides what is computed of it. For what is not ours to divide; without a mesh, or if the
+  rows do not divide by the devices, the matrix is left as it is.
+  """
+  mesh = _mesh_of(like)
+  if mesh is None or AxisType.Auto not in mesh.axis_types:
+    return matrix
+  names = _free(mesh)
+  if matrix.shape[0] % math.prod(mesh.shape[name] for name in names):
+    return matrix
+  return lax.with_sharding_constraint(matrix, NamedSharding(mesh, PartitionSpec(names)))
+
+
+def _free(mesh):
+  """The axes that are not mapped already."""
+  return tuple(
+    name
+    for name, kind in zip(mesh.axis_names, mesh.axis_types, strict=True)
+    if kind != AxisType.Manual
+  )
 
 
 def _mesh_of(arguments):

@@ -11,7 +11,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from aejax.distances.arguments import as_latents, as_samples
-from aejax.distances.devices import gather
+from aejax.distances.devices import gather, split_rows
 
 __all__ = ["sinkhorn_divergence"]
 
@@ -41,7 +41,8 @@ def sinkhorn_divergence(
     max_iterations: of the fixed point. It stops earlier once the couplings' marginals are right
       within 1e-4 (1e-8 in float64); if it does not, value and gradient are the last iterate's.
     axis_name: name of the mapped axis over which `z` and `samples` are spread; the value is then
-      that of the global batch.
+      that of the global batch. Each device then does the whole work: only under jit with sharded
+      arrays is it divided.
 
   Returns:
     The divergence. Its gradient holds the optimal potentials fixed, which is exact once, not
@@ -87,6 +88,8 @@ def _divergence(z, samples, epsilon, max_iterations, axis_name):
   means = z.mean(0), y.mean(0)
   z, y = z - means[0], y - means[1]
   costs = _squared_distances(z, y), _squared_distances(z, z), _squared_distances(y, y)
+  if axis_name is None:
+    costs = tuple(split_rows(matrix, (z, y)) for matrix in costs)
   potentials = _potentials(lax.stop_gradient(costs), lax.stop_gradient(epsilon), max_iterations)
   zy, zz, yy = (_transport(c, g, epsilon) for c, g in zip(costs, potentials, strict=True))
   return jnp.sum((means[0] - means[1]) ** 2) + (zy - zz / 2 - yy / 2)

@@ -5,9 +5,10 @@ at every batch size and on any number of devices.
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal, TypeVar, get_args
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +17,18 @@ from jaxtyping import Array, Float, Key
 
 from aejax.autoencoder import Autoencoder, Posterior
 
-__all__ = ["AE", "AxisName", "Combined", "Objective", "Scalar", "check_weight", "own_rows"]
+__all__ = [
+  "AE",
+  "AxisName",
+  "Combined",
+  "Objective",
+  "Scalar",
+  "check_weight",
+  "in_parts",
+  "own_rows",
+]
+
+T = TypeVar("T")
 
 AxisName = str | tuple[str, ...] | None
 Scalar = Float[Array, ""]
@@ -91,6 +103,7 @@ class Objective:
     *,
     key: Key[Array, ""],
     axis_name: AxisName = None,
+    accumulate: int = 1,
   ) -> tuple[Scalar, dict[str, Scalar]]:
     """The cost of a batch, and its terms.
 
@@ -102,21 +115,33 @@ class Objective:
       images: pixels in [0, 1].
       key: the same on all devices, another each step.
       axis_name: the mapped axis over which the batch is spread.
+      accumulate: in how many parts, one after the other, the networks see the batch. The penalty
+        is that of all latents still, and so is the gradient: see `in_parts`.
 
     Returns:
       The cost, and `loss`, `reconstruction_error` (always the squared error), `penalty`.
 
     Raises:
-      ValueError: if the encoder is not of the kind that the objective needs.
+      ValueError: if the encoder is not of the kind that the objective needs, or the batch does not
+        divide by `accumulate`.
     """
-    posterior = model.posterior(images)
+    posterior = in_parts(model.posterior, accumulate, images)
     if (posterior.log_variance is not None) != self.gaussian_encoder:
       kind = "a Gaussian" if self.gaussian_encoder else "a deterministic"
       raise ValueError(
         f"{type(self).__name__} needs {kind} encoder: see networks.build(gaussian=)."
       )
     noise_key, penalty_key = jax.random.split(key)
-    logits = model.logits(self.latents(posterior, key=noise_key, axis_name=axis_name))
+    latents = self.latents(posterior, key=noise_key, axis_name=axis_name)
+    each = in_parts(functools.partial(self._reconstruction, model), accumulate, latents, images)
+    reconstruction, error = jnp.mean(each[0]), jnp.mean(each[1])
+    penalty = self.penalty(posterior, key=penalty_key, axis_name=axis_name)
+    loss = reconstruction + self.penalty_weight * penalty + self.decay_of(model)
+    return loss, {"loss": loss, "reconstruction_error": error, "penalty": penalty}
+
+  def _reconstruction(self, model, latents, images):
+    """The reconstruction's loss of each image, and its squared error."""
+    logits = model.logits(latents)
     reconstructions = model.activate(logits)
     if reconstructions.shape != images.shape:
       raise ValueError(
@@ -125,15 +150,11 @@ class Objective:
       )
     error = _per_example(jnp.square(images - reconstructions))
     if self.reconstruction == "squared_error":
-      reconstruction = error
-    elif model.output == "sigmoid":
+      return error, error
+    if model.output == "sigmoid":
       # softplus(l) − x l is the cross-entropy of sigmoid(l), finite for every logit.
-      reconstruction = _per_example(jax.nn.softplus(logits) - images * logits)
-    else:
-      raise ValueError('binary_cross_entropy needs an Autoencoder with output="sigmoid".')
-    penalty = self.penalty(posterior, key=penalty_key, axis_name=axis_name)
-    loss = reconstruction + self.penalty_weight * penalty + self.decay_of(model)
-    return loss, {"loss": loss, "reconstruction_error": error, "penalty": penalty}
+      return _per_example(jax.nn.softplus(logits) - images * logits), error
+    raise ValueError('binary_cross_entropy needs an Autoencoder with output="sigmoid".')
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -207,8 +228,34 @@ def check_weight(name: str, value: float) -> None:
     raise ValueError(f"{name} must be finite and not negative, but is {value}.")
 
 
-def _per_example(losses: Float[Array, "n h w c"]) -> Scalar:
-  return jnp.mean(jnp.sum(losses.reshape(losses.shape[0], -1), axis=1))
+def in_parts(function: Callable[..., T], parts: int, *rows: Array) -> T:
+  """A function of rows that treats each alone, some of the rows at a time.
+
+  What it makes on the way is not kept for the gradient but made again, part by part: memory for
+  activations falls by the number of parts, and the forward pass is computed twice. Only what it
+  returns is kept, of all rows: a distance between latents then sees the whole batch.
+
+  Args:
+    function: of arrays with a leading axis of rows, to arrays with one.
+    parts: how many.
+    rows: arrays with the same number of rows.
+
+  Raises:
+    ValueError: if the rows do not divide by `parts`.
+  """
+  n = rows[0].shape[0]
+  if n % parts:
+    raise ValueError(f"accumulate must divide the batch of {n}, but is {parts}.")
+  if parts == 1:
+    return function(*rows)
+  # Each part takes rows from all over the batch, so that a batch cut over devices stays so.
+  cut = [v.reshape(n // parts, parts, *v.shape[1:]).swapaxes(0, 1) for v in rows]
+  whole = lax.map(lambda some: jax.checkpoint(function, prevent_cse=False)(*some), cut)
+  return jax.tree.map(lambda v: v.swapaxes(0, 1).reshape(n, *v.shape[2:]), whole)
+
+
+def _per_example(losses: Float[Array, "n h w c"]) -> Float[Array, " n"]:
+  return jnp.sum(losses.reshape(losses.shape[0], -1), axis=1)
 
 
 def own_rows(draw: Callable[[int], Array], like: Array, axis_name: AxisName) -> Array:

@@ -1,6 +1,7 @@
 """Training: the pure step, the compiled loop over the data, checkpoints, and whole runs."""
 
 from aejax.training.configuration import Configuration, Options, resolve
+from aejax.training.processes import processes
 from aejax.training.run import Interrupted, train
 from aejax.training.step import TrainState, TrainStep, create, merge, pixels
 from aejax.training.workdir import load_dataset, prepare
@@ -16,6 +17,7 @@ __all__ = [
   "merge",
   "pixels",
   "prepare",
+  "processes",
   "resolve",
   "train",
 ]

@@ -43,12 +43,19 @@ class Options:
     latent_dim: dimension of the latents.
     epochs: passes over the training set.
     batch_size: images a step. A distance sees the whole batch.
+    accumulate: let the networks see each batch in so many parts, one after the other, where memory
+      is short. The distance is still that of the whole batch, and so is its gradient.
     learning_rate: Adam's.
     schedule: what becomes of the learning rate: it stays, or falls to zero along a cosine.
     precision: in which the networks compute. Parameters and distances are float32 always.
     seed: of the parameters, the order of the data, and every draw.
     seeds: train so many runs at once, of this seed and the next ones, each in a folder of its own
       in workdir.
+    distributed: this is one of several processes of a run, on one or many hosts; the cluster says
+      which (Slurm, Open MPI, Kubernetes, TPU pods). All write to the same workdir.
+    coordinator: HOST:PORT of the first process, where no cluster says it.
+    num_processes: how many processes there are, likewise.
+    process_id: which of them this is, from 0, likewise.
   """
 
   dataset: str | None = None
@@ -60,11 +67,16 @@ class Options:
   latent_dim: int | None = None
   epochs: int | None = None
   batch_size: int | None = None
+  accumulate: int | None = None
   learning_rate: float | None = None
   schedule: Schedule | None = None
   precision: Precision | None = None
   seed: int | None = None
   seeds: int | None = None
+  distributed: bool = False
+  coordinator: str | None = None
+  num_processes: int | None = None
+  process_id: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -87,11 +99,17 @@ class Configuration:
   precision: str
   seed: int
   seeds: int = 1
+  accumulate: int = 1
 
   def make_objective(self) -> objectives.Objective:
     """The objective of the run."""
     return objectives.make(self.method, self.objective)
 
+
+_HELD = {field.name for field in dataclasses.fields(Configuration)}
+
+# What a run may be resumed with another value of: it does not change what was computed so far.
+MAY_CHANGE = ("data_dir", "epochs", "accumulate")
 
 # Network, D and epochs of gmum/cwae-pytorch, reproduce_table1.sh, and ours for other data.
 _DEFAULTS = dict(
@@ -103,6 +121,7 @@ _DEFAULTS = dict(
   precision="float32",
   seed=0,
   seeds=1,
+  accumulate=1,
 )
 _BY_DATASET: dict[str, dict[str, Any]] = {
   "digits": dict(latent_dim=4, epochs=400),
@@ -149,7 +168,7 @@ def resolve(
   given = {
     name: value
     for name, value in dataclasses.asdict(options).items()
-    if value is not None and name not in ("dataset", "workdir", "resume", "data_dir")
+    if value is not None and name in _HELD and name not in ("dataset", "data_dir")
   }
   published = {**_BY_DATASET.get(dataset, {}), **_BY_METHOD.get((dataset, method), {})}
   published.pop("weight", None)
@@ -178,15 +197,13 @@ def differences(
   if method != configuration.method:
     return [f"method is {configuration.method}, not {method}"]
   asked = {**objective, **dataclasses.asdict(options)}
-  for name in ("workdir", "resume", "data_dir", "epochs"):
-    del asked[name]
   if options.dataset is not None and options.dataset not in data.NAMES:
     asked["dataset"] = str(Path(options.dataset).expanduser().resolve())
   held = {**configuration.objective, **dataclasses.asdict(configuration)}
   return [
     f"{name} is {held[name]}, not {value}"
     for name, value in asked.items()
-    if value is not None and held[name] != value
+    if value is not None and name in held and name not in MAY_CHANGE and held[name] != value
   ]
 
 
@@ -216,12 +233,11 @@ def read(workdir: Path) -> Configuration:
   if not path.is_file():
     raise ValueError(f"{workdir} holds no run: there is no config.json in it.")
   values = read_json(path)
-  names = {field.name for field in dataclasses.fields(Configuration)}
   if isinstance(values, dict):
-    values = {"seeds": 1, **values}  # which older runs do not have
-  if not isinstance(values, dict) or set(values) != names:
+    values = {"seeds": 1, "accumulate": 1, **values}  # which older runs do not have
+  if not isinstance(values, dict) or set(values) != _HELD:
     found = set(values) if isinstance(values, dict) else set()
-    wrong = ", ".join(sorted(names ^ found))
+    wrong = ", ".join(sorted(_HELD ^ found))
     raise ValueError(f"{path} does not describe a run: missing or unknown entries {wrong}.")
   try:
     configuration = Configuration(**{**values, "image_shape": tuple(values["image_shape"])})
@@ -285,7 +301,7 @@ def check_seed(seed: int) -> int:
 
 
 def _check(settings: Mapping[str, Any]) -> None:
-  for name in ("latent_dim", "epochs", "batch_size", "seeds"):
+  for name in ("latent_dim", "epochs", "batch_size", "seeds", "accumulate"):
     if not isinstance(settings[name], int) or settings[name] < 1:
       raise ValueError(f"{name} must be a whole number from 1 up, but is {settings[name]}.")
   if not 0 < settings["learning_rate"] < math.inf:

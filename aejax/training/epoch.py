@@ -9,7 +9,7 @@ from jax import lax
 from jax.sharding import Mesh
 from jaxtyping import Array, Int, Key, UInt8
 
-from aejax.training.devices import split_rows
+from aejax.training.devices import constrain, take_rows
 from aejax.training.step import Metrics, TrainState, TrainStep
 
 __all__ = ["Sums", "epoch_order", "make_run_steps", "zero_sums"]
@@ -42,24 +42,24 @@ def make_run_steps(
     batch_size: images a step.
     together: train several runs at once on the same images: state, sums and order then have a
       leading axis, one entry a run.
-    mesh: of the devices that share each batch; `state`, `sums` and `images` live on all of them.
+    mesh: of the devices that share each batch; the images are those of `put_images`.
   """
 
   def run_steps(
     state: TrainState,
     sums: Sums,
-    images: UInt8[Array, "n h w c"],
+    images: UInt8[Array, "m h w c"],
     order: Int[Array, " n"],
     count: Int[Array, ""] | int,
   ) -> tuple[TrainState, Sums]:
-    steps_per_epoch = images.shape[0] // batch_size
+    steps_per_epoch = order.shape[0] // batch_size
 
     def body(_, carry):
       state, sums = carry
       start = (state.step % steps_per_epoch) * batch_size
       rows = lax.dynamic_slice_in_dim(order, start, batch_size)
-      state, metrics = train_step(state, split_rows(images[rows], mesh))
-      return state, jax.tree.map(jnp.add, sums, metrics)
+      state, metrics = train_step(state, take_rows(images, rows, mesh))
+      return constrain(state, None if together else mesh), jax.tree.map(jnp.add, sums, metrics)
 
     return lax.fori_loop(0, count, body, (state, sums))
 

@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 
+import jax
 import numpy as np
 
 from aejax.files import replacing
@@ -13,12 +14,18 @@ __all__ = ["Log"]
 
 
 class Log:
-  """metrics.jsonl: an object an epoch, none twice, none after the step that a run resumes from."""
+  """metrics.jsonl: an object an epoch, none twice, none after the step that a run resumes from.
+
+  Of several processes the first writes it.
+  """
 
   def __init__(self, path: Path, steps_per_epoch: int, step: int):
     self._path = path
     self._steps_per_epoch = steps_per_epoch
     self._pending: tuple[int, Sums] | None = None
+    self._writes = jax.process_index() == 0
+    if not self._writes:
+      return
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     with replacing(path) as temporary:
       kept = lines[: step // steps_per_epoch]
@@ -41,8 +48,9 @@ class Log:
           f"Training diverged: the {name} became {value} in epoch {epoch}. A smaller learning rate "
           f"or weight may help."
         )
-    with self._path.open("a", encoding="utf-8") as file:
-      file.write(json.dumps({"step": step, "epoch": epoch, **means}) + "\n")
-      file.flush()
-      os.fsync(file.fileno())
+    if self._writes:
+      with self._path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"step": step, "epoch": epoch, **means}) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
     return means

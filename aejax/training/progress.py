@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable
 from types import TracebackType
 
+import jax
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
@@ -19,6 +20,7 @@ class TrainingProgress:
   """Shows epoch, loss, reconstruction error, penalty, images a second and the time left."""
 
   def __init__(self, title: str, *, epochs: int, steps_per_epoch: int, batch_size: int, step: int):
+    self._silent = jax.process_index() > 0  # of several processes the first shows the run
     self._steps_per_epoch = steps_per_epoch
     self._epochs = epochs
     self._batch_size = batch_size
@@ -33,7 +35,7 @@ class TrainingProgress:
       TimeRemainingColumn(compact=True),
       _Left(),
       console=console,
-      disable=not console.is_terminal,
+      disable=self._silent or not console.is_terminal,
     )
     self._task = self._bar.add_task(
       title, total=epochs * steps_per_epoch, completed=step, epoch="compiling", text=""
@@ -79,7 +81,7 @@ class TrainingProgress:
 
   def _print(self) -> None:
     self._last_line = time.monotonic()
-    if self._bar.disable:
+    if self._bar.disable and not self._silent:
       print(f"{self._title}: {self._line}", file=sys.stderr, flush=True)
 
 

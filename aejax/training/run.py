@@ -1,5 +1,6 @@
 """A whole run: from a configuration and a data set to a work directory with a trained model."""
 
+import contextlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,10 +15,18 @@ from aejax.autoencoder import Autoencoder
 from aejax.data import Dataset
 from aejax.training.checkpoints import AllCheckpoints
 from aejax.training.configuration import Configuration, members, write
-from aejax.training.devices import check_batch_size, devices_mesh, everywhere
+from aejax.training.devices import (
+  check_batch_size,
+  devices_mesh,
+  everywhere,
+  place,
+  put_images,
+)
 from aejax.training.epoch import Sums, epoch_order, make_run_steps, zero_sums
 from aejax.training.interruption import interruption
+from aejax.training.lock import locked
 from aejax.training.log import Log
+from aejax.training.processes import agree
 from aejax.training.progress import TrainingProgress
 from aejax.training.step import TrainState, TrainStep, create
 
@@ -60,12 +69,16 @@ def build(
   schedule = (
     optax.cosine_decay_schedule(rate, steps) if configuration.schedule == "cosine" else rate
   )
-  state, train_step = create(model, objective, optax.adam(schedule), key=keys[1])
+  state, train_step = create(
+    model, objective, optax.adam(schedule), key=keys[1], accumulate=configuration.accumulate
+  )
   return model, state, train_step
 
 
 def train(configuration: Configuration, dataset: Dataset, workdir: Path) -> dict[str, float]:
   """Trains to the last epoch, from the newest checkpoint in `workdir` if there is one.
+
+  Uses all devices, of all processes if there are several: each of them calls this alike.
 
   Writes `metrics.jsonl` (an object an epoch) and `checkpoints/`; of several seeds at once, for each
   in a folder of its own with its `config.json`, as if it had been trained alone.
@@ -78,7 +91,7 @@ def train(configuration: Configuration, dataset: Dataset, workdir: Path) -> dict
     Interrupted: after SIGINT or SIGTERM, once the state is saved.
   """
   runs = members(configuration, workdir)
-  if configuration.seeds > 1:
+  if configuration.seeds > 1 and jax.process_index() == 0:
     for member, folder in runs:
       write(folder, member)
   n, batch_size = len(dataset.train), configuration.batch_size
@@ -86,7 +99,7 @@ def train(configuration: Configuration, dataset: Dataset, workdir: Path) -> dict
   last = configuration.epochs * per_epoch
   states, steps = zip(*(build(member, steps=last)[1:] for member, _ in runs), strict=True)
   mesh = devices_mesh()
-  check_batch_size(batch_size, jax.device_count())
+  check_batch_size(batch_size, jax.device_count(), configuration.accumulate)
   run_steps = make_run_steps(steps[0], batch_size, together=len(runs) > 1, mesh=mesh)
   order_keys = [jax.random.fold_in(jax.random.key(member.seed), 1) for member, _ in runs]
 
@@ -94,15 +107,20 @@ def train(configuration: Configuration, dataset: Dataset, workdir: Path) -> dict
     return everywhere(_together([epoch_order(key, epoch, n) for key in order_keys]), mesh)
 
   start = saved = time.monotonic()
-  with AllCheckpoints([folder for _, folder in runs]) as checkpoints, interruption() as interrupted:
-    step, restored = checkpoints.restore([(state, zero_sums()) for state in states])
-    state, sums = everywhere(_together(restored), mesh)
+  with (
+    locked(workdir) if jax.process_index() == 0 else contextlib.nullcontext(),
+    AllCheckpoints([folder for _, folder in runs]) as checkpoints,
+    interruption() as interrupted,
+  ):
+    step, restored = checkpoints.restore([(state, zero_sums()) for state in states], mesh)
+    put = place if len(runs) == 1 else everywhere
+    state, sums = put(_together(restored), mesh)
     log = _Logs([folder for _, folder in runs], per_epoch, step)
     if step == last:
       return {}
-    images = everywhere(jnp.asarray(dataset.train), mesh)
+    images = put_images(dataset.train, mesh)
     order = order_of(step // per_epoch)
-    count, previous = 8, sums
+    count, previous, (stop,) = 8, sums, agree(interrupted() or 0)
     with TrainingProgress(
       f"{configuration.method} {dataset.name}",
       epochs=configuration.epochs,
@@ -110,7 +128,7 @@ def train(configuration: Configuration, dataset: Dataset, workdir: Path) -> dict
       batch_size=batch_size * len(runs),
       step=step,
     ) as progress:
-      while step < last and interrupted() is None:
+      while step < last and not stop:
         taken = min(count, per_epoch - step % per_epoch)
         state, sums = run_steps(state, sums, images, order, taken)
         step += taken
@@ -126,7 +144,9 @@ def train(configuration: Configuration, dataset: Dataset, workdir: Path) -> dict
           sums = everywhere(_together([zero_sums() for _ in runs]), mesh)
           order = order_of(step // per_epoch)
         progress.step(step)
-        if time.monotonic() - saved > _CHECKPOINT_SECONDS:
+        due = time.monotonic() - saved > _CHECKPOINT_SECONDS
+        count, due, stop = agree(count, due, interrupted() or 0)
+        if due:
           log.flush(progress)  # first, for a run resumed from here does not see the epoch again
           checkpoints.save(step, _apart((state, sums), len(runs)))
           saved = time.monotonic()
@@ -134,8 +154,8 @@ def train(configuration: Configuration, dataset: Dataset, workdir: Path) -> dict
       progress.step(step)
       speed = progress.images_per_second
     checkpoints.save(step, _apart((state, sums), len(runs)))
-    if (number := interrupted()) is not None and step < last:
-      raise Interrupted(step, number)
+    if stop and step < last:
+      raise Interrupted(step, stop)
   return {"seconds": time.monotonic() - start, "images_per_second": speed}
 
 

@@ -59,6 +59,7 @@ def create(
   optimizer: optax.GradientTransformation,
   *,
   key: Key[Array, ""],
+  accumulate: int = 1,
 ) -> tuple[TrainState, TrainStep]:
   """Splits `model` into parameters and code, once, and returns the state and the step.
 
@@ -71,6 +72,8 @@ def create(
     objective: what is minimised.
     optimizer: any optax transformation.
     key: seeds every draw of the training.
+    accumulate: in how many parts the networks see each batch: less memory, the same gradient,
+      of the distance of the whole batch.
 
   Example:
     >>> import optax
@@ -90,7 +93,7 @@ def create(
 
     def cost(params):
       model = nnx.merge(graphdef, params)
-      return objective(model, pixels(batch), key=key, axis_name=axis_name)
+      return objective(model, pixels(batch), key=key, axis_name=axis_name, accumulate=accumulate)
 
     gradients, metrics = jax.grad(cost, has_aux=True)(state.params)
     if axis_name is not None:

@@ -1,5 +1,6 @@
 """The work directory of a run: a new one, or one to go on with; never one to overwrite."""
 
+import contextlib
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from aejax import data
 from aejax.data import Dataset
 from aejax.training.configuration import Configuration, Options, differences, read, resolve, write
 from aejax.training.devices import check_batch_size
+from aejax.training.lock import locked
+from aejax.training.processes import everyone, first
 from aejax.training.run import build
 
 __all__ = ["load_dataset", "prepare"]
@@ -21,6 +24,8 @@ def prepare(
 ) -> tuple[Configuration, Dataset, Path]:
   """Settles what will run, on which data, and where; config.json is written last.
 
+  Of several processes the first loads the data set before the others, who then find it prepared.
+
   Args:
     method: a name of `objectives.BY_NAME`.
     objective: fields of the objective that were given.
@@ -30,6 +35,20 @@ def prepare(
     ValueError: if an option is wrong, the data are not to be had, the work directory is in use
       already (or, with `options.resume`, holds no such run).
   """
+  configuration, dataset, workdir = first(lambda: _settle(method, objective, options))
+  everyone(lambda: _describe(workdir, configuration, resume=options.resume))
+  return configuration, dataset, workdir
+
+
+def _describe(workdir: Path, configuration: Configuration, *, resume: bool) -> None:
+  if jax.process_index() == 0:
+    with locked(workdir) if resume else contextlib.nullcontext():
+      write(workdir, configuration)
+
+
+def _settle(
+  method: str, objective: dict[str, Any], options: Options
+) -> tuple[Configuration, Dataset, Path]:
   name = options.dataset or "digits"
   path = str(Path(name).expanduser().resolve())
   workdir = options.workdir or Path("runs") / f"{method}-{Path(path).stem}"
@@ -51,9 +70,8 @@ def prepare(
     image_shape=dataset.image_shape,
     num_images=len(dataset.train),
   )
-  check_batch_size(configuration.batch_size, jax.device_count())
+  check_batch_size(configuration.batch_size, jax.device_count(), configuration.accumulate)
   _try(configuration)
-  write(workdir, configuration)
   return configuration, dataset, workdir
 
 
@@ -107,5 +125,7 @@ def _resumed(
     if options.epochs < configuration.epochs:
       raise ValueError(f"epochs can only grow on --resume, from {configuration.epochs}.")
     configuration = dataclasses.replace(configuration, epochs=options.epochs)
-    write(workdir, configuration)
+  if options.accumulate is not None:
+    configuration = dataclasses.replace(configuration, accumulate=options.accumulate)
+  check_batch_size(configuration.batch_size, jax.device_count(), configuration.accumulate)
   return configuration

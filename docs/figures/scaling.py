@@ -1,16 +1,24 @@
-"""What each of k devices computes and receives: counted in the traced programs, no device needed.
+"""What each of k devices computes, receives and keeps, as counted: no such device is needed.
 
 python docs/figures/scaling.py
+
+Operations are counted in the traced programs; memory and what is received, in the programs as
+compiled for so many simulated devices. Nothing is run. A quarter of an hour on two CPU cores.
 """
+
+import math
+import re
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import AbstractMesh, PartitionSpec
+from jax.sharding import AbstractMesh, AxisType, NamedSharding, PartitionSpec
 
 from aejax import distances
 from aejax.benchmarks.flops import count_flops
 
 DIM, SLICES = 64, 256
+DEVICES = (1, 8, 64, 256)
+ROWS, WHOLE = PartitionSpec("devices"), PartitionSpec()
 DISTANCES = {
   "cramer_wold": lambda z, directions: distances.cramer_wold(z, axis_name="devices"),
   "mmd": lambda z, directions: distances.mmd(z, axis_name="devices"),
@@ -19,34 +27,72 @@ DISTANCES = {
     z, directions=directions, axis_name="devices"
   ),
 }
+_COLLECTIVE = re.compile(r"= \(?(.*?)\)? (all-gather|all-reduce|reduce-scatter)(?:-start)?\(")
+_SHAPE = re.compile(r"f32\[([\d,]*)\]")
 
 
-def flops(function, n, devices):
-  """Operations of each device for value and gradient."""
-  rows = PartitionSpec("devices")
-  each = jax.shard_map(
+def each(function, mesh):
+  """Value and gradient, the rows spread over the mesh."""
+  return jax.shard_map(
     jax.value_and_grad(function),
-    mesh=AbstractMesh((devices,), ("devices",)),
-    in_specs=(rows, PartitionSpec()),
-    out_specs=(PartitionSpec(), rows),
+    mesh=mesh,
+    in_specs=(ROWS, WHOLE),
+    out_specs=(WHOLE, ROWS),
     check_vma=False,
   )
+
+
+def operations(function, n, devices):
+  """Of each device."""
   shapes = [jax.ShapeDtypeStruct(s, jnp.float32) for s in ((n, DIM), (SLICES, DIM))]
-  return count_flops(each, *shapes)
+  return count_flops(each(function, AbstractMesh((devices,), ("devices",))), *shapes)
+
+
+def compiled(function, n, devices):
+  """The program of each of so many simulated devices."""
+  some = jax.devices()[:devices]
+  mesh = jax.make_mesh((devices,), ("devices",), axis_types=(AxisType.Auto,), devices=some)
+  shapes = [
+    jax.ShapeDtypeStruct(shape, jnp.float32, sharding=NamedSharding(mesh, spec))
+    for shape, spec in (((n, DIM), ROWS), ((SLICES, DIM), WHOLE))
+  ]
+  return jax.jit(each(function, mesh)).lower(*shapes).compile()
+
+
+def received(program, devices):
+  """Bytes that reach each device: of what a gather gives or a sum takes, all but its own part."""
+  total = 0
+  for shapes, kind in _COLLECTIVE.findall(program.as_text()):
+    size = sum(4 * math.prod(map(int, filter(None, s.split(",")))) for s in _SHAPE.findall(shapes))
+    # A sum for everyone is a sum in parts, and a gather of these; in parts alone it gives 1/k.
+    factor = {"all-gather": 1, "all-reduce": 2, "reduce-scatter": devices}[kind]
+    total += size * factor * (devices - 1) / devices
+  return total
 
 
 def main() -> None:
   """Prints a row for each distance and number of latents."""
-  print("| distance | n | operations, one device | 8 | 64 | 256 | received by each |")
-  print("|---|---|---|---|---|---|---|")
+  print("| distance | n | operations, one device | 8 | 64 | 256 |")
+  print("|---|---|---|---|---|---|")
   for name, function in DISTANCES.items():
     for n in (1024, 8192, 65536, 2**20):
-      one = flops(function, n, 1)
-      shares = [f"1/{one / flops(function, n, devices):.1f}" for devices in (8, 64, 256)]
-      # All latents once, forward, and all of their gradient's parts once, backward.
-      received = 2 * n * DIM * 4 / 2**20
-      print(f"| `{name}` | {n:,} | {one:.2e} | {' | '.join(shares)} | {received:,.1f} MiB |")
+      one = operations(function, n, 1)
+      shares = [f"1/{one / operations(function, n, devices):.1f}" for devices in DEVICES[1:]]
+      print(f"| `{name}` | {n:,} | {one:.2e} | {' | '.join(shares)} |")
+  print()
+  columns = [f"{what}, {k}" for what in ("memory", "received") for k in DEVICES]
+  print(f"| distance | n | {' | '.join(columns)} |")
+  print("|---" * (len(columns) + 2) + "|")
+  for name, function in DISTANCES.items():
+    for n in (8192, 65536, 2**20):
+      programs = [compiled(function, n, k) for k in DEVICES]
+      memory = [program.memory_analysis().temp_size_in_bytes for program in programs]
+      moved = [received(program, k) for program, k in zip(programs, DEVICES, strict=True)]
+      figures = [f"{size / 2**20:,.1f}" for size in (*memory, *moved)]
+      print(f"| `{name}` | {n:,} | {' | '.join(figures)} |", flush=True)
 
 
 if __name__ == "__main__":
+  jax.config.update("jax_platforms", "cpu")
+  jax.config.update("jax_num_cpu_devices", DEVICES[-1])
   main()

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aejax.training.checkpoints import Checkpoints
+from aejax.training.checkpoints import AllCheckpoints, Checkpoints
 
 
 def _state(step):
@@ -116,7 +116,7 @@ def test_damage_to_any_file_is_named(saved, tmp_path, damage):
         checkpoints.restore(_state(0))  # a run that was killed may leave none
         continue
       with pytest.raises(ValueError, match="damaged") as error:
-        checkpoints.restore(_state(0))
+        checkpoints.restore(_state(0), 15)
     assert "\n" not in str(error.value)
     shutil.rmtree(copy)
 
@@ -131,7 +131,42 @@ def test_damage_that_no_manifest_tells_is_an_error_too(saved, tmp_path):
     Checkpoints(copy) as checkpoints,
     pytest.raises(ValueError, match=r"checkpoint of step 15 in .* cannot be restored"),
   ):
+    checkpoints.restore(_state(0), 15)
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(saved, tmp_path, capsys):
+  copy = tmp_path / "checkpoints"
+  shutil.copytree(saved, copy)
+  (copy / "15" / "default" / "_METADATA").write_bytes(b"{}")
+  with Checkpoints(copy) as checkpoints:
+    state = checkpoints.restore(_state(0))
+    assert checkpoints.latest == 10
+  chex.assert_trees_all_equal(_plain(state), _plain(_state(10)))
+  assert "15 is damaged: default/_METADATA is missing or has changed" in capsys.readouterr().err
+  assert sorted(path.name for path in copy.iterdir()) == ["10", "15"]  # reading moves nothing
+
+  # A run that goes on saves the same step anew, and loses nothing, not even the damaged one.
+  with AllCheckpoints([tmp_path]) as runs:
+    step, (again,) = runs.restore([_state(0)], None)
+    assert step == int(again["step"]) == 10
+    runs.save(15, [_state(15)])
+  with Checkpoints(copy) as checkpoints:
+    chex.assert_trees_all_equal(_plain(checkpoints.restore(_state(0))), _plain(_state(15)))
+  (aside,) = tmp_path.glob("damaged-15-*")
+  assert (aside / "default" / "_METADATA").read_bytes() == b"{}"
+
+
+def test_where_all_are_damaged_the_newest_is_named(saved, tmp_path, capsys):
+  copy = tmp_path / "checkpoints"
+  shutil.copytree(saved, copy)
+  for step in ("10", "15"):
+    (copy / step / "manifest.json").write_text("{")
+  with (
+    Checkpoints(copy) as checkpoints,
+    pytest.raises(ValueError, match=r"15 is damaged: .*manifest\.json"),
+  ):
     checkpoints.restore(_state(0))
+  assert capsys.readouterr().err.count("warning") == 2
 
 
 def test_reading_writes_nothing(saved):

@@ -122,6 +122,16 @@ def test_epochs_grow_and_never_shrink(options):
   assert read(workdir).epochs == 9
 
 
+def test_memory_is_no_part_of_the_run(options):
+  prepare("cwae", {}, options())
+  configuration, _, workdir = prepare("cwae", {}, options(accumulate=4, resume=True))
+  assert configuration.accumulate == read(workdir).accumulate == 4
+  again, *_ = prepare("cwae", {}, Options(workdir=workdir, resume=True))
+  assert again == configuration
+  with pytest.raises(ValueError, match="multiple of the 3 parts, but is 8: the nearest are 6 or 9"):
+    prepare("cwae", {}, options(accumulate=3, resume=True))
+
+
 def test_a_cosine_schedule_fixes_the_epochs(options):
   prepare("cwae", {}, options(epochs=5, schedule="cosine"))
   prepare("cwae", {}, options(epochs=5, resume=True))
