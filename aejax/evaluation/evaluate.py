@@ -1,5 +1,6 @@
 """Scores a trained autoencoder on the test set, and draws what it does."""
 
+import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,8 +10,10 @@ import jax
 import numpy as np
 
 from aejax.data import Dataset
-from aejax.evaluation import figures
+from aejax.evaluation import diagnostics, figures
+from aejax.evaluation.canvas import as_pixels, compose, frame, write_png
 from aejax.evaluation.metrics import latent_metrics, reconstruction_error
+from aejax.evaluation.report import write_report
 from aejax.files import read_json, write_json
 from aejax.trained import TrainedAutoencoder, load
 from aejax.training import Configuration, pixels
@@ -22,6 +25,7 @@ _SAMPLES = 64
 _RECONSTRUCTIONS = 24
 _INTERPOLATIONS, _STEPS = 8, 11
 _PLANE, _EXTENT = 20, 2.5
+_TILES, _REACH, _POINTS = 40, 3.0, 1000  # of the interactive plane
 
 
 def score(
@@ -30,7 +34,7 @@ def score(
   """Scores and draws what was trained in `workdir`, each of its runs if there are several seeds.
 
   Returns:
-    The summary, and the pictures' paths.
+    The summary, and the paths of the pictures and of the report.
   """
   runs = members(configuration, workdir)
   summaries, pictures = [], []
@@ -38,7 +42,9 @@ def score(
     trained = load(folder)
     summaries.append(evaluate(folder, trained, dataset, **timing))
     pictures += draw(folder, trained, dataset)
-  return summaries[0] if len(runs) == 1 else summarise(workdir, summaries), pictures
+  summary = summaries[0] if len(runs) == 1 else summarise(workdir, summaries)
+  report = write_report(workdir / "report.html", [folder for _, folder in runs])
+  return summary, [*pictures, report]
 
 
 def evaluate(
@@ -111,10 +117,10 @@ def summarise(workdir: Path, summaries: Sequence[dict[str, Any]]) -> dict[str, A
 
 
 def draw(workdir: Path, trained: TrainedAutoencoder, dataset: Dataset) -> list[Path]:
-  """Draws prior samples, reconstructions and interpolations; for D = 2 also the latent plane.
+  """Draws samples, reconstructions, interpolations and latents, and makes the report.
 
   Returns:
-    The pictures' paths.
+    The paths of the pictures.
   """
   some = dataset.test[:_RECONSTRUCTIONS]
   samples = trained.generate(jax.random.key(trained.configuration.seed), _SAMPLES)
@@ -125,15 +131,41 @@ def draw(workdir: Path, trained: TrainedAutoencoder, dataset: Dataset) -> list[P
     ),
     figures.save_interpolations(workdir / "interpolations.png", _interpolate(trained, dataset)),
   ]
+  noise_key, directions_key = jax.random.split(jax.random.key(0))
+  latents = trained.encode(dataset.test, key=noise_key)
+  log = workdir / "metrics.jsonl"
+  if log.is_file() and (lines := log.read_text(encoding="utf-8").splitlines()):
+    epochs = [json.loads(line) for line in lines]
+    drawn.append(diagnostics.save_curves(workdir / "curves.png", epochs))
+  drawn.append(diagnostics.save_marginals(workdir / "marginals.png", latents))
+  drawn.append(diagnostics.save_quantiles(workdir / "quantiles.png", latents, key=directions_key))
+  if trained.configuration.latent_dim > 1:
+    drawn.append(diagnostics.save_pairs(workdir / "pairs.png", latents))
   if trained.configuration.latent_dim == 2:
-    latents = trained.encode(dataset.test)
+    _write_plane(workdir, trained, dataset)
     drawn += [
       figures.save_latent_scatter(workdir / "latents.png", latents, dataset.test_labels),
       figures.save_decoded_plane(
-        workdir / "plane.png", _decode_plane(trained), extent=(-_EXTENT, _EXTENT, -_EXTENT, _EXTENT)
+        workdir / "plane.png",
+        _decode_plane(trained, _PLANE, _EXTENT),
+        extent=(-_EXTENT, _EXTENT, -_EXTENT, _EXTENT),
       ),
     ]
   return drawn
+
+
+def _write_plane(workdir: Path, trained: TrainedAutoencoder, dataset: Dataset) -> None:
+  """What the report's interactive plane is made of: decoded tiles, and the latents as points."""
+  tiles = _decode_plane(trained, _TILES, _REACH)
+  canvas, _ = compose(as_pixels("tiles", tiles, rank=5), gap=0)
+  write_png(workdir / "plane_tiles.png", frame(canvas))
+  latents = np.asarray(trained.encode(dataset.test[:_POINTS])).round(3)
+  labels = np.zeros(len(latents), int)
+  if dataset.test_labels is not None:
+    labels = np.unique(dataset.test_labels[:_POINTS], return_inverse=True)[1]
+  colours = figures.class_colours(int(labels.max()) + 1)
+  points = [[*map(float, z), colours[label]] for z, label in zip(latents, labels, strict=True)]
+  write_json(workdir / "plane.json", {"extent": _REACH, "side": _TILES, "points": points})
 
 
 def _interpolate(trained: TrainedAutoencoder, dataset: Dataset) -> np.ndarray:
@@ -147,12 +179,12 @@ def _interpolate(trained: TrainedAutoencoder, dataset: Dataset) -> np.ndarray:
   return np.asarray(images).reshape(rows, _STEPS, *images.shape[1:])
 
 
-def _decode_plane(trained: TrainedAutoencoder) -> np.ndarray:
+def _decode_plane(trained: TrainedAutoencoder, side: int, extent: float) -> np.ndarray:
   """A square of the latent plane, decoded point by point, the top row first."""
-  line = np.linspace(-_EXTENT, _EXTENT, _PLANE, dtype=np.float32)
+  line = np.linspace(-extent, extent, side, dtype=np.float32)
   x, y = np.meshgrid(line, line[::-1])
   images = trained.decode(np.stack([x, y], -1).reshape(-1, 2))
-  return np.asarray(images).reshape(_PLANE, _PLANE, *images.shape[1:])
+  return np.asarray(images).reshape(side, side, *images.shape[1:])
 
 
 def table(summary: dict[str, Any]) -> str:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
   from matplotlib.figure import Figure
 
 __all__ = [
+  "class_colours",
   "save_decoded_plane",
   "save_grid",
   "save_interpolations",
@@ -194,17 +195,13 @@ def save_latent_scatter(
       f"labels must have shape [{len(points)}], one a latent, but have {list(np.shape(labels))}."
     )
 
-  from matplotlib import colormaps
-  from matplotlib.colors import to_hex
   from matplotlib.lines import Line2D
   from matplotlib.patches import Circle
 
   order = np.random.default_rng(0).permutation(len(points))[:_MOST_POINTS]
   names = np.zeros(len(points)) if labels is None else np.asarray(labels)
   classes, of_point = np.unique(names, return_inverse=True)
-  colours = list(_COLOURS[: len(classes)])
-  if len(classes) > len(_COLOURS):
-    colours = [to_hex(c) for c in colormaps["viridis"](np.linspace(0, 1, len(classes)))]
+  colours = class_colours(len(classes))
 
   figure, axes = _latent_axes(_SIDE, _SIDE)
   dots = [colours[index] for index in of_point[order]]
@@ -229,6 +226,16 @@ def save_latent_scatter(
     )
   _fit(figure, axes, _SIDE, _SIDE)
   return write_png(path, figure)
+
+
+def class_colours(count: int) -> list[str]:
+  """A colour for each class, as #rrggbb."""
+  if count <= len(_COLOURS):
+    return list(_COLOURS[:count])
+  from matplotlib import colormaps
+  from matplotlib.colors import to_hex
+
+  return [to_hex(colour) for colour in colormaps["viridis"](np.linspace(0, 1, count))]
 
 
 def _latent_axes(width: int, height: int) -> tuple["Figure", "Axes"]:

@@ -56,11 +56,18 @@ def test_what_a_run_leaves_behind(digits_run):
   assert sorted(path.name for path in digits_run.iterdir()) == [
     "checkpoints",
     "config.json",
+    "curves.png",
     "interpolations.png",
     "latents.png",
+    "marginals.png",
     "metrics.jsonl",
+    "pairs.png",
+    "plane.json",
     "plane.png",
+    "plane_tiles.png",
+    "quantiles.png",
     "reconstructions.png",
+    "report.html",
     "samples.png",
     "summary.json",
   ]
@@ -138,8 +145,10 @@ def test_odd_sizes_train(call, data_files, tmp_path):
   )
   assert code == 0
   assert "reconstruction_error" in out
-  assert out.splitlines()[-3:] == [
-    str(workdir / name) for name in ("samples.png", "reconstructions.png", "interpolations.png")
+  pictures = ("samples", "reconstructions", "interpolations", "curves", "marginals", "quantiles")
+  assert out.splitlines()[-8:] == [
+    *(str(workdir / f"{name}.png") for name in (*pictures, "pairs")),
+    str(workdir / "report.html"),
   ]
   assert len(err.splitlines()) == 1
   assert "epoch 2/2" in err
@@ -167,7 +176,9 @@ def test_evaluate_draws_and_scores_again(call, digits_run):
   assert (code, err) == (0, "")
   assert json.loads((digits_run / "summary.json").read_text()) == before
   assert sorted(digits_run.glob("*.png")) == pictures
-  assert set(out.splitlines()[-5:]) == {str(picture) for picture in pictures}
+  shown = [line for line in out.splitlines() if line.endswith((".png", ".html"))]
+  made = {str(picture) for picture in pictures if picture.name != "plane_tiles.png"}
+  assert set(shown) == made | {str(digits_run / "report.html")}
 
 
 def test_sample(call, digits_run, tmp_path):

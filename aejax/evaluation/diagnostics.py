@@ -1,0 +1,212 @@
+"""What the figures of merit sum up: a run's curves, and its latents beside N(0, I)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from aejax import distances
+from aejax.evaluation.canvas import DPI, blank_figure, write_png
+
+if TYPE_CHECKING:
+  from matplotlib.axes import Axes
+  from matplotlib.figure import Figure
+
+__all__ = ["save_curves", "save_marginals", "save_pairs", "save_quantiles"]
+
+Real = np.ndarray | Array
+
+_INK, _BLUE, _RED, _GREY = "#333333", "#3f90da", "#bd1f01", "#94a4a2"
+_MOST_COORDINATES = 12
+_MOST_PAIRS = 6
+_MOST_POINTS = 2_000
+_DIRECTIONS = 32
+
+
+def save_curves(path: str | Path, epochs: Sequence[dict[str, Any]]) -> Path:
+  """Saves reconstruction error and penalty over the epochs of a log.
+
+  Args:
+    path: the PNG to write.
+    epochs: the lines of metrics.jsonl.
+
+  Raises:
+    ValueError: if there is no epoch.
+  """
+  if not epochs:
+    raise ValueError("epochs must be one at least, but there is none.")
+  figure, axes = _panels(2, columns=2, size=(460, 300))
+  x = [line["epoch"] for line in epochs]
+  titles = ("reconstruction error", "penalty")
+  for panel, name in zip(axes, ("reconstruction_error", "penalty"), strict=True):
+    panel.plot(x, [line[name] for line in epochs], color=_BLUE, linewidth=1.4)
+    panel.set_title(titles[name == "penalty"], fontsize=10, color=_INK, loc="left")
+    panel.set_xlabel("epoch", fontsize=9, color=_INK)
+  errors = [line["reconstruction_error"] for line in epochs]
+  if min(errors) > 0 and max(errors) > 10 * min(errors):
+    axes[0].set_yscale("log")
+  return _save(path, figure)
+
+
+def save_marginals(path: str | Path, latents: Float[Real, "n d"]) -> Path:
+  """Saves a histogram of each coordinate, the first twelve, with the density of N(0, 1).
+
+  Raises:
+    ValueError: if `latents` is not a finite [n, d] of at least two rows.
+  """
+  z = _checked(latents)
+  shown = z[:, :_MOST_COORDINATES]
+  figure, axes = _panels(shown.shape[1], columns=4, size=(230, 170))
+  limit = max(4.0, min(float(np.abs(shown).max()), 8.0))
+  x = np.linspace(-limit, limit, 201)
+  density = np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi)
+  for k, (panel, values) in enumerate(zip(axes, shown.T, strict=True)):
+    panel.hist(values, bins=np.linspace(-limit, limit, 61).tolist(), density=True, color=_BLUE)
+    panel.plot(x, density, color=_INK, linewidth=1.2)
+    panel.set_yticks([])
+    panel.set_title(f"$z_{{{k + 1}}}$", fontsize=10, color=_INK, loc="left", y=0.8, x=0.03)
+  return _save(path, figure)
+
+
+def save_quantiles(path: str | Path, latents: Float[Real, "n d"], *, key: Key[Array, ""]) -> Path:
+  """Saves quantile–quantile plots against N(0, 1): along random directions, and along the worst.
+
+  The worst direction is that of the largest sliced Wasserstein distance, found by ascent from
+  random ones: any direction is normal if that one is.
+
+  Args:
+    path: the PNG to write.
+    latents: latents, one a row.
+    key: draws the directions.
+
+  Raises:
+    ValueError: if `latents` is not a finite [n, d] of at least two rows.
+  """
+  z = _checked(latents)
+  n, dim = z.shape
+  random = distances.random_directions(key, _DIRECTIONS, dim)
+  worst = _worst_direction(jnp.asarray(z[:_MOST_POINTS], jnp.float32), random)
+  levels = (np.arange(n) + 0.5) / n
+  expected = np.asarray(jax.scipy.special.ndtri(jnp.asarray(levels)))
+  kept = np.unique(np.linspace(0, n - 1, 400).astype(int))
+  figure, axes = _panels(2, columns=2, size=(400, 400))
+  for panel, directions, title in (
+    (axes[0], np.asarray(random), f"{_DIRECTIONS} random directions"),
+    (axes[1], worst[None], "the worst direction"),
+  ):
+    sorted_projections = np.sort(z @ directions.T, axis=0)[kept]
+    panel.axline((0, 0), slope=1, color=_INK, linewidth=1)
+    panel.plot(
+      expected[kept],
+      sorted_projections,
+      color=_BLUE,
+      linewidth=1,
+      alpha=min(1, 6 / len(directions)),
+    )
+    panel.set_title(title, fontsize=10, color=_INK, loc="left")
+    panel.set_xlabel("quantiles of N(0, 1)", fontsize=9, color=_INK)
+    limit = max(3.5, float(np.abs(sorted_projections).max()))
+    panel.set(xlim=(-limit, limit), ylim=(-limit, limit))
+  axes[0].set_ylabel("quantiles of the latents", fontsize=9, color=_INK)
+  return _save(path, figure)
+
+
+def save_pairs(path: str | Path, latents: Float[Real, "n d"]) -> Path:
+  """Saves a scatter plot of each pair of coordinates, the first six, with the circle |z| = 2.
+
+  Raises:
+    ValueError: if `latents` is not a finite [n, d] of at least two rows, with d at least 2.
+  """
+  z = _checked(latents)
+  dim = min(z.shape[1], _MOST_PAIRS)
+  if dim < 2:
+    raise ValueError(f"latents must have two coordinates at least, but have shape {z.shape}.")
+  from matplotlib.patches import Circle
+
+  points = z[np.random.default_rng(0).permutation(len(z))[:_MOST_POINTS], :dim]
+  limit = max(3.5, float(np.abs(points).max()))
+  cells = dim - 1
+  side = max(110, 660 // cells)
+  figure, axes = _panels(cells * cells, columns=cells, size=(side, side), gap=6)
+  for index, panel in enumerate(axes):
+    row, column = index // cells + 1, index % cells
+    if column >= row:
+      panel.set_visible(False)
+      continue
+    panel.scatter(points[:, column], points[:, row], s=2, color=_BLUE, alpha=0.35, linewidths=0)
+    panel.add_patch(Circle((0, 0), 2, fill=False, color=_INK, linewidth=0.8))
+    panel.set(xlim=(-limit, limit), ylim=(-limit, limit), xticks=[], yticks=[])
+    if column == 0:
+      panel.set_ylabel(f"$z_{{{row + 1}}}$", fontsize=9, color=_INK)
+    if row == cells:
+      panel.set_xlabel(f"$z_{{{column + 1}}}$", fontsize=9, color=_INK)
+  return _save(path, figure)
+
+
+def _worst_direction(
+  z: Float[Array, "n d"], directions: Float[Array, "k d"], steps: int = 100
+) -> Float[np.ndarray, " d"]:
+  """Of directions that each climb its own one-dimensional distance, the highest."""
+
+  def distance(direction):
+    unit = direction / jnp.linalg.norm(direction)
+    return distances.sliced_wasserstein(z, directions=unit[None])
+
+  @jax.jit
+  def climb(direction):
+    def step(_, best):
+      height, direction = best
+      gradient = jax.grad(distance)(direction)
+      moved = direction + 0.3 * gradient / (jnp.linalg.norm(gradient) + 1e-12)
+      moved = moved / jnp.linalg.norm(moved)
+      higher = distance(moved)
+      return jax.lax.cond(higher > height, lambda: (higher, moved), lambda: (height, direction))
+
+    return jax.lax.fori_loop(0, steps, step, (distance(direction), direction))
+
+  heights = jax.jit(lambda some: jax.lax.map(distance, some))(directions)
+  # The highest few of them: ascent of all would take as long as some training.
+  tops = [climb(directions[k]) for k in np.argsort(heights)[-3:]]
+  return np.asarray(max(tops, key=lambda top: float(top[0]))[1])
+
+
+def _panels(
+  count: int, *, columns: int, size: tuple[int, int], gap: int = 54
+) -> tuple["Figure", list["Axes"]]:
+  """Panels of so many pixels each, row by row."""
+  columns = min(columns, count)
+  rows = -(-count // columns)
+  left, bottom, top = 70, 46, 30
+  width = left + columns * (size[0] + gap)
+  height = bottom + top + rows * (size[1] + gap) - gap
+  figure = blank_figure(width, height)
+  axes = []
+  for index in range(count):
+    row, column = divmod(index, columns)
+    x = left + column * (size[0] + gap)
+    y = height - top - (row + 1) * size[1] - row * gap
+    panel = figure.add_axes((x / width, y / height, size[0] / width, size[1] / height))
+    panel.tick_params(colors=_INK, labelsize=8)
+    for name, spine in panel.spines.items():
+      spine.set_visible(name in ("left", "bottom"))
+      spine.set_color(_GREY)
+    axes.append(panel)
+  return figure, axes
+
+
+def _save(path: str | Path, figure: "Figure") -> Path:
+  figure.set_dpi(DPI)
+  return write_png(path, figure)
+
+
+def _checked(latents: Real) -> Float[np.ndarray, "n d"]:
+  z = np.asarray(latents).astype(np.float64)
+  if z.ndim != 2 or len(z) < 2 or z.shape[1] < 1:
+    raise ValueError(f"latents must be [n, d] with n at least 2, but have shape {list(z.shape)}.")
+  if not np.isfinite(z).all():
+    raise ValueError("latents must be finite, but hold NaN or infinity.")
+  return z

@@ -1,0 +1,162 @@
+"""What images are compared by: features of them, and the name under which results go.
+
+A Fréchet or kernel distance is a distance between features, so its name says which: those of the
+classifiers that come with aejax give `frechet_classifier`, and only Inception's would be a `fid`.
+"""
+
+import dataclasses
+import functools
+import json
+import zipfile
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float, Num
+
+from aejax.networks.convolution import Convolution, downsampled
+from aejax.networks.layers import ImageShape, check_images, flat
+
+__all__ = ["CLASSIFIERS", "Classifier", "Extractor", "classifier", "read_classifier"]
+
+# Images a call: bounds the memory of the activations.
+_BATCH = 1000
+
+CLASSIFIERS = ("digits", "fashion_mnist")
+"""The data sets for which a classifier comes with aejax."""
+
+
+class Classifier(nnx.Module):
+  """Two convolutions of stride 2, a layer of 64 features, the classes; ReLU between.
+
+  Small, so that its weights can be shipped. Small images keep more of their size.
+  """
+
+  def __init__(self, image_shape: ImageShape, classes: int, *, rngs: nnx.Rngs):
+    self.image_shape = image_shape
+    self.classes = classes
+    strides = (2, 2) if min(image_shape[:2]) >= 16 else (1, 2)
+    channels = (image_shape[2], 32, 48)
+    self.convolutions = nnx.List(
+      Convolution(channels[i], channels[i + 1], kernel_size=4, stride=strides[i], rngs=rngs)
+      for i in range(2)
+    )
+    height, width = downsampled(image_shape[:2], strides[0] * strides[1])
+    self.hidden = nnx.Linear(height * width * channels[-1], 64, rngs=rngs)
+    self.output = nnx.Linear(64, classes, rngs=rngs)
+
+  def features(self, images: Float[Array, "n h w c"]) -> Float[Array, "n 64"]:
+    """What the classes are told by: the last layer but one."""
+    check_images(images, self.image_shape)
+    x = images
+    for convolution in self.convolutions:
+      x = jax.nn.relu(convolution(x))
+    return jax.nn.relu(self.hidden(flat(x)))
+
+  def __call__(self, images: Float[Array, "n h w c"]) -> Float[Array, "n classes"]:
+    """Logits of the classes."""
+    return self.output(self.features(images))
+
+
+@dataclasses.dataclass(frozen=True)
+class Extractor:
+  """Features of images, and their name.
+
+  Attributes:
+    name: what figures made of them are called by, as in `frechet_NAME`.
+    function: pure, from images in [0, 1] `[n, h, w, c]` to features `[n, f]`.
+  """
+
+  name: str
+  function: Callable[[Float[Array, "n h w c"]], Float[Array, "n f"]]
+
+  def __call__(self, images: Num[Array | np.ndarray, "n h w c"]) -> Float[np.ndarray, "n f"]:
+    """The features of images, uint8 or floats in [0, 1], a batch at a time.
+
+    Raises:
+      ValueError: if there is no image, or the features are no `[n, f]`, or not finite.
+    """
+    if len(images) == 0:
+      raise ValueError("images must be one at least, but there is none.")
+    compute = jax.jit(self.function)
+    parts = []
+    for start in range(0, len(images), _BATCH):
+      some = jnp.asarray(images[start : start + _BATCH])
+      scaled = some / jnp.float32(255) if some.dtype == jnp.uint8 else some
+      parts.append(np.asarray(compute(scaled)))
+    features = np.concatenate(parts)
+    if features.ndim != 2 or len(features) != len(images):
+      raise ValueError(
+        f"The extractor {self.name} must give features of shape [{len(images)}, f], but gave "
+        f"{list(features.shape)}."
+      )
+    if not np.isfinite(features).all():
+      raise ValueError(f"The extractor {self.name} gave features that are not finite.")
+    return features
+
+
+@functools.cache
+def classifier(dataset: str) -> Extractor:
+  """The features of the classifier that was trained on a data set, called `classifier`.
+
+  Args:
+    dataset: one of `CLASSIFIERS`.
+
+  Raises:
+    ValueError: if none comes with aejax for it.
+
+  Example:
+    >>> classifier("digits")(np.zeros((3, 8, 8, 1), np.uint8)).shape
+    (3, 64)
+  """
+  if dataset not in CLASSIFIERS:
+    raise ValueError(
+      f"No classifier comes with aejax for {dataset}, only for {', '.join(CLASSIFIERS)}."
+    )
+  with resources.as_file(resources.files("aejax.evaluation") / "classifiers") as folder:
+    model, _ = read_classifier(folder / f"{dataset}.npz")
+  return Extractor("classifier", model.features)
+
+
+def read_classifier(path: Path) -> tuple[Classifier, dict[str, Any]]:
+  """A classifier from its file, and what is known of it: `accuracy` on the test set.
+
+  Raises:
+    ValueError: if the file is no classifier's.
+  """
+  try:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+      about = json.loads(str(stored["about"]))
+      values = {name: stored[name].astype(np.float32) for name in stored.files if name != "about"}
+    model = nnx.eval_shape(
+      lambda: Classifier(tuple(about["image_shape"]), about["classes"], rngs=nnx.Rngs(0))
+    )
+    graphdef, shapes = nnx.split(model)
+    flattened, structure = jax.tree_util.tree_flatten_with_path(shapes)
+    leaves = []
+    for where, shape in flattened:
+      value = values[jax.tree_util.keystr(where)]
+      if value.shape != shape.shape:
+        raise ValueError(f"{jax.tree_util.keystr(where)} has shape {list(value.shape)}.")
+      leaves.append(jnp.asarray(value))
+  except (OSError, EOFError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
+    raise ValueError(f"{path} holds no classifier: {error}") from error
+  return nnx.merge(graphdef, jax.tree_util.tree_unflatten(structure, leaves)), about
+
+
+def write_classifier(path: Path, model: Classifier, **about: float) -> None:
+  """Writes a classifier in half precision, which its features survive."""
+  from aejax.files import replacing
+
+  values = {
+    jax.tree_util.keystr(where): np.asarray(value, np.float16)
+    for where, value in jax.tree_util.tree_leaves_with_path(nnx.split(model)[1])
+  }
+  shape = {"image_shape": list(model.image_shape), "classes": model.classes}
+  with replacing(path) as temporary, temporary.open("wb") as file:
+    np.savez_compressed(file, allow_pickle=False, about=json.dumps({**shape, **about}), **values)

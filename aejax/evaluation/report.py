@@ -1,0 +1,187 @@
+"""A run, or several side by side, as one page that needs nothing else to be opened."""
+
+import base64
+import html
+import json
+import string
+from collections.abc import Callable, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from aejax.files import read_json, replacing
+
+__all__ = ["write_report"]
+
+# What the pictures of a work directory show, in the order of the page.
+_PICTURES = {
+  "samples.png": ("Samples", "Drawn from N(0, I) and decoded."),
+  "reconstructions.png": ("Reconstructions", "Test images, each above its reconstruction."),
+  "interpolations.png": ("Interpolations", "Straight lines between the latents of test images."),
+  "curves.png": ("Training", "Means over each epoch, on the training set."),
+  "marginals.png": ("Latent marginals", "Coordinates of the test latents; the line is N(0, 1)."),
+  "quantiles.png": (
+    "Quantiles",
+    "Test latents along directions against N(0, 1): on the diagonal they are normal.",
+  ),
+  "pairs.png": ("Pairs of coordinates", "Test latents, with the circle |z| = 2."),
+  "latents.png": ("Latents", "Test latents by class, with the circles |z| = 1, 2, 3."),
+  "plane.png": ("The decoded plane", "Each image stands at the latent that it is decoded from."),
+}
+_ABOUT = ("method", "dataset", "network", "latent_dim", "steps", "test_images")
+_TIMING = ("seconds", "images_per_second")
+
+
+def write_report(path: str | Path, runs: Sequence[str | Path], *, title: str | None = None) -> Path:
+  """Writes an HTML page of scored runs: figures of merit, pictures, settings.
+
+  Args:
+    path: the page to write.
+    runs: work directories, each scored already: with config.json, summary.json and pictures.
+    title: of the page; by default the runs' names.
+
+  Returns:
+    The path written.
+
+  Raises:
+    ValueError: if there is no run, or one of them is not scored yet.
+  """
+  if not runs:
+    raise ValueError("runs must name one work directory at least, but is empty.")
+  folders = [Path(run) for run in runs]
+  summaries = [_read(folder, "summary.json") for folder in folders]
+  settings = [_read(folder, "config.json") for folder in folders]
+  names = _names(folders)
+  sections = {"Figures of merit": _scores(names, summaries)}
+  planes = [_plane(folder) for folder in folders]
+  if any(planes):
+    sections["Walk through the latent plane"] = _side_by_side(names, planes)
+  for picture, (heading, caption) in _PICTURES.items():
+    shown = [_picture(folder / picture, caption) for folder in folders]
+    if any(shown):
+      sections[heading] = _side_by_side(names, shown)
+  sections["Settings"] = _table(
+    ["", *names], _rows(settings, lambda v: v if isinstance(v, str) else json.dumps(v))
+  )
+  page = string.Template(
+    (resources.files("aejax.evaluation") / "report.html").read_text(encoding="utf-8")
+  ).substitute(
+    title=html.escape(title or ", ".join(names)),
+    lead=html.escape(_lead(summaries)),
+    contents=" ".join(f'<a href="#{_anchor(h)}">{h}</a>' for h in sections),
+    sections="\n".join(
+      f'<section id="{_anchor(heading)}"><h2>{heading}</h2>\n{body}\n</section>'
+      for heading, body in sections.items()
+    ),
+  )
+  path = Path(path)
+  with replacing(path) as temporary:
+    temporary.write_text(page, encoding="utf-8")
+  return path
+
+
+def _read(folder: Path, name: str) -> dict[str, Any]:
+  if not (folder / name).is_file():
+    raise ValueError(
+      f"{folder} holds no scored run: there is no {name} in it. evaluate.py scores a trained one."
+    )
+  return read_json(folder / name)
+
+
+def _names(folders: Sequence[Path]) -> list[str]:
+  """The folders' names, with as many of their parents as tell them apart."""
+  for depth in range(1, max(len(folder.parts) for folder in folders) + 1):
+    names = ["/".join(folder.resolve().parts[-depth:]) for folder in folders]
+    if len(set(names)) == len(names):
+      return names
+  return [str(folder) for folder in folders]
+
+
+def _lead(summaries: Sequence[dict[str, Any]]) -> str:
+  sets = ", ".join(dict.fromkeys(Path(s["dataset"]).name for s in summaries))
+  images = max(s["test_images"] for s in summaries)
+  return f"{sets}: scored on {images:,} test images. Latents are compared with N(0, I)."
+
+
+def _scores(names: Sequence[str], summaries: Sequence[dict[str, Any]]) -> str:
+  """Each figure of merit, the runs side by side, and what normal latents would score."""
+  references: dict[str, Any] = {}
+  for summary in summaries:
+    references |= summary.get("normal_latents", {})
+  rows = []
+  for name in dict.fromkeys(key for s in summaries for key in s):
+    values = [s.get(name) for s in summaries]
+    if name in _ABOUT or all(isinstance(v, dict) or v is None for v in values):
+      continue
+    row = [name.replace("_", " "), *(_figure(value) for value in values)]
+    rows.append([*row, _figure(references.get(name))] if references else row)
+  heads = ["", *names, *(["normal latents"] if references else [])]
+  return _table(heads, rows)
+
+
+def _figure(value: Any) -> str:
+  if value is None:
+    return ""
+  if not isinstance(value, float):
+    return str(value)
+  return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def _rows(dictionaries: Sequence[dict[str, Any]], show: Callable[[Any], str]) -> list[list[str]]:
+  names = dict.fromkeys(key for d in dictionaries for key in d)
+  return [[name, *(show(d[name]) if name in d else "" for d in dictionaries)] for name in names]
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+  head = "".join(f"<th>{html.escape(cell)}</th>" for cell in heads)
+  body = "\n".join(
+    "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+  )
+  return (
+    f'<div class="scroll"><table><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>'
+    "</table></div>"
+  )
+
+
+def _side_by_side(names: Sequence[str], bodies: Sequence[str]) -> str:
+  if len(bodies) == 1:
+    return f'<div class="one">{bodies[0]}</div>'
+  cells = [
+    f"<div><h3>{html.escape(name)}</h3>{body}</div>"
+    for name, body in zip(names, bodies, strict=True)
+    if body
+  ]
+  return f'<div class="runs">{"".join(cells)}</div>'
+
+
+def _picture(path: Path, caption: str) -> str:
+  if not path.is_file():
+    return ""
+  shown = html.escape(caption)
+  return (
+    f'<figure><img src="{_embedded(path)}" alt="{shown}" loading="lazy">'
+    f"<figcaption>{shown}</figcaption></figure>"
+  )
+
+
+def _plane(folder: Path) -> str:
+  """The interactive plane of two-dimensional latents, where the run has one."""
+  sprite, about = folder / "plane_tiles.png", folder / "plane.json"
+  if not (sprite.is_file() and about.is_file()):
+    return ""
+  described = html.escape(json.dumps(read_json(about)), quote=True)
+  return (
+    f'<div class="plane" data-about="{described}" data-sprite="{_embedded(sprite)}">'
+    '<canvas width="420" height="420"></canvas>'
+    '<div><canvas class="tile" width="224" height="224"></canvas><br><output></output></div></div>'
+    "<p class=lead>Move the pointer over the test latents: beside them is what the decoder makes "
+    "of the point.</p>"
+  )
+
+
+def _embedded(path: Path) -> str:
+  return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
+
+
+def _anchor(heading: str) -> str:
+  return heading.lower().replace(" ", "-")

@@ -1,0 +1,75 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from aejax.evaluation import diagnostics
+
+KEY = jax.random.key(0)
+NORMAL = np.random.default_rng(0).normal(size=(500, 3)).astype(np.float32)
+EPOCHS = [
+  {"epoch": e, "reconstruction_error": 50.0 / e, "penalty": -1.0 - e, "loss": 1.0}
+  for e in range(1, 9)
+]
+
+
+def blue(path):
+  """How many pixels are in the colour of the data, or a tint of it."""
+  with Image.open(path) as image:
+    pixels = np.asarray(image.convert("RGB")).astype(int)
+  return int((pixels[..., 2] - pixels[..., 0] > 40).sum())
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3, 8, 30])
+def test_every_picture_shows_the_latents(tmp_path, dim):
+  z = np.random.default_rng(1).normal(size=(300, dim))
+  drawn = [
+    diagnostics.save_marginals(tmp_path / "marginals.png", z),
+    diagnostics.save_quantiles(tmp_path / "quantiles.png", z, key=KEY),
+  ]
+  if dim > 1:
+    drawn.append(diagnostics.save_pairs(tmp_path / "pairs.png", z))
+  for path in drawn:
+    assert blue(path) > 200
+  with Image.open(drawn[0]) as image:
+    assert max(image.size) < 1400
+
+
+def test_curves(tmp_path):
+  assert blue(diagnostics.save_curves(tmp_path / "curves.png", EPOCHS)) > 300
+  assert blue(diagnostics.save_curves(tmp_path / "one.png", EPOCHS[:1])) >= 0
+  with pytest.raises(ValueError, match="epochs must be one at least"):
+    diagnostics.save_curves(tmp_path / "none.png", [])
+  assert not (tmp_path / "none.png").exists()
+
+
+def test_the_worst_direction_is_the_one_that_is_not_normal():
+  """A coordinate stretched threefold among six: the worst direction is along it."""
+  z = np.random.default_rng(2).normal(size=(2000, 6))
+  z[:, 4] *= 3
+  directions = jax.random.normal(KEY, (16, 6))
+  directions = directions / jnp.linalg.norm(directions, axis=1, keepdims=True)
+  worst = diagnostics._worst_direction(jnp.asarray(z, jnp.float32), directions)
+  assert abs(worst[4]) > 0.99
+  assert np.linalg.norm(worst) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+  ("latents", "message"),
+  [
+    (np.ones((1, 2)), r"\[n, d\] with n at least 2, but have shape \[1, 2\]"),
+    (np.full((5, 2), np.nan), "finite, but hold NaN or infinity"),
+  ],
+)
+def test_bad_latents(tmp_path, latents, message, unchecked):
+  for save in (
+    diagnostics.save_marginals,
+    diagnostics.save_pairs,
+    lambda path, z: diagnostics.save_quantiles(path, z, key=KEY),
+  ):
+    with pytest.raises(ValueError, match=message):
+      save(tmp_path / "x.png", latents)
+  with pytest.raises(ValueError, match="two coordinates at least"):
+    diagnostics.save_pairs(tmp_path / "x.png", np.ones((5, 1)))
+  assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,164 @@
+import base64
+import html
+import json
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aejax.evaluation.report import write_report
+
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+
+
+class Page(HTMLParser):
+  """What a page refers to, its headings, and whether its elements nest."""
+
+  VOID = ("meta", "img", "br", "link")
+
+  def __init__(self, text):
+    super().__init__()
+    self.open, self.sources, self.headings, self.words = [], [], [], []
+    self.feed(text)
+    self.close()
+    assert self.open == []
+
+  def handle_starttag(self, tag, attributes):
+    if tag not in self.VOID:
+      self.open.append(tag)
+    for name, value in attributes:
+      if name in ("src", "href", "data-sprite"):
+        self.sources.append(value)
+
+  def handle_endtag(self, tag):
+    assert self.open.pop() == tag
+
+  def handle_data(self, data):
+    if self.open and self.open[-1] in ("h2", "h3"):
+      self.headings.append(data)
+    self.words.append(data.strip())
+
+
+@pytest.fixture(scope="module")
+def second(digits_run, tmp_path_factory):
+  """Another run: no plane, a name that HTML would trip over, and no reference for one figure."""
+  folder = tmp_path_factory.mktemp("other") / "a <b> & c"
+  shutil.copytree(digits_run, folder)
+  for name in ("plane.json", "latents.png"):
+    (folder / name).unlink()
+  return folder
+
+
+def test_a_run_on_one_page(digits_run):
+  page = Page((digits_run / "report.html").read_text(encoding="utf-8"))
+  for heading in ("Figures of merit", "Samples", "Latent marginals", "Quantiles", "Settings"):
+    assert heading in page.headings
+  summary = json.loads((digits_run / "summary.json").read_text())
+  assert f"{summary['reconstruction_error']:.4g}" in page.words
+  assert "mardia skewness" in page.words
+  # Nothing is fetched: pictures are in the page, links lead to its own sections.
+  assert len(page.sources) > 15
+  assert all(source.startswith(("data:image/png;base64,", "#")) for source in page.sources)
+  pictures = [source for source in page.sources if source.startswith("data:")]
+  first = base64.b64decode(pictures[1].split(",")[1])
+  assert first == (digits_run / "samples.png").read_bytes()
+
+
+def test_runs_side_by_side(digits_run, second, tmp_path):
+  out = write_report(tmp_path / "new" / "both.html", [digits_run, second])
+  page = Page(out.read_text(encoding="utf-8"))
+  assert page.headings.count("a <b> & c") == page.headings.count(digits_run.name) - 2
+  assert page.words.count("CWAE") == 0
+  assert page.words.count('"cwae"') == 0
+  assert page.words.count("cwae") == 2  # in the settings
+
+
+def test_names_tell_runs_apart(digits_run, tmp_path):
+  for parent in ("x", "y"):
+    shutil.copytree(digits_run, tmp_path / parent / "run")
+  out = write_report(tmp_path / "r.html", [tmp_path / "x" / "run", tmp_path / "y" / "run"])
+  assert {"x/run", "y/run"} <= set(Page(out.read_text(encoding="utf-8")).headings)
+
+
+def test_what_is_no_scored_run(digits_run, tmp_path):
+  with pytest.raises(ValueError, match=r"nothing holds no scored run: there is no summary\.json"):
+    write_report(tmp_path / "r.html", [digits_run, tmp_path / "nothing"])
+  with pytest.raises(ValueError, match="runs must name one work directory at least"):
+    write_report(tmp_path / "r.html", [])
+  assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
+@pytest.mark.parametrize("width", [1280, 390])
+def test_in_a_browser(digits_run, second, tmp_path, width):
+  """No script fails, the decoder's tile is drawn, and nothing is wider than the window."""
+  page = write_report(tmp_path / "page.html", [digits_run, second])
+  text = page.read_text(encoding="utf-8")
+  probe = """<script>
+  const errors = [];
+  addEventListener("error", event => errors.push(event.message));
+  addEventListener("load", () => setTimeout(() => {
+    const root = document.documentElement;
+    const tile = document.querySelector("canvas.tile");
+    const pixels = tile.getContext("2d").getImageData(0, 0, tile.width, tile.height).data;
+    const map = document.querySelector(".plane canvas");
+    const box = map.getBoundingClientRect();
+    const say = () => document.querySelector(".plane output").value;
+    const before = say();
+    map.dispatchEvent(new PointerEvent("pointermove",
+      {clientX: box.left + box.width * 0.75, clientY: box.top + box.height * 0.25}));
+    root.dataset.found = JSON.stringify({errors, before, after: say(),
+      scroll: root.scrollWidth, window: innerWidth,
+      drawn: new Set(pixels).size, broken: [...document.images].filter(i => !i.complete).length});
+  }, 500));
+  </script></head>"""
+  page.write_text(text.replace("</head>", probe), encoding="utf-8")
+  done = subprocess.run(
+    [
+      BROWSER,
+      *("--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=4000"),
+      *(f"--window-size={width},900", "--dump-dom", page.as_uri()),
+    ],
+    capture_output=True,
+    text=True,
+    timeout=120,
+  )
+  match = re.search(r'data-found="(.*?)"', done.stdout)
+  assert match is not None, done.stderr
+  found = json.loads(html.unescape(match[1]))
+  assert found["errors"] == []
+  assert found["scroll"] <= found["window"]
+  assert found["drawn"] > 3
+  assert found["before"] == "z = (0.00, 0.00)"
+  assert found["after"] == "z = (1.50, 1.50)"
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
+def test_it_is_seen(digits_run, tmp_path):
+  shot = tmp_path / "shot.png"
+  subprocess.run(
+    [
+      BROWSER,
+      *("--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=4000"),
+      *("--window-size=800,1200", f"--screenshot={shot}", (digits_run / "report.html").as_uri()),
+    ],
+    check=True,
+    capture_output=True,
+    timeout=120,
+  )
+  with Image.open(shot) as image:
+    pixels = np.asarray(image.convert("L"))
+  assert pixels.std() > 20  # tables and pictures, not an empty page
+
+
+def test_the_script(script, digits_run, tmp_path, capsys):
+  module = script("report")
+  module.main(module.Options(runs=(digits_run,), out=tmp_path / "x.html", title="A run"))
+  assert capsys.readouterr().out == f"{tmp_path / 'x.html'}\n"
+  assert "<title>A run</title>" in (tmp_path / "x.html").read_text(encoding="utf-8")
+  assert "tensorflow" not in sys.modules
