@@ -8,6 +8,7 @@ from aejax.evaluation.figures import (
   save_latent_scatter,
   save_reconstructions,
 )
+from aejax.evaluation.frechet import Moments, frechet_distance
 from aejax.evaluation.metrics import (
   latent_metrics,
   mardia_kurtosis,
@@ -16,8 +17,10 @@ from aejax.evaluation.metrics import (
 )
 
 __all__ = [
+  "Moments",
   "draw",
   "evaluate",
+  "frechet_distance",
   "latent_metrics",
   "mardia_kurtosis",
   "mardia_skewness",
