@@ -9,6 +9,11 @@ from aejax.evaluation.figures import (
   save_reconstructions,
 )
 from aejax.evaluation.frechet import Moments, frechet_distance
+from aejax.evaluation.kernel_distance import (
+  KernelDistance,
+  kernel_distance,
+  kernel_distance_in_blocks,
+)
 from aejax.evaluation.metrics import (
   latent_metrics,
   mardia_kurtosis,
@@ -17,10 +22,13 @@ from aejax.evaluation.metrics import (
 )
 
 __all__ = [
+  "KernelDistance",
   "Moments",
   "draw",
   "evaluate",
   "frechet_distance",
+  "kernel_distance",
+  "kernel_distance_in_blocks",
   "latent_metrics",
   "mardia_kurtosis",
   "mardia_skewness",
