@@ -1,5 +1,6 @@
 """What a trained autoencoder is worth: figures of merit, and figures to look at."""
 
+from aejax.evaluation.coverage import coverage_metrics
 from aejax.evaluation.evaluate import draw, evaluate, score, summarise, table
 from aejax.evaluation.figures import (
   save_decoded_plane,
@@ -24,6 +25,7 @@ from aejax.evaluation.metrics import (
 __all__ = [
   "KernelDistance",
   "Moments",
+  "coverage_metrics",
   "draw",
   "evaluate",
   "frechet_distance",
