@@ -21,10 +21,12 @@ from aejax.evaluation.metrics import (
   mardia_skewness,
   reconstruction_error,
 )
+from aejax.evaluation.neighbours import Neighbours, nearest_training_images
 
 __all__ = [
   "KernelDistance",
   "Moments",
+  "Neighbours",
   "coverage_metrics",
   "draw",
   "evaluate",
@@ -34,6 +36,7 @@ __all__ = [
   "latent_metrics",
   "mardia_kurtosis",
   "mardia_skewness",
+  "nearest_training_images",
   "reconstruction_error",
   "save_decoded_plane",
   "save_grid",
