@@ -15,6 +15,7 @@ from aejax.evaluation.kernel_distance import (
   kernel_distance,
   kernel_distance_in_blocks,
 )
+from aejax.evaluation.likelihood import importance_weighted_bound
 from aejax.evaluation.metrics import (
   latent_metrics,
   mardia_kurtosis,
@@ -31,6 +32,7 @@ __all__ = [
   "draw",
   "evaluate",
   "frechet_distance",
+  "importance_weighted_bound",
   "kernel_distance",
   "kernel_distance_in_blocks",
   "latent_metrics",
