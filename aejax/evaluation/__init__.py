@@ -23,11 +23,13 @@ from aejax.evaluation.metrics import (
   reconstruction_error,
 )
 from aejax.evaluation.neighbours import Neighbours, nearest_training_images
+from aejax.evaluation.references import Reference, normal_references
 
 __all__ = [
   "KernelDistance",
   "Moments",
   "Neighbours",
+  "Reference",
   "coverage_metrics",
   "draw",
   "evaluate",
@@ -39,6 +41,7 @@ __all__ = [
   "mardia_kurtosis",
   "mardia_skewness",
   "nearest_training_images",
+  "normal_references",
   "reconstruction_error",
   "save_decoded_plane",
   "save_grid",
