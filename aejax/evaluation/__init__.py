@@ -24,12 +24,17 @@ from aejax.evaluation.metrics import (
 )
 from aejax.evaluation.neighbours import Neighbours, nearest_training_images
 from aejax.evaluation.references import Reference, normal_references
+from aejax.evaluation.samplers import GaussianSampler, MixtureSampler, PriorSampler, Sampler
 
 __all__ = [
+  "GaussianSampler",
   "KernelDistance",
+  "MixtureSampler",
   "Moments",
   "Neighbours",
+  "PriorSampler",
   "Reference",
+  "Sampler",
   "coverage_metrics",
   "draw",
   "evaluate",
