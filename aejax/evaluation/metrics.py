@@ -114,14 +114,16 @@ def latent_metrics(z: Float[Real, "n d"], *, key: Key[Array, ""]) -> dict[str, f
   - `mardia_skewness`, `mardia_kurtosis`: see the functions of these names;
   - `cramer_wold`: the squared Cramer-Wold distance, with its diagonal terms, γ by Silverman's rule;
   - `sliced_wasserstein`: the squared sliced 2-Wasserstein distance over 1000 random directions;
-  - `mmd`: the unbiased squared MMD, seven-scale IMQ kernel; near 0 it may be negative.
+  - `mmd`: the unbiased squared MMD, seven-scale IMQ kernel; near 0 it may be negative;
+  - `energy_distance`: the unbiased squared energy distance, which has no bandwidth to choose; near
+    0 it may be negative.
 
   Args:
     z: latents of the whole test set, one a row.
     key: draws the directions.
 
   Returns:
-    The five figures, as Python floats.
+    The six figures, as Python floats.
 
   Raises:
     ValueError: if `z` is not a matrix of at least two finite rows.
@@ -135,6 +137,7 @@ def latent_metrics(z: Float[Real, "n d"], *, key: Key[Array, ""]) -> dict[str, f
     "cramer_wold": float(distances.cramer_wold(latents)),
     "sliced_wasserstein": float(_sliced_wasserstein(latents, directions)),
     "mmd": float(distances.mmd(latents, kernel=distances.imq(), unbiased=True)),
+    "energy_distance": float(distances.energy_distance(latents, unbiased=True)),
   }
 
 

@@ -29,6 +29,7 @@ KEYS = {
   "cramer_wold",
   "sliced_wasserstein",
   "mmd",
+  "energy_distance",
   "seconds",
   "images_per_second",
 }

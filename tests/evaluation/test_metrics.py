@@ -172,6 +172,7 @@ def test_latent_metrics_are_the_distances_of_these_names():
     "cramer_wold": distances.cramer_wold(jnp.asarray(z)),
     "sliced_wasserstein": distances.sliced_wasserstein(jnp.asarray(z), directions=directions),
     "mmd": distances.mmd(jnp.asarray(z)),
+    "energy_distance": distances.energy_distance(jnp.asarray(z)),
   }
   assert list(found) == list(expected)
   assert all(type(value) is float for value in found.values())
@@ -190,7 +191,7 @@ def test_only_the_sliced_distance_depends_on_the_key():
 
 def test_worse_latents_score_worse():
   good, bad = (latent_metrics(scale * normal(500, 4), key=jax.random.key(0)) for scale in (1, 2))
-  for name in ("mardia_kurtosis", "cramer_wold", "sliced_wasserstein", "mmd"):
+  for name in ("mardia_kurtosis", "cramer_wold", "sliced_wasserstein", "mmd", "energy_distance"):
     assert abs(good[name]) < abs(bad[name]), name
 
 
