@@ -25,7 +25,7 @@ check: env
 	$(BIN)/basedpyright
 
 test: check
-	$(BIN)/pytest --numprocesses 2 --dist loadgroup
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 test-slow: env
 	$(BIN)/pytest -m slow

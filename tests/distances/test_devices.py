@@ -153,8 +153,6 @@ QUICK = (
   "epps_pulley",
   "anderson_darling",
 )
-# One worker of several: the results are kept in its process.
-pytestmark = pytest.mark.xdist_group("eight devices")
 
 every_form = pytest.mark.parametrize(
   "name",

@@ -21,7 +21,7 @@ def blue(path):
   return int((pixels[..., 2] - pixels[..., 0] > 40).sum())
 
 
-@pytest.mark.parametrize("dim", [1, 2, 3, 8, 30])
+@pytest.mark.parametrize("dim", [1, 2, 30])
 def test_every_picture_shows_the_latents(tmp_path, dim):
   z = np.random.default_rng(1).normal(size=(300, dim))
   drawn = [

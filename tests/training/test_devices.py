@@ -122,10 +122,6 @@ MODES = ("pmap", "shard_map", "shard_map over two axes", "NamedSharding")
 OBJECTIVES = ("ae", "vae", "wae-mmd", "cwae", "swae", "swae, sampled prior", "cwae, bfloat16")
 
 
-# One worker of several: the process that the fixture starts serves all of them.
-pytestmark = pytest.mark.xdist_group("the step on eight devices")
-
-
 @pytest.fixture(scope="module")
 def errors():
   # Compiling is what takes the time here: twice as long with all optimisations.

@@ -19,8 +19,6 @@ from aejax.training.processes import agree, everyone, first, processes
 TRAIN = Path(__file__).parents[2] / "experiments" / "train.py"
 LIMIT = 120.0  # seconds for any of the waits below: a hang ends here
 
-pytestmark = pytest.mark.xdist_group("two processes")
-
 
 def start(workdir, *options, count=2, devices=1, seed=0):
   """Starts the processes of a run; each writes its messages to a file beside the work directory."""
