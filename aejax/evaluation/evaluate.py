@@ -12,7 +12,15 @@ import numpy as np
 from aejax.data import Dataset
 from aejax.evaluation import diagnostics, figures
 from aejax.evaluation.canvas import as_pixels, compose, frame, write_png
+from aejax.evaluation.features import CLASSIFIERS, classifier
+from aejax.evaluation.generation import (
+  fit_samplers,
+  generation_metrics,
+  likelihood_metrics,
+  nearest,
+)
 from aejax.evaluation.metrics import latent_metrics, reconstruction_error
+from aejax.evaluation.references import normal_references
 from aejax.evaluation.report import write_report
 from aejax.files import read_json, write_json
 from aejax.trained import TrainedAutoencoder, load
@@ -55,7 +63,8 @@ def evaluate(
   Args:
     workdir: of the run.
     trained: what it trained.
-    dataset: the data set that it was trained on; only `dataset.test` is used.
+    dataset: the data set that it was trained on; of `dataset.train` only the densities fitted
+      afterwards are made.
     timing: of the training, for the summary; an earlier summary's is kept.
 
   Returns:
@@ -81,14 +90,32 @@ def evaluate(
     "test_images": len(dataset.test),
     "reconstruction_error": reconstruction_error(pixels(dataset.test), reconstructions),
     **latent_metrics(latents, key=directions_key),
-    **kept,
-    **timing,
   }
+  _check_finite(summary, workdir)
+  summary |= _of_generated(trained, dataset) | kept | timing
+  references = normal_references(*latents.shape, key=jax.random.key(2))
+  summary["normal_latents"] = {name: reference.mean for name, reference in references.items()}
+  _check_finite(summary, workdir)
+  write_json(path, summary)
+  return summary
+
+
+def _of_generated(trained: TrainedAutoencoder, dataset: Dataset) -> dict[str, Any]:
+  """What generated images are worth, where there are features to tell; a VAE's likelihood."""
+  fit_key, generation_key, likelihood_key = jax.random.split(jax.random.key(1), 3)
+  configuration = trained.configuration
+  found = likelihood_metrics(trained, dataset, key=likelihood_key)
+  if configuration.dataset in CLASSIFIERS and configuration.image_size is None:
+    samplers = fit_samplers(trained, dataset, key=fit_key)
+    extractor = classifier(configuration.dataset)
+    found |= generation_metrics(trained, dataset, extractor, samplers, key=generation_key)
+  return found
+
+
+def _check_finite(summary: dict[str, Any], workdir: Path) -> None:
   for name, value in summary.items():
     if isinstance(value, float) and not math.isfinite(value):
       raise ValueError(f"The {name} of the run in {workdir} is {value}: its training diverged.")
-  write_json(path, summary)
-  return summary
 
 
 def summarise(workdir: Path, summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -131,6 +158,16 @@ def draw(workdir: Path, trained: TrainedAutoencoder, dataset: Dataset) -> list[P
     ),
     figures.save_interpolations(workdir / "interpolations.png", _interpolate(trained, dataset)),
   ]
+  if (found := nearest(samples[:_RECONSTRUCTIONS], dataset)) is not None:
+    neighbours = pixels(dataset.train[found.indices[:, 0]])
+    drawn.append(
+      figures.save_reconstructions(
+        workdir / "neighbours.png",
+        samples[:_RECONSTRUCTIONS],
+        neighbours,
+        names=("sample", "nearest in training set"),
+      )
+    )
   noise_key, directions_key = jax.random.split(jax.random.key(0))
   latents = trained.encode(dataset.test, key=noise_key)
   log = workdir / "metrics.jsonl"

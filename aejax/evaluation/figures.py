@@ -72,7 +72,11 @@ def save_grid(path: str | Path, images: Float[Real, "n h w c"], *, columns: int 
 
 
 def save_reconstructions(
-  path: str | Path, images: Float[Real, "n h w c"], reconstructions: Float[Real, "n h w c"]
+  path: str | Path,
+  images: Float[Real, "n h w c"],
+  reconstructions: Float[Real, "n h w c"],
+  *,
+  names: tuple[str, str] = ("original", "reconstruction"),
 ) -> Path:
   """Saves images, each above its reconstruction, eight to a row.
 
@@ -80,6 +84,7 @@ def save_reconstructions(
     path: the PNG to write.
     images: originals in [0, 1] with one or three channels.
     reconstructions: their reconstructions, of the same shape.
+    names: of both kinds, for the margin.
 
   Returns:
     The path written.
@@ -96,13 +101,12 @@ def save_reconstructions(
   copies = in_rows(as_pixels("reconstructions", reconstructions, rank=4), 8)
   pairs = np.stack([originals, copies], axis=1).reshape(-1, *originals.shape[1:])
   canvas, centres = compose(pairs, group=2, group_gap=3 * GAP)
-  left = 136
+  left = 136 if max(map(len, names)) < 16 else 210
   figure = frame(canvas, left=left)
   height, width = canvas.shape[:2]
   for row, centre in enumerate(centres):
     x, y = (left - 12) / (left + width), 1 - centre / height
-    name = "reconstruction" if row % 2 else "original"
-    figure.text(x, y, name, ha="right", va="center", fontsize=9, color=_INK)
+    figure.text(x, y, names[row % 2], ha="right", va="center", fontsize=9, color=_INK)
   return write_png(path, figure)
 
 

@@ -16,6 +16,10 @@ __all__ = ["write_report"]
 # What the pictures of a work directory show, in the order of the page.
 _PICTURES = {
   "samples.png": ("Samples", "Drawn from N(0, I) and decoded."),
+  "neighbours.png": (
+    "Memorised?",
+    "Samples, each above the training image that is nearest to it, by pixels.",
+  ),
   "reconstructions.png": ("Reconstructions", "Test images, each above its reconstruction."),
   "interpolations.png": ("Interpolations", "Straight lines between the latents of test images."),
   "curves.png": ("Training", "Means over each epoch, on the training set."),

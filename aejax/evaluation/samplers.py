@@ -7,7 +7,8 @@ Reference: Ghosh et al., ICLR 2020, arXiv 1903.12436, section 4.
 """
 
 import dataclasses
-from typing import Protocol
+import warnings
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +24,7 @@ __all__ = ["BY_NAME", "GaussianSampler", "MixtureSampler", "PriorSampler", "Samp
 Real = np.ndarray | Array
 
 
+@runtime_checkable
 class Sampler(Protocol):
   """Draws latents to decode."""
 
@@ -124,13 +126,17 @@ class MixtureSampler:
       ValueError: if `latents` is not a finite floating-point [n, d] with two rows at least for each
         component, or `components` is not positive.
     """
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
 
     if components < 1:
       raise ValueError(f"components must be at least 1, but is {components}.")
     rows = features_in_float64("latents", latents, least=2 * components)
     seed = int(jax.random.bits(key, dtype=jnp.uint32))
-    mixture = GaussianMixture(components, max_iter=500, random_state=seed).fit(rows)
+    with warnings.catch_warnings():
+      # Collapsed latents have fewer clusters than components: the covariances' floor serves them.
+      warnings.simplefilter("ignore", ConvergenceWarning)
+      mixture = GaussianMixture(components, max_iter=500, random_state=seed).fit(rows)
     weights, means = np.asarray(mixture.weights_), np.asarray(mixture.means_)
     return cls(weights, means, np.linalg.cholesky(np.asarray(mixture.covariances_)))
 

@@ -1,5 +1,7 @@
 """What holds for every distance: invariances, gradients, transformations, nasty input."""
 
+import functools
+
 import hypothesis
 import jax
 import jax.numpy as jnp
@@ -129,14 +131,16 @@ def test_one_trace_for_all_values(form):
 def test_global_batch_over_a_mapped_axis(form):
   devices = 4
   z, rest = latents(8, 3, m=12)
-  value, gradient = jax.value_and_grad(form)(z, rest)
+  value, gradient = jax.jit(jax.value_and_grad(form))(z, rest)
 
+  @jax.jit
+  @functools.partial(jax.vmap, axis_name="devices")
   def shared(z, samples):
     return jax.value_and_grad(form)(z, dict(rest, samples=samples), "devices")
 
   parts = z.reshape(devices, -1, 3)
   samples = rest["samples"].reshape(devices, -1, 3)
-  values, gradients = jax.vmap(shared, axis_name="devices")(parts, samples)
+  values, gradients = shared(parts, samples)
   close(values, jnp.full(devices, value), 8)
   # Every device's gradient is `devices` times its share: pmean over shared parameters mends it.
   np.testing.assert_allclose(

@@ -32,6 +32,17 @@ KEYS = {
   "energy_distance",
   "seconds",
   "images_per_second",
+  "normal_latents",
+  "frechet_classifier",
+  "frechet_classifier_gaussian",
+  "frechet_classifier_mixture",
+  "frechet_classifier_reconstructions",
+  "kernel_classifier",
+  "kernel_classifier_standard_error",
+  "precision_classifier",
+  "recall_classifier",
+  "density_classifier",
+  "coverage_classifier",
 }
 
 

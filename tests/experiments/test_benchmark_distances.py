@@ -57,6 +57,7 @@ def test_it_measures_and_says_where(call, tmp_path):
   assert paths[0].read_bytes() == before  # nothing was left to measure
 
 
+@pytest.mark.slow
 def test_a_signal_ends_it_after_the_cell_and_it_goes_on(call, tmp_path, monkeypatch):
   out = tmp_path / "out"
   measure, measured = run.measure_cell, []
@@ -78,6 +79,7 @@ def test_a_signal_ends_it_after_the_cell_and_it_goes_on(call, tmp_path, monkeypa
   assert len(measured) == len(set(measured)) == 4
 
 
+@pytest.mark.slow
 def test_a_longer_cutoff_tries_again_what_was_left_out(call, tmp_path):
   out = tmp_path / "out"
   options = ["--quick", "--no-peers", "--distances", "kl_divergence", "--sizes", "16,3", "--cutoff"]

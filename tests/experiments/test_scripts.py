@@ -61,6 +61,7 @@ def test_what_a_run_leaves_behind(digits_run):
     "latents.png",
     "marginals.png",
     "metrics.jsonl",
+    "neighbours.png",
     "pairs.png",
     "plane.json",
     "plane.png",
@@ -145,9 +146,9 @@ def test_odd_sizes_train(call, data_files, tmp_path):
   )
   assert code == 0
   assert "reconstruction_error" in out
-  pictures = ("samples", "reconstructions", "interpolations", "curves", "marginals", "quantiles")
-  assert out.splitlines()[-8:] == [
-    *(str(workdir / f"{name}.png") for name in (*pictures, "pairs")),
+  first = ("samples", "reconstructions", "interpolations", "neighbours")
+  assert out.splitlines()[-9:] == [
+    *(str(workdir / f"{n}.png") for n in (*first, "curves", "marginals", "quantiles", "pairs")),
     str(workdir / "report.html"),
   ]
   assert len(err.splitlines()) == 1

@@ -148,6 +148,7 @@ OBJECTIVES = [
 ]
 
 
+@pytest.mark.slow  # eight true devices are tried in tests/training/test_devices.py
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)
 def test_value_and_gradient_do_not_depend_on_the_number_of_devices(objective):
   model = _model(objective)

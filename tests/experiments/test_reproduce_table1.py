@@ -1,0 +1,46 @@
+import json
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def module(script):
+  return script("reproduce_table1")
+
+
+def test_it_trains_what_is_missing_and_writes_the_table(module, tmp_path, capsys):
+  out = tmp_path / "table"
+  options = dict(dataset="digits", out=out, epochs=1, methods=("ae",))
+  module.main(module.Table(**options, seeds=1))
+  first = out / "runs" / "ae" / "seed-0" / "metrics.jsonl"
+  before = first.stat().st_mtime_ns
+  capsys.readouterr()
+  module.main(module.Table(**options, seeds=2))
+  output = capsys.readouterr()
+  assert output.out.split() == [
+    str(out / name) for name in ("table.md", "table.json", "frechet.png")
+  ]
+  assert "AE, seed 1" in output.err
+  assert "AE, seed 0" not in output.err
+  assert first.stat().st_mtime_ns == before
+  rows = json.loads((out / "table.json").read_text())["rows"]
+  assert set(rows) == {"AE", "AE + Gaussian mixture"}
+  assert rows["AE"]["frechet_classifier"]["standard_error"] > 0
+  both = [
+    json.loads((out / "runs" / "ae" / f"seed-{s}" / "summary.json").read_text()) for s in (0, 1)
+  ]
+  mean = sum(s["reconstruction_error"] for s in both) / 2
+  assert rows["AE"]["reconstruction_error"]["mean"] == pytest.approx(mean)
+
+
+@pytest.mark.parametrize(
+  ("options", "message"),
+  [
+    (dict(seeds=0), "seeds must be at least 1, but is 0"),
+    (dict(methods=("gan",)), "methods must be of ae, .*, but one is gan"),
+  ],
+)
+def test_mistakes(module, tmp_path, options, message):
+  with pytest.raises(ValueError, match=message):
+    module.main(module.Table(dataset="digits", out=tmp_path / "x", **options))
+  assert not (tmp_path / "x").exists()
