@@ -3,7 +3,7 @@
 python docs/figures/scaling.py
 
 Operations are counted in the traced programs; memory and what is received, in the programs as
-compiled for so many simulated devices. Nothing is run. A quarter of an hour on two CPU cores.
+compiled for so many simulated devices. Nothing is run. Two minutes on two CPU cores.
 """
 
 import math
