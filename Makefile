@@ -25,7 +25,7 @@ check: env
 	$(BIN)/basedpyright
 
 test: check
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: env
 	$(BIN)/pytest -m slow

@@ -12,7 +12,8 @@ import sys
 from pathlib import Path
 
 from aejax.benchmarks.run import Interrupted, configure
-from aejax.benchmarks.training import benchmark_training, make_plan
+from aejax.benchmarks.training import benchmark_training
+from aejax.benchmarks.training_plan import make_plan
 from aejax.command_line import parse, user_errors
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from aejax import objectives
 from aejax.benchmarks.results import Results
-from aejax.benchmarks.training import alternate, make_plan
+from aejax.benchmarks.training import alternate
+from aejax.benchmarks.training_plan import make_plan
 from aejax.benchmarks.training_programs import Training, Workload, matrix_products
 from aejax.benchmarks.training_report import EAGER, OURS, draw_figure, targets, write_report
 
