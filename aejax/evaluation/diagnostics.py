@@ -63,9 +63,10 @@ def save_marginals(path: str | Path, latents: Float[Real, "n d"]) -> Path:
   figure, axes = _panels(shown.shape[1], columns=4, size=(230, 170))
   limit = max(4.0, min(float(np.abs(shown).max()), 8.0))
   x = np.linspace(-limit, limit, 201)
+  edges = np.linspace(-limit, limit, int(np.clip(2 * np.sqrt(len(z)), 16, 81)))
   density = np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi)
   for k, (panel, values) in enumerate(zip(axes, shown.T, strict=True)):
-    panel.hist(values, bins=np.linspace(-limit, limit, 61).tolist(), density=True, color=_BLUE)
+    panel.hist(values, bins=edges.tolist(), density=True, color=_BLUE)
     panel.plot(x, density, color=_INK, linewidth=1.2)
     panel.set_yticks([])
     panel.set_title(f"$z_{{{k + 1}}}$", fontsize=10, color=_INK, loc="left", y=0.8, x=0.03)
@@ -180,7 +181,7 @@ def _panels(
   """Panels of so many pixels each, row by row."""
   columns = min(columns, count)
   rows = -(-count // columns)
-  left, bottom, top = 70, 46, 30
+  left, bottom, top = 70, 56, 30
   width = left + columns * (size[0] + gap)
   height = bottom + top + rows * (size[1] + gap) - gap
   figure = blank_figure(width, height)

@@ -225,8 +225,14 @@ def _decode_plane(trained: TrainedAutoencoder, side: int, extent: float) -> np.n
 
 
 def table(summary: dict[str, Any]) -> str:
-  """A summary as lines for the terminal."""
-  return "\n".join(
-    f"{name:22}{value:.5g}" if isinstance(value, float) else f"{name:22}{value}"
-    for name, value in summary.items()
-  )
+  """A summary as lines for the terminal: each figure, and what truly normal latents score."""
+  shown = {name: value for name, value in summary.items() if not isinstance(value, dict)}
+  width = max(20, *map(len, shown)) + 2
+  references = summary.get("normal_latents", {})
+  lines = []
+  for name, value in shown.items():
+    line = f"{name:{width}}{value:.5g}" if isinstance(value, float) else f"{name:{width}}{value}"
+    if name in references:
+      line = f"{line:{width + 14}}normal latents {references[name]:.2g}"
+    lines.append(line)
+  return "\n".join(lines)

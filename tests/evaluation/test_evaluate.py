@@ -125,9 +125,13 @@ def test_the_latent_plane_is_for_two_latents_only(trained, digits, tmp_path):
 
 
 def test_table():
-  text = table({"method": "cwae", "reconstruction_error": 1.234567891, "steps": 22})
+  figures = {"method": "cwae", "reconstruction_error": 1.234567891, "mmd": 0.01, "steps": 22}
+  text = table({**figures, "normal_latents": {"mmd": -0.00036}})
   assert text.splitlines() == [
     "method                cwae",
     "reconstruction_error  1.2346",
+    "mmd                   0.01          normal latents -0.00036",
     "steps                 22",
   ]
+  longer = table({"frechet_classifier_reconstructions": 1.0})
+  assert longer == "frechet_classifier_reconstructions  1"
