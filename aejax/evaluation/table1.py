@@ -154,13 +154,22 @@ def _save_distances(path: Path, distances: Sequence[tuple[str, tuple[float, floa
   ordered = sorted(distances, key=lambda row: -row[1][0])
   height = 90 + 34 * len(ordered)
   figure = blank_figure(900, height)
-  axes = figure.add_axes((0.27, 60 / height, 0.7, 1 - 80 / height))
+  axes = figure.add_axes((0.3, 60 / height, 0.67, 1 - 80 / height))
   for y, (_, (mean, error)) in enumerate(ordered):
     bar = None if math.isnan(error) else error
     axes.errorbar(mean, y, xerr=bar, fmt="o", color="#3f90da", ecolor="#333333", capsize=3)
   axes.set_yticks(range(len(ordered)), [label for label, _ in ordered], fontsize=10)
   axes.set_ylim(-0.6, len(ordered) - 0.4)
-  axes.set_xlim(left=0)
+  means = [mean for _, (mean, _) in ordered]
+  if min(means) > 0 and max(means) > 8 * min(means):
+    from matplotlib.ticker import FuncFormatter, LogLocator
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    axes.xaxis.set_minor_locator(LogLocator(subs=()))
+  else:
+    axes.set_xlim(left=0)
   axes.set_xlabel("Fréchet distance of samples, classifier features (less is better)", fontsize=9)
   axes.grid(axis="x", color="#dddddd", linewidth=0.8)
   axes.set_axisbelow(True)
