@@ -133,6 +133,7 @@ def test_help_names_every_option():
   assert "--no-peers" in done.stdout
 
 
+@pytest.mark.slow
 def test_simulated_devices_share_the_batch_and_agree(tmp_path):
   names = ["kl_divergence", "mmd_gaussian"]
   options = ["--quick", "--no-peers", "--sizes", "32,3", "--devices", "2"]

@@ -30,6 +30,7 @@ def call(script, capsys, tmp_path):
   return call
 
 
+@pytest.mark.slow
 def test_it_measures_goes_on_and_says_where(call, tmp_path, monkeypatch):
   out = tmp_path / "out"
   overhead, calls = training._overhead, []
