@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Int, Shaped, UInt8
 
 from aejax.data.dataset import Dataset, hold_out
+from aejax.data.stored import StoredImages
 
 __all__ = ["as_images", "load_arrays"]
 
@@ -22,7 +23,7 @@ _SPLIT_KEYS = (
 _LABEL_KEYS = ("labels", "train_labels", "y_train")
 
 
-def load_arrays(path: str | os.PathLike[str]) -> Dataset:
+def load_arrays(path: str | os.PathLike[str], *, in_memory: bool = True) -> Dataset:
   """Loads images from a `.npy` or `.npz` file.
 
   An `.npz` holds the arrays `train` and `test` (or `x_train` and `x_test`), with optional
@@ -30,14 +31,22 @@ def load_arrays(path: str | os.PathLike[str]) -> Dataset:
   `images` or anything else, with optional `labels`. Of one array, a fixed random 10 % is held out
   as the test set.
 
+  Args:
+    path: the file.
+    in_memory: read all of it now; or of an `.npy` file of bytes, the training images when they are
+      asked for.
+
   Raises:
     ValueError: if the file is damaged, holds pickled objects, or its arrays are no images
       (see `as_images`) or no labels.
   """
   path = Path(path)
-  with _opened(path) as file:
+  mapped = path.suffix == ".npy" and not in_memory
+  with _opened(path, mapped=mapped) as file:
     if isinstance(file, np.ndarray):
-      return _held_out(path.stem, as_images(file, what=str(path)), None)
+      images = as_images(file, what=str(path))
+      # Floats have become bytes, in memory.
+      return _held_out(path.stem, images, None, mapped=mapped and np.shares_memory(images, file))
     for keys in _SPLIT_KEYS:
       if keys[0] in file and keys[1] in file:
         return _split(path, file, keys)
@@ -126,11 +135,18 @@ def _single(path: Path, file: Mapping[str, Any]) -> Dataset:
 
 
 def _held_out(
-  name: str, images: UInt8[np.ndarray, "n h w c"], labels: Int[np.ndarray, " n"] | None
+  name: str,
+  images: UInt8[np.ndarray, "n h w c"],
+  labels: Int[np.ndarray, " n"] | None,
+  *,
+  mapped: bool = False,
 ) -> Dataset:
   if len(images) < 2:
     raise ValueError(f"{name} holds one image; at least 2 are needed, one of them for the test set")
   train, test = hold_out(len(images), fraction=0.1)
+  if mapped:
+    shape = (len(train), *images.shape[1:])
+    return Dataset(name, StoredImages(shape, lambda rows: images[train[rows]]), images[test])
   if labels is None:
     return Dataset(name, images[train], images[test])
   return Dataset(name, images[train], images[test], labels[train], labels[test])
@@ -146,11 +162,14 @@ def _labels(array: Shaped[np.ndarray, "..."], n: int, *, what: str) -> Int[np.nd
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _opened(path: Path, *, mapped: bool = False) -> Iterator[Any]:
   # Opened here, because np.load forgets to close a file that it finds damaged.
   with path.open("rb") as stream:
     try:
-      file = np.load(stream, allow_pickle=False)
+      if mapped:
+        file = np.load(path, mmap_mode="r", allow_pickle=False)
+      else:
+        file = np.load(stream, allow_pickle=False)
     except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
       raise ValueError(f"{path} cannot be read as a NumPy file without pickles: {error}") from error
     if isinstance(file, np.ndarray):

@@ -1,9 +1,11 @@
-"""A data set in memory: images for training, images for testing, never mixed."""
+"""A data set: images for training, images for testing, never mixed."""
 
 import dataclasses
 
 import numpy as np
 from jaxtyping import Int, UInt8
+
+from aejax.data.stored import StoredImages
 
 __all__ = ["Dataset", "hold_out"]
 
@@ -17,14 +19,15 @@ class Dataset:
 
   Attributes:
     name: what the figures and records call it.
-    train: the images that may be trained on.
+    train: the images that may be trained on; from `load(..., in_memory=False)`, still where they
+      are stored, to be read slice by slice.
     test: the images that are only ever evaluated.
     train_labels: one class a training image, where the source has classes.
     test_labels: likewise for the test images.
   """
 
   name: str
-  train: UInt8[np.ndarray, "n h w c"]
+  train: UInt8[np.ndarray, "n h w c"] | StoredImages
   test: UInt8[np.ndarray, "m h w c"]
   train_labels: Int[np.ndarray, " n"] | None = None
   test_labels: Int[np.ndarray, " m"] | None = None

@@ -9,6 +9,7 @@ from jaxtyping import UInt8
 
 from aejax.data import images as imaging
 from aejax.data.dataset import Dataset, hold_out
+from aejax.data.stored import StoredImages
 
 __all__ = ["load_folder"]
 
@@ -16,7 +17,9 @@ _SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"))
 _DEFAULT_SIZE = 64
 
 
-def load_folder(path: str | os.PathLike[str], *, image_size: int | None = None) -> Dataset:
+def load_folder(
+  path: str | os.PathLike[str], *, image_size: int | None = None, in_memory: bool = True
+) -> Dataset:
   """Loads every image under a folder, centre-cropped to a square and resized.
 
   If the folder has sub-folders `train` and `test`, they are the split, and nothing else in it is
@@ -29,6 +32,7 @@ def load_folder(path: str | os.PathLike[str], *, image_size: int | None = None) 
     path: the folder.
     image_size: side of the images in pixels. By default 64, or the images' own size where all
       share one and its shorter side is smaller than that.
+    in_memory: decode all training images now, or each when it is asked for.
 
   Raises:
     ValueError: if there are fewer than two images, or one cannot be decoded.
@@ -50,11 +54,13 @@ def load_folder(path: str | os.PathLike[str], *, image_size: int | None = None) 
     shared = min(sizes.pop()) if len(sizes) == 1 else _DEFAULT_SIZE
     image_size = min(shared, _DEFAULT_SIZE)
   grey = all(header.grey for header in headers)
-  return Dataset(
-    path.resolve().name,
-    _decode(train, size=image_size, grey=grey),
-    _decode(test, size=image_size, grey=grey),
-  )
+
+  def decode(files: list[Path]) -> UInt8[np.ndarray, "n h w c"]:
+    return _decode(files, size=image_size, grey=grey)
+
+  shape = (len(train), image_size, image_size, 1 if grey else 3)
+  stored = StoredImages(shape, lambda rows: decode([train[row] for row in rows]))
+  return Dataset(path.resolve().name, stored[:] if in_memory else stored, decode(test))
 
 
 def _find(folder: Path) -> list[Path]:

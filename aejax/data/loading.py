@@ -1,5 +1,6 @@
 """One entrance to every data set: by name, or by path."""
 
+import dataclasses
 import difflib
 import os
 from pathlib import Path
@@ -13,6 +14,7 @@ from aejax.data.digits import load_digits
 from aejax.data.folder import load_folder
 from aejax.data.idx import FASHION_MNIST, MNIST
 from aejax.data.prepare import load_recipe
+from aejax.data.stored import StoredImages
 
 __all__ = ["NAMES", "load"]
 
@@ -26,8 +28,9 @@ def load(
   *,
   data_dir: str | os.PathLike[str] | None = None,
   image_size: int | None = None,
+  in_memory: bool = True,
 ) -> Dataset:
-  """Loads a data set into memory, always with a test set that is disjoint from the training set.
+  """Loads a data set, always with a test set that is disjoint from the training set.
 
   >>> load("digits")
   Dataset('digits', train=(1438, 8, 8, 1), test=(359, 8, 8, 1), labelled)
@@ -39,6 +42,9 @@ def load(
       have to be fetched by hand; or one in which it was prepared before.
     image_size: side in pixels to which images are centre-cropped and resized; by default they
       stay as they are, and those in a folder become at most 64x64.
+    in_memory: all of it, by default. Otherwise the training images of a named data set, of a folder
+      and of an `.npy` file of bytes are read when slices of `train` are asked for, and come
+      without labels: so each of many hosts reads its part.
 
   Raises:
     ValueError: if there is no such data set or file, its files are not to be had, or they are
@@ -53,12 +59,12 @@ def load(
   if name == "digits":
     dataset = load_digits()
   elif name in _RECIPES:
-    dataset = load_recipe(_RECIPES[str(name)], data_dir=data_dir)
+    dataset = load_recipe(_RECIPES[str(name)], data_dir=data_dir, in_memory=in_memory)
   else:
     path = _existing(name)
     if path.is_dir():
-      return load_folder(path, image_size=image_size)
-    dataset = load_arrays(path)
+      return load_folder(path, image_size=image_size, in_memory=in_memory)
+    dataset = load_arrays(path, in_memory=in_memory)
   return dataset if image_size is None else _resized(dataset, image_size)
 
 
@@ -80,10 +86,10 @@ def _existing(name: str | os.PathLike[str]) -> Path:
 
 
 def _resized(dataset: Dataset, size: int) -> Dataset:
-  return Dataset(
-    dataset.name,
-    imaging.resize(dataset.train, size),
-    imaging.resize(dataset.test, size),
-    dataset.train_labels,
-    dataset.test_labels,
-  )
+  train = dataset.train
+  if isinstance(train, StoredImages):
+    shape, stored = (len(train), size, size, train.shape[3]), train
+    train = StoredImages(shape, lambda r: imaging.resize(stored[r.start : r.stop : r.step], size))
+  else:
+    train = imaging.resize(train, size)
+  return dataclasses.replace(dataset, train=train, test=imaging.resize(dataset.test, size))

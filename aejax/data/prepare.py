@@ -24,8 +24,11 @@ from jaxtyping import Int, UInt8
 
 from aejax.data.dataset import Dataset
 from aejax.data.recipe import Example, Recipe
+from aejax.data.stored import StoredImages
 
 __all__ = ["load_recipe", "make_builder"]
+
+Labels = Int[np.ndarray, " n"] | None
 
 # Records a read: enough to keep array_record's threads busy, little enough to hold twice.
 _CHUNK = 2048
@@ -33,7 +36,9 @@ _CHUNK = 2048
 _SHARD_BYTES = 128 << 20
 
 
-def load_recipe(recipe: Recipe, *, data_dir: str | os.PathLike[str] | None = None) -> Dataset:
+def load_recipe(
+  recipe: Recipe, *, data_dir: str | os.PathLike[str] | None = None, in_memory: bool = True
+) -> Dataset:
   """Loads a named data set, preparing it if this was never done.
 
   Its files are looked for in `data_dir`, in tensorflow-datasets' folder for files fetched by hand
@@ -43,6 +48,7 @@ def load_recipe(recipe: Recipe, *, data_dir: str | os.PathLike[str] | None = Non
   Args:
     recipe: the data set.
     data_dir: a folder with the data set's files, or with the set as prepared before.
+    in_memory: read all training images now, or each when it is asked for, then without labels.
 
   Raises:
     ValueError: if the files are nowhere to be had, or are not the published ones, or the prepared
@@ -51,9 +57,9 @@ def load_recipe(recipe: Recipe, *, data_dir: str | os.PathLike[str] | None = Non
   root = _root()
   for folder in (root,) if data_dir is None else (Path(data_dir), root):
     if (folder / recipe.stored_name / recipe.version / "dataset_info.json").is_file():
-      return _read(recipe, folder)
+      return _read(recipe, folder, in_memory)
   _prepare(recipe, root, data_dir)
-  return _read(recipe, root)
+  return _read(recipe, root, in_memory)
 
 
 def make_builder(recipe: Recipe, *, data_dir: str | os.PathLike[str]) -> Any:
@@ -203,33 +209,51 @@ def _quiet() -> Iterator[None]:
     tfds.display_progress_bar(active)
 
 
-def _read(recipe: Recipe, root: Path) -> Dataset:
+def _read(recipe: Recipe, root: Path, in_memory: bool) -> Dataset:
   folder = root / recipe.stored_name / recipe.version
-  try:
+  with _damage_named(folder):
     builder = make_builder(recipe, data_dir=root)
-    splits = {split: _read_split(recipe, builder, split) for split in ("train", "test")}
+    sources = {split: builder.as_data_source(split=split) for split in ("train", "test")}
+    for split, source in sources.items():
+      if len(source) != recipe.sizes[split]:
+        raise ValueError(f"{len(source)} {split} images, not {recipe.sizes[split]}")
+
+  def read(split: str, rows: range) -> tuple[UInt8[np.ndarray, "n h w c"], Labels]:
+    with _damage_named(folder):
+      return _read_rows(recipe, sources[split], rows)
+
+  test, test_labels = read("test", range(recipe.sizes["test"]))
+  n = recipe.sizes["train"]
+  if in_memory:
+    train, train_labels = read("train", range(n))
+  else:
+    train, train_labels = (
+      StoredImages((n, *recipe.image_shape), lambda r: read("train", r)[0]),
+      None,
+    )
+  return Dataset(recipe.name, train, test, train_labels, test_labels)
+
+
+@contextlib.contextmanager
+def _damage_named(folder: Path) -> Iterator[None]:
+  try:
+    yield
   # Damaged files surface as nearly any exception of array_record, protobuf and NumPy.
   except Exception as error:
     raise ValueError(
       f"the prepared data set {folder} is damaged ({error}): "
       "remove this folder, and it is made anew"
     ) from error
-  (train, train_labels), (test, test_labels) = splits["train"], splits["test"]
-  return Dataset(recipe.name, train, test, train_labels, test_labels)
 
 
-def _read_split(
-  recipe: Recipe, builder: Any, split: str
-) -> tuple[UInt8[np.ndarray, "n h w c"], Int[np.ndarray, " n"] | None]:
-  source = builder.as_data_source(split=split)
-  n = recipe.sizes[split]
-  if len(source) != n:
-    raise ValueError(f"{len(source)} {split} images, not {n}")
-  images = np.empty((n, *recipe.image_shape), np.uint8)
-  labels = np.empty(n, np.int64) if recipe.labels else None
-  for start in range(0, n, _CHUNK):
-    indices = range(start, min(start + _CHUNK, n))
-    for index, record in zip(indices, source.__getitems__(indices), strict=True):
+def _read_rows(
+  recipe: Recipe, source: Any, rows: range
+) -> tuple[UInt8[np.ndarray, "n h w c"], Labels]:
+  images = np.empty((len(rows), *recipe.image_shape), np.uint8)
+  labels = np.empty(len(rows), np.int64) if recipe.labels else None
+  for start in range(0, len(rows), _CHUNK):
+    records = source.__getitems__(rows[start : start + _CHUNK])
+    for index, record in enumerate(records, start):
       images[index] = record["image"]
       if labels is not None:
         labels[index] = record["label"]

@@ -159,7 +159,7 @@ def draw(workdir: Path, trained: TrainedAutoencoder, dataset: Dataset) -> list[P
     figures.save_interpolations(workdir / "interpolations.png", _interpolate(trained, dataset)),
   ]
   if (found := nearest(samples[:_RECONSTRUCTIONS], dataset)) is not None:
-    neighbours = pixels(dataset.train[found.indices[:, 0]])
+    neighbours = pixels(np.asarray(dataset.train)[found.indices[:, 0]])
     drawn.append(
       figures.save_reconstructions(
         workdir / "neighbours.png",

@@ -32,7 +32,7 @@ def fit_samplers(
 ) -> dict[str, Sampler]:
   """Each sampler of `samplers.BY_NAME`, fitted to the latents of the training images."""
   noise_key, fit_key = jax.random.split(key)
-  latents = trained.encode(dataset.train, key=noise_key)
+  latents = trained.encode(np.asarray(dataset.train), key=noise_key)
   fitted = {}
   for name, sampler in BY_NAME.items():
     options = {}
@@ -106,6 +106,7 @@ def likelihood_metrics(
 
 def nearest(generated: Array, dataset: Dataset) -> Neighbours | None:
   """The training images nearest to generated ones; None where all training images are the same."""
-  if (dataset.train == dataset.train[0]).all():
+  images = np.asarray(dataset.train)
+  if (images == images[0]).all():
     return None
-  return nearest_training_images(generated, dataset.train)
+  return nearest_training_images(generated, images)

@@ -15,6 +15,8 @@ from jax import lax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Int, UInt8
 
+from aejax.data import StoredImages
+
 __all__ = [
   "check_batch_size",
   "constrain",
@@ -70,14 +72,16 @@ def everywhere(tree: Any, mesh: Mesh | None) -> Any:
   return jax.tree.map(lambda leaf: _put(leaf, whole), tree)
 
 
-def put_images(images: UInt8[np.ndarray, "n h w c"], mesh: Mesh | None) -> UInt8[Array, "m h w c"]:
+def put_images(
+  images: UInt8[np.ndarray, "n h w c"] | StoredImages, mesh: Mesh | None
+) -> UInt8[Array, "m h w c"]:
   """Puts equal parts of the images on the devices; a process reads its own parts only.
 
   Returns:
     The images, filled up with black ones to a multiple of the number of devices.
   """
   if mesh is None:
-    return jnp.asarray(images)
+    return jnp.asarray(np.asarray(images))
   own = -(-len(images) // mesh.size)
 
   def part(index):

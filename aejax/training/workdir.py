@@ -24,7 +24,8 @@ def prepare(
 ) -> tuple[Configuration, Dataset, Path]:
   """Settles what will run, on which data, and where; config.json is written last.
 
-  Of several processes the first loads the data set before the others, who then find it prepared.
+  Of several processes the first loads the data set before the others, who then find it prepared;
+  each keeps of the training images what its devices are to have.
 
   Args:
     method: a name of `objectives.BY_NAME`.
@@ -59,7 +60,12 @@ def _settle(
     raise ValueError(
       f"{workdir} exists already: choose another --workdir, or go on with its run by --resume."
     )
-  dataset = data.load(name, data_dir=options.data_dir, image_size=options.image_size)
+  dataset = data.load(
+    name,
+    data_dir=options.data_dir,
+    image_size=options.image_size,
+    in_memory=jax.process_count() == 1,
+  )
   if len(dataset.test) < 2:
     raise ValueError(f"{name} has one test image only: two are the least that can be scored.")
   configuration = resolve(
@@ -85,6 +91,7 @@ def load_dataset(configuration: Configuration) -> Dataset:
     configuration.dataset,
     data_dir=configuration.data_dir,
     image_size=configuration.image_size,
+    in_memory=jax.process_count() == 1,
   )
   found = (len(dataset.train), *dataset.image_shape)
   expected = (configuration.train_images, *configuration.image_shape)

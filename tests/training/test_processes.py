@@ -13,7 +13,7 @@ import jax
 import numpy as np
 import pytest
 
-from aejax import load
+from aejax import data, load
 from aejax.training.processes import agree, everyone, first, processes
 
 TRAIN = Path(__file__).parents[2] / "experiments" / "train.py"
@@ -21,7 +21,18 @@ LIMIT = 120.0  # seconds for any of the waits below: a hang ends here
 
 
 def start(workdir, *options, count=2, devices=1, seed=0):
-  """Starts the processes of a run; each writes its messages to a file beside the work directory."""
+  """Starts the processes of a run."""
+  command = [TRAIN, "cwae", "--workdir", workdir, "--network", "linear", "--seed", seed, *options]
+
+  def place(coordinator, index):
+    together = ["--coordinator", coordinator, "--num-processes", count, "--process-id", index]
+    return together if count > 1 else []
+
+  return launch(workdir, command, place, count, devices)
+
+
+def launch(workdir, command, place, count, devices):
+  """Starts processes; each writes its messages to a file beside the work directory."""
   with socket.socket() as free:
     free.bind(("127.0.0.1", 0))
     coordinator = f"127.0.0.1:{free.getsockname()[1]}"
@@ -33,13 +44,11 @@ def start(workdir, *options, count=2, devices=1, seed=0):
   }
   started = []
   for index in range(count):
-    together = ["--coordinator", coordinator, "--num-processes", count, "--process-id", index]
-    command = [TRAIN, "cwae", "--workdir", workdir, "--network", "linear", "--seed", seed, *options]
-    command += together if count > 1 else []
+    arguments = [*command, *place(coordinator, index)]
     with workdir.with_name(f"{workdir.name}-{index}.txt").open("w") as messages:
       started.append(
         subprocess.Popen(
-          [sys.executable, *map(str, command)], stdout=messages, stderr=messages, env=environment
+          [sys.executable, *map(str, arguments)], stdout=messages, stderr=messages, env=environment
         )
       )
   _started.extend(started)
@@ -133,6 +142,36 @@ def test_one_is_killed_the_other_ends_and_the_restart_resumes(trained, tmp_path)
   assert after[:2] == before[:2]
   # The last epoch's steps may not all have been taken.
   assert 0 <= load(workdir).step - after[-1]["step"] < after[0]["step"]
+
+
+_READ = """
+import sys
+
+import numpy as np
+
+from aejax import data
+from aejax.training import devices, processes
+
+with processes(False, sys.argv[1], 2, int(sys.argv[2])):
+  images = data.load(sys.argv[3], in_memory=False).train
+  read, one = [], images._read
+  images._read = lambda rows: read.extend(rows) or one(rows)
+  placed = devices.put_images(images, devices.devices_mesh())
+  own = np.concatenate([shard.data for shard in placed.addressable_shards])
+  print(read, own[:, 0, 0, 0].tolist())
+"""
+
+
+def test_each_process_reads_the_images_of_its_devices_only(tmp_path):
+  path = tmp_path / "numbers.npy"
+  np.save(path, np.broadcast_to(np.arange(20, dtype=np.uint8)[:, None, None], (20, 5, 5)))
+  kept = data.load(path).train[:, 0, 0, 0].tolist()
+  assert len(kept) == 18  # five a device, of the last 20 two are black
+  started = launch(tmp_path / "run", ["-c", _READ], lambda where, index: [where, index, path], 2, 2)
+  finish(started, tmp_path / "run")
+  first, second = (said(tmp_path / "run", index).splitlines()[-1] for index in (0, 1))
+  assert first == f"{list(range(10))} {kept[:10]}"
+  assert second == f"{list(range(10, 18))} {[*kept[10:], 0, 0]}"
 
 
 def test_a_mistake_ends_both(tmp_path):
