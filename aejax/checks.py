@@ -3,6 +3,7 @@
 What is traced has no value yet, and passes.
 """
 
+import difflib
 import math
 import operator
 from collections.abc import Iterable
@@ -18,8 +19,10 @@ __all__ = [
   "instance",
   "key",
   "kind",
+  "known",
+  "new_key",
   "not_negative",
-  "one_of",
+  "number",
   "positive",
   "shown",
   "switch",
@@ -95,6 +98,15 @@ def _number(name, value, expected, fits):
   return value
 
 
+def number(name: str, value: Any) -> Any:
+  """Returns a finite number as it is.
+
+  Raises:
+    ValueError: if it is none.
+  """
+  return _number(name, value, "a finite number", math.isfinite)
+
+
 def switch(name: str, value: Any) -> bool:
   """Returns True or False.
 
@@ -106,15 +118,17 @@ def switch(name: str, value: Any) -> bool:
   return bool(value)
 
 
-def one_of(name: str, value: Any, values: Iterable[Any]) -> Any:
-  """Returns one of `values`.
+def known(what: str, value: Any, names: Iterable[str]) -> Any:
+  """Returns one of `names`.
 
   Raises:
-    ValueError: for all else.
+    ValueError: for all else, with the nearest of them.
   """
-  values = list(values)
-  if not isinstance(value, str) or value not in values:
-    raise ValueError(f"{name} must be one of {', '.join(values)}, but is {shown(value)}.")
+  names = list(names)
+  if not isinstance(value, str) or value not in names:
+    near = difflib.get_close_matches(str(value), names, n=2)
+    meant = f": did you mean {' or '.join(near)}?" if near else "."
+    raise ValueError(f"There is no {what} {value!r}{meant} There are {', '.join(names)}.")
   return value
 
 
@@ -146,6 +160,16 @@ def key(name: str, value: Any) -> Any:
       f"{name} must be a jax.random.key, but is {value.dtype} of shape {list(value.shape)}."
     )
   raise ValueError(f"{name} must be a jax.random.key, but is {kind(value)}.")
+
+
+def new_key(name: str, value: Any) -> Any:
+  """Returns one key of the new kind, for those who take no other.
+
+  Raises:
+    ValueError: if it is none, or several.
+  """
+  value = key(name, value)
+  return value if not value.ndim else jax.random.wrap_key_data(value)
 
 
 def array(name: str, value: Any) -> Any:

@@ -3,7 +3,7 @@
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
@@ -25,14 +25,14 @@ def entrance(function: Callable[P, T]) -> Callable[P, T]:
 
   Under jit a wrong type is JAX's to refuse, in its own terms, and a value has gone.
   """
-  names = list(inspect.signature(function).parameters)
+  names, call = list(inspect.signature(function).parameters), cast(Any, function)
 
   @functools.wraps(function)
   def checked(*args: P.args, **kwargs: P.kwargs) -> T:
-    positional: Any = [_check(name, value) for name, value in zip(names, args, strict=False)]
-    named: Any = {name: _check(name, value) for name, value in kwargs.items()}
+    positional = [_check(name, value) for name, value in zip(names, args, strict=False)]
+    named = {name: _check(name, value) for name, value in kwargs.items()}
     try:
-      return function(*positional, *args[len(names) :], **named)
+      return call(*positional, *args[len(names) :], **named)
     except NameError as error:
       if "unbound axis name" not in str(error):
         raise

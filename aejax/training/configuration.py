@@ -1,14 +1,14 @@
 """What a run is made of: the options that a user gives, completed by the published settings."""
 
 import dataclasses
-import difflib
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from aejax import data, networks, objectives
+from aejax import checks, data, networks, objectives
 from aejax.files import read_json, write_json
+from aejax.objectives import check_method
 
 __all__ = [
   "Configuration",
@@ -263,15 +263,6 @@ def _fill(method: str, objective: dict[str, Any], dataset: str) -> dict[str, Any
   return filled
 
 
-def check_method(method: str) -> None:
-  """Raises a ValueError if `method` is no name of an objective, nor a sum of different ones."""
-  names = method.split("+")
-  for name in names:
-    check_name("method", name, objectives.BY_NAME)
-  if len(set(names)) < len(names):
-    raise ValueError(f"A sum names each method once, but this is {method!r}.")
-
-
 def describe_default(method: str, name: str) -> str:
   """What a setting is if it is left out, '8; cifar10 64'; empty where only a docstring can tell."""
   weight = getattr(objectives.BY_NAME.get(method), "weight", None)  # a sum has several
@@ -287,10 +278,7 @@ def describe_default(method: str, name: str) -> str:
 
 def check_name(what: str, name: str, names: Iterable[str]) -> None:
   """Raises a ValueError that tells the nearest names if `name` is none of `names`."""
-  if name not in names:
-    near = difflib.get_close_matches(str(name), names, n=2)
-    meant = f": did you mean {' or '.join(near)}?" if near else "."
-    raise ValueError(f"There is no {what} {name!r}{meant} There are {', '.join(names)}.")
+  checks.known(what, name, names)
 
 
 def check_seed(seed: int) -> int:
