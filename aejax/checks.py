@@ -6,7 +6,9 @@ What is traced has no value yet, and passes.
 import difflib
 import math
 import operator
+import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -23,6 +25,7 @@ __all__ = [
   "new_key",
   "not_negative",
   "number",
+  "path",
   "positive",
   "shown",
   "switch",
@@ -51,11 +54,11 @@ def shown(value: object) -> str:
   return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def whole(name: str, value: Any, *, least: int = 1) -> int:
+def whole(name: str, value: Any, *, least: int = 1, most: int = _MOST) -> int:
   """Returns a whole number as an int.
 
   Raises:
-    ValueError: if it is none, less than `least`, or beyond 32 bits.
+    ValueError: if it is none, less than `least`, or more than `most`: by default, beyond 32 bits.
   """
   try:
     number = None if isinstance(value, bool | np.bool) else operator.index(value)
@@ -63,8 +66,9 @@ def whole(name: str, value: Any, *, least: int = 1) -> int:
     number = None
   if number is None or number < least:
     raise ValueError(f"{name} must be a whole number from {least} up, but is {shown(value)}.")
-  if number > _MOST:
-    raise ValueError(f"{name} must be less than 2^31, but is {shown(value)}.")
+  if number > most:
+    limit = "less than 2^31" if most == _MOST else f"at most {most}"
+    raise ValueError(f"{name} must be {limit}, but is {shown(value)}.")
   return number
 
 
@@ -130,6 +134,20 @@ def known(what: str, value: Any, names: Iterable[str]) -> Any:
     meant = f": did you mean {' or '.join(near)}?" if near else "."
     raise ValueError(f"There is no {what} {value!r}{meant} There are {', '.join(names)}.")
   return value
+
+
+def path(name: str, value: Any) -> Path:
+  """Returns a path, its `~` replaced.
+
+  Raises:
+    ValueError: if it is none, or begins with the home folder of a user who has none.
+  """
+  if not isinstance(value, str | os.PathLike) or not isinstance(os.fspath(value), str):
+    raise ValueError(f"{name} must be a path, but is {kind(value)}.")
+  try:
+    return Path(value).expanduser()
+  except RuntimeError:
+    raise ValueError(f"{name} is {shown(os.fspath(value))}, but there is no such home.") from None
 
 
 def instance(name: str, value: Any, wanted: type | tuple[type, ...], words: str) -> Any:

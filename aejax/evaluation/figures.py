@@ -6,7 +6,7 @@ Each function writes a PNG, whole or not at all, and returns its path.
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Array, Float, Shaped
@@ -151,15 +151,7 @@ def save_decoded_plane(
   Raises:
     ValueError: if `extent` is not finite and increasing, and for the reasons of `save_grid`.
   """
-  try:
-    left, right, bottom, top = (float(checks.number("extent", value)) for value in extent)
-    increasing = left < right and bottom < top
-  except (TypeError, ValueError):
-    increasing = False
-  if not increasing:
-    raise ValueError(
-      f"extent must be finite with left < right, bottom < top, but is {checks.shown(extent)}."
-    )
+  left, right, bottom, top = _increasing(extent)
   pixels = as_pixels("images", images, rank=5)
   rows, columns = pixels.shape[:2]
   if min(rows, columns) < 2:
@@ -178,6 +170,18 @@ def save_decoded_plane(
   axes.patch.set_visible(False)
   figure.figimage(canvas, *_fit(figure, axes, width, height), origin="upper")
   return write_png(path, figure)
+
+
+def _increasing(extent: Any) -> tuple[float, float, float, float]:
+  try:
+    left, right, bottom, top = (float(checks.number("extent", value)) for value in extent)
+    if left < right and bottom < top:
+      return left, right, bottom, top
+  except (TypeError, ValueError):
+    pass
+  raise ValueError(
+    f"extent must be finite with left < right, bottom < top, but is {checks.shown(extent)}."
+  )
 
 
 def save_latent_scatter(

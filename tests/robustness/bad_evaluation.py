@@ -301,7 +301,11 @@ def _diagnostics():
   bad_logs = [[], None, 3, "epochs", [3], [{}], [line | {"penalty": "x"}], [line | {"epoch": None}]]
   bad_logs += [[{"epoch": 1, "penalty": 0.0}]]
   for bad in bad_logs:
-    yield "save_curves", "^epochs must (be|each have a number)", lambda w, v=bad: diagnostics.save_curves(path(w), v)
+    yield (
+      "save_curves",
+      "^epochs must (be|each have a number)",
+      lambda w, v=bad: diagnostics.save_curves(path(w), v),
+    )
 
 
 def _features():
