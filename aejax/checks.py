@@ -28,6 +28,7 @@ __all__ = [
   "number",
   "path",
   "positive",
+  "reason",
   "shown",
   "switch",
   "whole",
@@ -51,9 +52,18 @@ def shown(value: object) -> str:
   """A value for the end of a sentence: on one line, and short."""
   if isinstance(value, np.ndarray | jax.Array) and value.ndim:
     return f"an array of shape {list(value.shape)}"
-  text = " ".join((repr(value) if isinstance(value, str | bytes) else str(value)).split())
+  text = repr(value) if isinstance(value, str | bytes) else str(value)
+  text = text if isinstance(value, os.PathLike) else " ".join(text.split())
   text = text if text.isprintable() else repr(text)
-  return text if len(text) <= 80 else f"{text[:77]}..."
+  # The end of a path tells it from others.
+  most = 500 if isinstance(value, os.PathLike) else 80
+  return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def reason(error: BaseException) -> str:
+  """What an error says, for the end of a sentence: on one line, and not too long."""
+  text = " ".join(str(error).split()) or type(error).__name__
+  return text if len(text) <= 200 else f"{text[:197]}..."
 
 
 def whole(name: str, value: Any, *, least: int = 1, most: int = _MOST) -> int:

@@ -39,7 +39,9 @@ def user_errors() -> Iterator[None]:
     ours = str(Path(__file__).parent) + os.sep
     if not isinstance(error, OSError) and not frames[-1].filename.startswith(ours):
       raise
-    print(f"error: {error}", file=sys.stderr)
+    sentence = " ".join(str(error).split())  # names of files may hold anything
+    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in sentence)
+    print(f"error: {shown}", file=sys.stderr)
     sys.exit(2)
   except KeyboardInterrupt:
     sys.exit(130)
@@ -50,9 +52,13 @@ def compilation_cache() -> None:
   if "JAX_COMPILATION_CACHE_DIR" in os.environ:
     return
   base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+  if not os.path.isabs(base):  # a user without a home has "~" itself; relative ones are ruled out
+    return
   folder = Path(base) / "aejax" / "xla"
   with contextlib.suppress(OSError):
     folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK):  # JAX would warn at every program
+      return
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int, Shaped, UInt8
 
+from aejax import checks
 from aejax.data.dataset import Dataset, hold_out
 from aejax.data.stored import StoredImages
 
@@ -44,7 +44,7 @@ def load_arrays(path: str | os.PathLike[str], *, in_memory: bool = True) -> Data
   mapped = path.suffix == ".npy" and not in_memory
   with _opened(path, mapped=mapped) as file:
     if isinstance(file, np.ndarray):
-      images = as_images(file, what=str(path))
+      images = as_images(file, what=checks.shown(path))
       # Floats have become bytes, in memory.
       return _held_out(path.stem, images, None, mapped=mapped and np.shares_memory(images, file))
     for keys in _SPLIT_KEYS:
@@ -105,14 +105,14 @@ def _bytes(array: Shaped[np.ndarray, "..."], what: str) -> UInt8[np.ndarray, "..
 
 
 def _split(path: Path, file: Mapping[str, Any], keys: tuple[str, str, str, str]) -> Dataset:
-  train, test = (as_images(file[key], what=f"{path}[{key!r}]") for key in keys[:2])
+  train, test = (as_images(file[key], what=_member(path, key)) for key in keys[:2])
   if train.shape[1:] != test.shape[1:]:
     raise ValueError(
-      f"{path}: train and test images must share one shape, "
+      f"{checks.shown(path)}: train and test images must share one shape, "
       f"got {list(train.shape[1:])} and {list(test.shape[1:])}"
     )
   train_labels, test_labels = (
-    _labels(file[key], len(images), what=f"{path}[{key!r}]") if key in file else None
+    _labels(file[key], len(images), what=_member(path, key)) if key in file else None
     for key, images in zip(keys[2:], (train, test), strict=True)
   )
   return Dataset(path.stem, train, test, train_labels, test_labels)
@@ -123,13 +123,13 @@ def _single(path: Path, file: Mapping[str, Any]) -> Dataset:
   key = "images" if "images" in candidates else candidates[0] if len(candidates) == 1 else None
   if key is None:
     raise ValueError(
-      f"{path} must hold the arrays train and test, or x_train and x_test, or images, "
-      f"got {sorted(file) or 'none'}"
+      f"{checks.shown(path)} must hold the arrays train and test, or x_train and x_test, "
+      f"or images, got {checks.shown(sorted(file)) if file else 'none'}"
     )
-  images = as_images(file[key], what=f"{path}[{key!r}]")
+  images = as_images(file[key], what=_member(path, key))
   for label_key in _LABEL_KEYS:
     if label_key in file:
-      labels = _labels(file[label_key], len(images), what=f"{path}[{label_key!r}]")
+      labels = _labels(file[label_key], len(images), what=_member(path, label_key))
       return _held_out(path.stem, images, labels)
   return _held_out(path.stem, images, None)
 
@@ -158,29 +158,40 @@ def _labels(array: Shaped[np.ndarray, "..."], n: int, *, what: str) -> Int[np.nd
       f"{what} must be {n} integers, one label an image, "
       f"got {array.dtype} of shape {list(array.shape)}"
     )
+  if array.dtype == np.uint64 and array.max(initial=0) > np.iinfo(np.int64).max:
+    raise ValueError(f"{what} must be less than 2^63, got {array.max()}")
   return array.reshape(n).astype(np.int64)
 
 
 @contextlib.contextmanager
 def _opened(path: Path, *, mapped: bool = False) -> Iterator[Any]:
+  where = checks.shown(path)
   # Opened here, because np.load forgets to close a file that it finds damaged.
   try:
     stream = path.open("rb")
   except OSError as error:
-    raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+    raise ValueError(f"{where} cannot be read: {error.strerror}") from error
   with stream:
     try:
       if mapped:
         file = np.load(path, mmap_mode="r", allow_pickle=False)
       else:
         file = np.load(stream, allow_pickle=False)
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
-      raise ValueError(f"{path} cannot be read as a NumPy file without pickles: {error}") from error
+    # NumPy, zipfile and zlib raise nearly every built-in exception on broken bytes, and a
+    # MemoryError for a header that promises more than there is.
+    except Exception as error:
+      raise ValueError(
+        f"{where} cannot be read as a NumPy file without pickles: {checks.reason(error)}"
+      ) from error
     if isinstance(file, np.ndarray):
       yield file
       return
     with file:
       yield _Archive(path, file)
+
+
+def _member(path: Path, key: str) -> str:
+  return f"{checks.shown(path)}[{checks.shown(key)}]"
 
 
 class _Archive(Mapping[str, Any]):
@@ -191,9 +202,14 @@ class _Archive(Mapping[str, Any]):
 
   def __getitem__(self, key: str) -> Any:
     try:
-      return self._file[key]
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
-      raise ValueError(f"{self._path}[{key!r}] cannot be read: {error}") from error
+      array = self._file[key]
+    except Exception as error:
+      raise ValueError(
+        f"{_member(self._path, key)} cannot be read: {checks.reason(error)}"
+      ) from error
+    if not isinstance(array, np.ndarray):  # a member in no format of NumPy's comes as bytes
+      raise ValueError(f"{_member(self._path, key)} cannot be read: it is no array")
+    return array
 
   def __iter__(self) -> Iterator[str]:
     return iter(self._file.files)

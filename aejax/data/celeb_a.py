@@ -12,10 +12,10 @@ import io
 import itertools
 import os
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
+from aejax import checks
 from aejax.data import images as imaging
 from aejax.data.recipe import Example, Recipe, file_sha256
 
@@ -95,8 +95,10 @@ _Images = Mapping[str, Callable[[], bytes]]
 def _opened_archive(path: Path) -> Iterator[_Images]:
   try:
     archive = zipfile.ZipFile(path)
-  except (OSError, zipfile.BadZipFile) as error:
-    raise ValueError(f"{path} is truncated or damaged: {error}") from error
+  except Exception as error:
+    raise ValueError(
+      f"{checks.shown(path)} is truncated or damaged: {checks.reason(error)}"
+    ) from error
   with archive:
     yield {
       member.rpartition("/")[2]: functools.partial(archive.read, member)
@@ -119,8 +121,9 @@ def _decoded(
     where = f"{path}: {name}"
     try:
       content = images[name]()
-    except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
-      raise ValueError(f"{where} is damaged: {error}") from error
+    # zipfile and zlib raise nearly every built-in exception on broken bytes.
+    except Exception as error:
+      raise ValueError(f"{where} is damaged: {checks.reason(error)}") from error
     header = imaging.read_header(io.BytesIO(content), name=where)
     if (header.width, header.height) != (_WIDTH, _HEIGHT):
       raise ValueError(

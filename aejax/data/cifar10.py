@@ -6,12 +6,12 @@ The python archive would have to be unpickled, which runs whatever code it holds
 import dataclasses
 import hashlib
 import tarfile
-import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 
+from aejax import checks
 from aejax.data.recipe import Download, Example, Recipe, file_sha256
 
 __all__ = ["CIFAR10", "Cifar10"]
@@ -96,8 +96,11 @@ class Cifar10(Recipe):
             file = tar.extractfile(member)
             assert file is not None, "a regular file has content"
             contents[name] = file.read(self._size + 1)
-    except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
-      raise ValueError(f"{archive} is truncated or damaged: {error}") from error
+    # tarfile and zlib raise nearly every built-in exception on broken bytes.
+    except Exception as error:
+      raise ValueError(
+        f"{checks.shown(archive)} is truncated or damaged: {checks.reason(error)}"
+      ) from error
     if missing := sorted(names - contents.keys()):
       raise ValueError(f"{archive} does not hold {', '.join(missing)}")
     return contents

@@ -2,11 +2,13 @@
 
 import concurrent.futures
 import os
+import stat
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 
+from aejax import checks
 from aejax.data import images as imaging
 from aejax.data.dataset import Dataset, hold_out
 from aejax.data.stored import StoredImages
@@ -25,8 +27,8 @@ def load_folder(
   If the folder has sub-folders `train` and `test`, they are the split, and nothing else in it is
   read; otherwise all images below it are one set, of which a fixed random 10 % is held out as the
   test set. Images are taken in the order of their paths. They become grey if every one of them is
-  stored as grey, RGB otherwise. Hidden files are passed over, and so are symbolic links: one that
-  leads to an image elsewhere could put the same picture into both halves.
+  stored as grey, RGB otherwise. Hidden files are passed over, and so are pipes, and symbolic
+  links: one that leads to an image elsewhere could put the same picture into both halves.
 
   Args:
     path: the folder.
@@ -39,16 +41,21 @@ def load_folder(
   """
   path = Path(path)
   if (path / "train").is_dir() and (path / "test").is_dir():
+    halves = (path / "train").resolve(), (path / "test").resolve()
+    if halves[0].is_relative_to(halves[1]) or halves[1].is_relative_to(halves[0]):
+      raise ValueError(
+        f"train and test in {checks.shown(path)} must be two folders, but share one."
+      )
     train, test = _find(path / "train"), _find(path / "test")
   else:
     files = _find(path)
     if len(files) < 2:
       raise ValueError(
-        f"{path} holds one image; at least 2 are needed, one of them for the test set"
+        f"{checks.shown(path)} holds one image; at least 2 are needed, one of them for the test set"
       )
     train, test = ([files[i] for i in indices] for indices in hold_out(len(files), fraction=0.1))
 
-  headers = [imaging.read_header(file, name=str(file)) for file in train + test]
+  headers = [imaging.read_header(file, name=checks.shown(file)) for file in train + test]
   if image_size is None:
     sizes = {(header.width, header.height) for header in headers}
     shared = min(sizes.pop()) if len(sizes) == 1 else _DEFAULT_SIZE
@@ -67,22 +74,26 @@ def _find(folder: Path) -> list[Path]:
   """All image files below a folder, in the order of their paths."""
 
   def refuse(error: OSError) -> None:
-    raise ValueError(f"the folder {error.filename} cannot be read: {error.strerror}") from error
+    where = checks.shown(Path(error.filename))
+    raise ValueError(f"the folder {where} cannot be read: {error.strerror}") from error
 
-  found, links = [], 0
+  found, others = [], 0
   for parent, folders, files in os.walk(folder, onerror=refuse):
     folders[:] = [name for name in folders if not name.startswith(".")]
     for name in files:
       file = Path(parent, name)
       if name.startswith(".") or file.suffix.lower() not in _SUFFIXES:
         continue
-      if file.is_symlink():
-        links += 1
-      else:
+      # Of all else that has a name, a pipe is the worst: to open it waits for a writer for ever.
+      if stat.S_ISREG(file.lstat().st_mode):
         found.append(file)
+      else:
+        others += 1
   if not found:
-    passed_over = f" ({links} symbolic links passed over)" if links else ""
-    raise ValueError(f"no images in {folder}{passed_over}: {', '.join(sorted(_SUFFIXES))} are read")
+    passed_over = f" ({others} symbolic links or pipes passed over)" if others else ""
+    raise ValueError(
+      f"no images in {checks.shown(folder)}{passed_over}: {', '.join(sorted(_SUFFIXES))} are read"
+    )
   return sorted(found, key=lambda file: file.relative_to(folder).as_posix())
 
 
@@ -91,7 +102,7 @@ def _decode(files: list[Path], *, size: int, grey: bool) -> UInt8[np.ndarray, "n
 
   def decode(index: int) -> None:
     file = files[index]
-    images[index] = imaging.decode(file, name=str(file), size=size, grey=grey)
+    images[index] = imaging.decode(file, name=checks.shown(file), size=size, grey=grey)
 
   # Pillow decodes and resizes outside the interpreter's lock.
   with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:

@@ -14,7 +14,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
+from aejax import checks
+
 __all__ = ["Header", "decode", "read_header", "resize"]
+
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 
 Source = str | os.PathLike[str] | io.BytesIO
 
@@ -104,14 +108,15 @@ def _opened(source: Source, name: str) -> Iterator[Any]:
   from PIL import Image
 
   try:
-    with Image.open(source) as picture:
+    # Not whatever Pillow knows: PostScript, for one, is a program that it would have run.
+    with Image.open(source, formats=_FORMATS) as picture:
       limit = Image.MAX_IMAGE_PIXELS
       if limit is not None and picture.width * picture.height > limit:
         raise ValueError(f"{picture.width}x{picture.height} pixels are more than {limit}")
       yield picture
   # Pillow's readers raise nearly every built-in exception on broken bytes.
   except Exception as error:
-    raise ValueError(f"{name} cannot be read as an image: {error}") from error
+    raise ValueError(f"{name} cannot be read as an image: {checks.reason(error)}") from error
 
 
 def _is_grey(picture: Any) -> bool:

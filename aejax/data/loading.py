@@ -91,9 +91,10 @@ def _existing(name: str | os.PathLike[str]) -> Path:
   path = checks.path("name", spelled)
   # Not Path's own, which raises for names that are too long; and Path("") is the current folder.
   if spelled and os.path.exists(path):
-    if path.is_dir() or path.suffix in (".npy", ".npz"):
+    # No pipe or device called like one: to open it may wait for ever.
+    if path.is_dir() or (path.suffix in (".npy", ".npz") and path.is_file()):
       return path
-    raise ValueError(f"{path} is neither a folder of images nor a .npy or .npz file")
+    raise ValueError(f"{checks.shown(path)} is neither a folder of images nor a .npy or .npz file")
   if isinstance(name, Path) or os.sep in spelled or path.suffix in (".npy", ".npz"):
     raise ValueError(f"no file or folder {checks.shown(path)}")
   near = difflib.get_close_matches(spelled.lower(), NAMES, n=2)

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int, UInt8
 
+from aejax import checks
 from aejax.data.dataset import Dataset
 from aejax.data.recipe import Example, Recipe
 from aejax.data.stored import StoredImages
@@ -56,7 +57,8 @@ def load_recipe(
   """
   root = _root()
   for folder in (root,) if data_dir is None else (Path(data_dir), root):
-    if (folder / recipe.stored_name / recipe.version / "dataset_info.json").is_file():
+    # Not Path's own, which raises for names that are too long.
+    if os.path.isfile(folder / recipe.stored_name / recipe.version / "dataset_info.json"):
       return _read(recipe, folder, in_memory)
   _prepare(recipe, root, data_dir)
   return _read(recipe, root, in_memory)
@@ -139,17 +141,19 @@ def _root() -> Path:
   root = os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
   if "://" in root:
     raise ValueError(f"TFDS_DATA_DIR must be a local folder, got {root}")
-  return Path(root).expanduser()
+  return checks.path("TFDS_DATA_DIR", root)
 
 
 def _prepare(recipe: Recipe, root: Path, data_dir: str | os.PathLike[str] | None) -> None:
   final = root / recipe.stored_name / recipe.version
-  if final.exists() and not (final / "dataset_info.json").is_file():
+  if os.path.exists(final) and not os.path.isfile(final / "dataset_info.json"):
     raise ValueError(f"{final} is no prepared data set: remove this folder, and it is made anew")
   manual = root / "downloads" / "manual"
   folders = [Path(data_dir)] if data_dir is not None else []
   folders += [manual, *map(Path, recipe.folders)]
-  source = next((folder for folder in folders if recipe.find(folder)), None)
+  source = None
+  with contextlib.suppress(OSError):  # of names that are too long
+    source = next((folder for folder in folders if recipe.find(folder)), None)
   if source is None:
     _check_downloadable(recipe, folders)
 
@@ -241,7 +245,7 @@ def _damage_named(folder: Path) -> Iterator[None]:
   # Damaged files surface as nearly any exception of array_record, protobuf and NumPy.
   except Exception as error:
     raise ValueError(
-      f"the prepared data set {folder} is damaged ({error}): "
+      f"the prepared data set {folder} is damaged ({checks.reason(error)}): "
       "remove this folder, and it is made anew"
     ) from error
 

@@ -3,12 +3,14 @@
 import base64
 import html
 import json
+import os
 import string
 from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from aejax import checks
 from aejax.files import read_json, replacing
 
 __all__ = ["write_report"]
@@ -80,16 +82,32 @@ def write_report(path: str | Path, runs: Sequence[str | Path], *, title: str | N
   )
   path = Path(path)
   with replacing(path) as temporary:
-    temporary.write_text(page, encoding="utf-8")
+    # What a file says may be no text that can be written.
+    temporary.write_text(page, encoding="utf-8", errors="replace")
   return path
 
 
 def _read(folder: Path, name: str) -> dict[str, Any]:
-  if not (folder / name).is_file():
+  if not os.path.isfile(folder / name):
     raise ValueError(
       f"{folder} holds no scored run: there is no {name} in it. evaluate.py scores a trained one."
     )
-  return read_json(folder / name)
+  values = _json(folder / name)
+  if not isinstance(values, dict):
+    raise ValueError(f"{folder / name} must hold an object, but holds {checks.kind(values)}.")
+  if name == "summary.json":
+    for entry, kind in (("dataset", str), ("test_images", int), ("normal_latents", dict)):
+      found = values.get(entry, {} if kind is dict else None)
+      if not isinstance(found, kind):
+        raise ValueError(f"{folder / name} is damaged: its {entry} is {checks.shown(found)}.")
+  return values
+
+
+def _json(path: Path) -> Any:
+  try:
+    return read_json(path)
+  except RecursionError:
+    raise ValueError(f"{path} is damaged: it is nested too deeply.") from None
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
@@ -173,7 +191,7 @@ def _plane(folder: Path) -> str:
   sprite, about = folder / "plane_tiles.png", folder / "plane.json"
   if not (sprite.is_file() and about.is_file()):
     return ""
-  described = html.escape(json.dumps(read_json(about)), quote=True)
+  described = html.escape(json.dumps(_json(about)), quote=True)
   return (
     f'<div class="plane" data-about="{described}" data-sprite="{_embedded(sprite)}">'
     '<canvas width="420" height="420"></canvas>'

@@ -122,7 +122,7 @@ class LatentLayer(nnx.Module):
   ):
     def init(key: jax.Array, shape: tuple[int, int], dtype: DTypeLike) -> jax.Array:
       mean = lecun_normal()(key, (shape[0], latent_dim), dtype)
-      return jnp.zeros(shape, dtype).at[:, :latent_dim].set(mean)
+      return jnp.pad(mean, ((0, 0), (0, shape[1] - latent_dim)))
 
     units = 2 * latent_dim if gaussian else latent_dim
     self.dense = nnx.Linear(in_features, units, kernel_init=init, dtype=dtype, rngs=rngs)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import textwrap
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -242,7 +243,7 @@ def read(workdir: Path) -> Configuration:
     values = {"seeds": 1, "accumulate": 1, **values}  # which older runs do not have
   if not isinstance(values, dict) or set(values) != _HELD:
     found = set(values) if isinstance(values, dict) else set()
-    wrong = checks.shown(", ".join(sorted(_HELD ^ found)))
+    wrong = textwrap.shorten(", ".join(sorted(_HELD ^ found)), 200)
     raise ValueError(f"{path} does not describe a run: missing or unknown entries {wrong}.")
   try:
     _check_read(values)

@@ -90,7 +90,9 @@ def test_a_link_to_the_folder_itself_is_fine(folder, tmp_path):
 def test_a_folder_without_images_says_so(folder):
   folder.mkdir()
   (folder / "link.png").symlink_to(folder / "nowhere.png")
-  with pytest.raises(ValueError, match=r"no images in .*faces \(1 symbolic links passed over\)"):
+  with pytest.raises(
+    ValueError, match=r"no images in .*faces \(1 symbolic links or pipes passed over\)"
+  ):
     data.load(folder)
 
 
