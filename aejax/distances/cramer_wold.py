@@ -15,6 +15,9 @@ from aejax.priors import GaussianMixture, StandardNormal, check_dimension
 
 __all__ = ["cramer_wold", "sigreg"]
 
+# Variance of samples, for the default γ: roundings of float32 near 1 are no smaller.
+_LEAST_SPREAD = 1e-12
+
 Target = Float[Array, "m d"] | StandardNormal | GaussianMixture | None
 
 
@@ -66,7 +69,9 @@ def cramer_wold(
   if isinstance(target, jax.Array):
     y = gather(as_samples(target, z, minimum=minimum), axis_name)
     if gamma is None:
-      gamma = (1.06 * same(jnp.std(y), axis_name)) ** 2 * y.shape[0] ** -0.4
+      # Samples that coincide have no spread, and without smoothing there is no distance.
+      spread = jnp.maximum(same(jnp.var(y), axis_name), _LEAST_SPREAD)
+      gamma = 1.06**2 * spread * y.shape[0] ** -0.4
     gamma = jnp.asarray(gamma, z.dtype)
     scale = jax.lax.rsqrt(4 * gamma)
 

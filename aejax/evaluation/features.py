@@ -7,7 +7,6 @@ classifiers that come with aejax give `frechet_classifier`, and only Inception's
 import dataclasses
 import functools
 import json
-import zipfile
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
@@ -22,7 +21,7 @@ from jaxtyping import Array, Float, Num
 from aejax import checks
 from aejax.data import Dataset
 from aejax.networks.convolution import Convolution, downsampled
-from aejax.networks.layers import ImageShape, check_images, flat
+from aejax.networks.layers import ImageShape, check_image_shape, check_images, flat
 
 __all__ = [
   "CLASSIFIERS",
@@ -35,6 +34,8 @@ __all__ = [
 
 # Images a call: bounds the memory of the activations.
 _BATCH = 1000
+
+_MOST_CLASSES = 100_000
 
 CLASSIFIERS = ("digits", "fashion_mnist")
 """The data sets for which a classifier comes with aejax."""
@@ -165,20 +166,21 @@ def read_classifier(path: Path) -> tuple[Classifier, dict[str, Any]]:
   try:
     with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
       about = json.loads(str(stored["about"]))
+      shape = check_image_shape(about["image_shape"])
+      classes = checks.whole("classes", about["classes"], most=_MOST_CLASSES)
       values = {name: stored[name].astype(np.float32) for name in stored.files if name != "about"}
-    model = nnx.eval_shape(
-      lambda: Classifier(tuple(about["image_shape"]), about["classes"], rngs=nnx.Rngs(0))
-    )
+    model = nnx.eval_shape(lambda: Classifier(shape, classes, rngs=nnx.Rngs(0)))
     graphdef, shapes = nnx.split(model)
     flattened, structure = jax.tree_util.tree_flatten_with_path(shapes)
     leaves = []
-    for where, shape in flattened:
+    for where, leaf in flattened:
       value = values[jax.tree_util.keystr(where)]
-      if value.shape != shape.shape:
+      if value.shape != leaf.shape:
         raise ValueError(f"{jax.tree_util.keystr(where)} has shape {list(value.shape)}.")
       leaves.append(jnp.asarray(value))
-  except (OSError, EOFError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
-    raise ValueError(f"{path} holds no classifier: {error}") from error
+  # NumPy, zipfile and zlib raise nearly every built-in exception on broken bytes.
+  except Exception as error:
+    raise ValueError(f"{path} holds no classifier: {checks.reason(error)}") from error
   return nnx.merge(graphdef, jax.tree_util.tree_unflatten(structure, leaves)), about
 
 
