@@ -5,6 +5,18 @@ import pytest
 from robustness.bad_commands import COMMANDS
 
 from aejax.command_line import parse, user_errors
+from aejax.training import Options, prepare, train
+
+
+@pytest.fixture(scope="module")
+def digits_run(tmp_path_factory):
+  """A run that is trained, and scored in name only: no command of the table gets as far."""
+  workdir = tmp_path_factory.mktemp("runs") / "digits"
+  options = Options(workdir=workdir, network="linear", latent_dim=2, epochs=2)
+  configuration, dataset, _ = prepare("cwae", {}, options)
+  train(configuration, dataset, workdir)
+  (workdir / "summary.json").write_text('{"dataset": "digits", "test_images": 359}')
+  return workdir
 
 
 @pytest.fixture
