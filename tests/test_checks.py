@@ -92,7 +92,7 @@ def test_a_folder_is_made_or_refused(tmp_path):
   assert checks.folder("out", tmp_path / "a" / "b").is_dir()
   (tmp_path / "file").touch()
   for name in ("file", "file/below"):
-    with pytest.raises(ValueError, match="^out must be a folder, but is .*file"):
+    with pytest.raises(ValueError, match=r"^out must be a folder, but is .*file"):
       checks.folder("out", tmp_path / name)
 
 
