@@ -11,10 +11,12 @@ from aejax import data, networks, objectives
 from aejax.files import read_json, write_json
 
 __all__ = [
+  "MAY_CHANGE",
   "Configuration",
   "Options",
   "check_name",
   "check_seed",
+  "check_settings",
   "describe_default",
   "differences",
   "members",
@@ -48,6 +50,12 @@ class Options:
     learning_rate: Adam's.
     schedule: what becomes of the learning rate: it stays, or falls to zero along a cosine.
     precision: in which the networks compute. Parameters and distances are float32 always.
+    skip_nonfinite: pass over a step whose loss or gradient is not finite, and count it in
+      metrics.jsonl, rather than stop.
+    checkpoint_minutes: save so often.
+    checkpoint_epochs: save after every so many epochs too; 0 for never.
+    keep_checkpoints: so many of the newest are kept. The parameters of the best epoch are kept
+      always, see aejax.load.
     seed: of the parameters, the order of the data, and every draw.
     seeds: train so many runs at once, of this seed and the next ones, each in a folder of its own
       in workdir.
@@ -71,6 +79,10 @@ class Options:
   learning_rate: float | None = None
   schedule: Schedule | None = None
   precision: Precision | None = None
+  skip_nonfinite: bool | None = None
+  checkpoint_minutes: float | None = None
+  checkpoint_epochs: int | None = None
+  keep_checkpoints: int | None = None
   seed: int | None = None
   seeds: int | None = None
   distributed: bool = False
@@ -100,16 +112,37 @@ class Configuration:
   seed: int
   seeds: int = 1
   accumulate: int = 1
+  skip_nonfinite: bool = False
+  checkpoint_minutes: float = 2.0
+  checkpoint_epochs: int = 0
+  keep_checkpoints: int = 2
 
   def make_objective(self) -> objectives.Objective:
     """The objective of the run."""
     return objectives.make(self.method, self.objective)
 
 
+# Fields that older runs do not have.
+_LATER = {
+  field.name: field.default
+  for field in dataclasses.fields(Configuration)
+  if field.default is not dataclasses.MISSING
+}
 _HELD = {field.name for field in dataclasses.fields(Configuration)}
 
+# Of what this code writes, in config.json; that of a run without a number is 1.
+_FORMAT = 2
+
 # What a run may be resumed with another value of: it does not change what was computed so far.
-MAY_CHANGE = ("data_dir", "epochs", "accumulate")
+MAY_CHANGE = (
+  "data_dir",
+  "epochs",
+  "accumulate",
+  "skip_nonfinite",
+  "checkpoint_minutes",
+  "checkpoint_epochs",
+  "keep_checkpoints",
+)
 
 # Network, D and epochs of gmum/cwae-pytorch, reproduce_table1.sh, and ours for other data.
 _DEFAULTS = dict(
@@ -122,6 +155,10 @@ _DEFAULTS = dict(
   seed=0,
   seeds=1,
   accumulate=1,
+  skip_nonfinite=False,
+  checkpoint_minutes=2.0,
+  checkpoint_epochs=0,
+  keep_checkpoints=2,
 )
 _BY_DATASET: dict[str, dict[str, Any]] = {
   "digits": dict(latent_dim=4, epochs=400),
@@ -174,7 +211,7 @@ def resolve(
   published.pop("weight", None)
   network = {"network": networks.default_architecture(image_shape), "image_size": None}
   settings = {**network, **_DEFAULTS, **published, **given}
-  _check(settings)
+  check_settings(settings)
   if settings["batch_size"] > num_images:
     raise ValueError(
       f"batch_size is {settings['batch_size']}, but the training set has {num_images} images only."
@@ -220,7 +257,8 @@ def members(configuration: Configuration, workdir: Path) -> list[tuple[Configura
 
 def write(workdir: Path, configuration: Configuration) -> None:
   """Writes config.json."""
-  write_json(workdir / "config.json", dataclasses.asdict(configuration))
+  values = dataclasses.asdict(configuration)
+  write_json(workdir / "config.json", {"format": _FORMAT, **values})
 
 
 def read(workdir: Path) -> Configuration:
@@ -234,7 +272,13 @@ def read(workdir: Path) -> Configuration:
     raise ValueError(f"{workdir} holds no run: there is no config.json in it.")
   values = read_json(path)
   if isinstance(values, dict):
-    values = {"seeds": 1, "accumulate": 1, **values}  # which older runs do not have
+    format = values.pop("format", 1)
+    if not isinstance(format, int) or format > _FORMAT:
+      raise ValueError(
+        f"{path} was written by a newer aejax: its format is {format!r}, and this one reads up to "
+        f"{_FORMAT}."
+      )
+    values = {**_LATER, **values}
   if not isinstance(values, dict) or set(values) != _HELD:
     found = set(values) if isinstance(values, dict) else set()
     wrong = ", ".join(sorted(_HELD ^ found))
@@ -242,7 +286,7 @@ def read(workdir: Path) -> Configuration:
   try:
     configuration = Configuration(**{**values, "image_shape": tuple(values["image_shape"])})
     check_method(configuration.method)
-    _check(values)
+    check_settings(values)
     configuration.make_objective()
   except (TypeError, ValueError) as error:
     raise ValueError(f"{path} does not describe a run: {error}") from error
@@ -300,13 +344,23 @@ def check_seed(seed: int) -> int:
   return seed
 
 
-def _check(settings: Mapping[str, Any]) -> None:
-  for name in ("latent_dim", "epochs", "batch_size", "seeds", "accumulate"):
+def check_settings(settings: Mapping[str, Any]) -> None:
+  """Raises a ValueError if a setting is out of range, or a name unknown."""
+  for name in ("latent_dim", "epochs", "batch_size", "seeds", "accumulate", "keep_checkpoints"):
     if not isinstance(settings[name], int) or settings[name] < 1:
       raise ValueError(f"{name} must be a whole number from 1 up, but is {settings[name]}.")
   if not 0 < settings["learning_rate"] < math.inf:
     raise ValueError(
       f"learning_rate must be positive and finite, but is {settings['learning_rate']}."
+    )
+  if not 0 <= settings["checkpoint_minutes"] < math.inf:
+    raise ValueError(
+      f"checkpoint_minutes must be finite and not negative, but is "
+      f"{settings['checkpoint_minutes']}."
+    )
+  if not isinstance(settings["checkpoint_epochs"], int) or settings["checkpoint_epochs"] < 0:
+    raise ValueError(
+      f"checkpoint_epochs must be a whole number from 0 up, but is {settings['checkpoint_epochs']}."
     )
   check_seed(settings["seed"])
   check_seed(settings["seed"] + settings["seeds"] - 1)

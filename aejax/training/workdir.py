@@ -10,7 +10,16 @@ import jax.numpy as jnp
 
 from aejax import data
 from aejax.data import Dataset
-from aejax.training.configuration import Configuration, Options, differences, read, resolve, write
+from aejax.training.configuration import (
+  MAY_CHANGE,
+  Configuration,
+  Options,
+  check_settings,
+  differences,
+  read,
+  resolve,
+  write,
+)
 from aejax.training.devices import check_batch_size
 from aejax.training.lock import locked
 from aejax.training.processes import everyone, first
@@ -132,7 +141,9 @@ def _resumed(
     if options.epochs < configuration.epochs:
       raise ValueError(f"epochs can only grow on --resume, from {configuration.epochs}.")
     configuration = dataclasses.replace(configuration, epochs=options.epochs)
-  if options.accumulate is not None:
-    configuration = dataclasses.replace(configuration, accumulate=options.accumulate)
+  others = [name for name in MAY_CHANGE if name not in ("data_dir", "epochs")]
+  given = {name: getattr(options, name) for name in others if getattr(options, name) is not None}
+  configuration = dataclasses.replace(configuration, **given)
+  check_settings(dataclasses.asdict(configuration))
   check_batch_size(configuration.batch_size, jax.device_count(), configuration.accumulate)
   return configuration
