@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import orbax.checkpoint as ocp
 from jax.sharding import Mesh, SingleDeviceSharding
 
+from aejax.files import check_space
 from aejax.training.devices import shardings
 from aejax.training.divergence import Diverged
 from aejax.training.manifest import (
@@ -47,7 +48,8 @@ class Checkpoints:
 
   def __init__(self, folder: Path, *, keep: int = 2, everyone: bool = False, clear: bool = False):
     # Its log of every save would drown the progress bar, and its errors are told in a sentence.
-    logging.getLogger("absl").setLevel(logging.CRITICAL)
+    for name in ("absl", "asyncio"):
+      logging.getLogger(name).setLevel(logging.CRITICAL)
     self._folder = folder
     self._damaged: set[int] = set()
     self._leads = jax.process_index() == 0 or not everyone
@@ -102,6 +104,8 @@ class Checkpoints:
     copy = jax.tree.map(jnp.copy, state)
     self._saving = step, jax.eval_shape(lambda: state)
     with self._failures():
+      if self._leads:
+        check_space(self._folder, sum(leaf.nbytes for leaf in jax.tree.leaves(state)))
       self._manager.save(step, args=ocp.args.StandardSave(copy))
 
   def wait(self) -> None:
@@ -206,9 +210,7 @@ class Checkpoints:
         self._manager.close()
       self._manager = ocp.CheckpointManager(self._folder.absolute(), options=self._options)
       self._saving = None
-      raise OSError(
-        number, f"the checkpoint cannot be saved, {os.strerror(number).lower()}", str(self._folder)
-      ) from error
+      raise OSError(number, os.strerror(number), str(self._folder)) from error
 
 
 _all_finite = jax.jit(all_finite)

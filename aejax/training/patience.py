@@ -1,14 +1,15 @@
 """What becomes of a run when the disk refuses what it writes: it waits, or tries again later."""
 
 import errno
+import math
 import sys
 import time
 from collections.abc import Callable
 
-__all__ = ["Interrupted", "is_full", "persist"]
+__all__ = ["Interrupted", "Patience"]
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-_SECONDS = 5.0
+_PAUSE_SECONDS = 5.0
+_WARNING_SECONDS = 60.0  # between the same
 
 
 class Interrupted(Exception):
@@ -32,50 +33,59 @@ class Interrupted(Exception):
     self.signal_number = signal_number
 
 
-def is_full(error: OSError) -> bool:
-  """Whether it is for want of space."""
-  return error.errno in _FULL
-
-
-def persist(
-  action: Callable[[], object], interrupted: Callable[[], int | None], *, last: bool = False
-) -> None:
-  """Writes something; waits while the disk is full, and puts off what fails otherwise.
+class Patience:
+  """Writes things; waits while the disk is full, and puts off what fails otherwise.
 
   Args:
-    action: writes it, whole or not at all; it may be called again.
     interrupted: tells the signal that asked the run to stop, if one did.
-    last: there is no later, so another failure than a full disk is an error.
-
-  Raises:
-    OSError: if there is no space and the run was asked to stop, or `last`.
   """
-  waits = False
-  while True:
-    try:
-      action()
-    except OSError as error:
-      if not is_full(error):
-        if last:
-          raise
-        _warn(f"{error.filename} cannot be written ({error.strerror}); it is tried again later.")
+
+  def __init__(self, interrupted: Callable[[], int | None]):
+    self._interrupted = interrupted
+    self._warned: dict[str, float] = {}
+
+  def write(self, action: Callable[[], object], *, last: bool = False) -> None:
+    """Writes something.
+
+    Args:
+      action: writes it, whole or not at all; it may be called again.
+      last: there is no later, so another failure than a full disk is an error.
+
+    Raises:
+      OSError: if there is no space and the run was asked to stop, or `last`.
+    """
+    waits = False
+    while True:
+      try:
+        action()
+      except OSError as error:
+        what = f"{error.filename} cannot be written ({error.strerror})"
+        if not _is_full(error):
+          if last:
+            raise
+          self._warn(f"{what}; it is tried again later.")
+          return
+        self._warn(f"{what}: training waits for space. Ctrl-C stops it.")
+        waits = True
+        self._pause(error)
+      else:
+        if waits:
+          print("There is space again: training goes on.", file=sys.stderr, flush=True)
         return
-      if not waits:
-        _warn(
-          f"{error.filename} cannot be written ({error.strerror}): training waits for space. "
-          "Ctrl-C stops it."
-        )
-      waits = True
-      end = time.monotonic() + _SECONDS
-      while time.monotonic() < end:
-        if interrupted():
-          raise
-        time.sleep(0.1)
-    else:
-      if waits:
-        print("There is space again: training goes on.", file=sys.stderr, flush=True)
-      return
+
+  def _pause(self, error: OSError) -> None:
+    end = time.monotonic() + _PAUSE_SECONDS
+    while time.monotonic() < end:
+      if self._interrupted():
+        raise error
+      time.sleep(0.1)
+
+  def _warn(self, sentence: str) -> None:
+    now = time.monotonic()
+    if now - self._warned.get(sentence, -math.inf) > _WARNING_SECONDS:
+      self._warned[sentence] = now
+      print(f"warning: {sentence}", file=sys.stderr, flush=True)
 
 
-def _warn(sentence: str) -> None:
-  print(f"warning: {sentence}", file=sys.stderr, flush=True)
+def _is_full(error: OSError) -> bool:
+  return error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -15,6 +15,7 @@ from jaxtyping import Array, PyTree
 from aejax import networks
 from aejax.autoencoder import Autoencoder
 from aejax.data import Dataset
+from aejax.files import clear_partial
 from aejax.training.checkpoints import AllCheckpoints
 from aejax.training.configuration import Configuration, members, write
 from aejax.training.devices import (
@@ -29,7 +30,7 @@ from aejax.training.epoch import epoch_order, make_run_steps
 from aejax.training.interruption import interruption
 from aejax.training.lock import locked
 from aejax.training.log import AllLogs
-from aejax.training.patience import Interrupted, persist
+from aejax.training.patience import Interrupted, Patience
 from aejax.training.processes import agree
 from aejax.training.progress import TrainingProgress
 from aejax.training.run_state import RunState, end_epoch, fresh
@@ -96,6 +97,10 @@ def train(configuration: Configuration, dataset: Dataset, workdir: Path) -> dict
     locked(workdir) if jax.process_index() == 0 else contextlib.nullcontext(),
     interruption() as interrupted,
   ):
+    if jax.process_index() == 0:
+      for folder in (workdir, *(folder for _, folder in members(configuration, workdir))):
+        clear_partial(folder)
+        clear_partial(folder / "checkpoints")
     run = _Run(configuration, dataset, workdir, interrupted)
     with run.checkpoints:
       return run.train()
@@ -114,6 +119,7 @@ class _Run:
     self.configuration = configuration
     self.dataset = dataset
     self.interrupted = interrupted
+    self.patience = Patience(interrupted)
     self.runs = members(configuration, workdir)
     if configuration.seeds > 1 and jax.process_index() == 0:
       for member, folder in self.runs:
@@ -233,7 +239,7 @@ class _Run:
       action()
       return
     try:
-      persist(action, self.interrupted, last=last)
+      self.patience.write(action, last=last)
     except OSError as error:
       if (number := self.interrupted()) is None:
         raise
