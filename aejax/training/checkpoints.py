@@ -59,7 +59,11 @@ class Checkpoints:
       max_to_keep=keep,
       create=not alone,
       cleanup_tmp_directories=clear,
-      async_options=ocp.AsyncOptions(post_finalization_callback=self._describe),
+      async_options=ocp.AsyncOptions(
+        post_finalization_callback=self._describe,
+        # Otherwise a save that fails leaves threads that wait for minutes, and the process too.
+        create_directories_asynchronously=False,
+      ),
     )
     if alone:
       self._options.multiprocessing_options = ocp.options.MultiprocessingOptions(

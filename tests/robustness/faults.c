@@ -57,7 +57,17 @@ static ssize_t passes(int file, size_t count) {
   return fault == NONE || count < 2 ? (ssize_t)count : (ssize_t)(count / 2);
 }
 
-#define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+/* Looked up once, at the start: dlsym in the midst of another library's loading may wait for ever. */
+#define FUNCTIONS(X) X(write) X(pwrite) X(pwrite64) X(writev) X(open) X(open64) X(mkdir)
+#define DECLARE(name) static __typeof__(&name) real_##name;
+FUNCTIONS(DECLARE)
+
+__attribute__((constructor)) static void look_up(void) {
+#define LOOK_UP(name) real_##name = (__typeof__(&name))dlsym(RTLD_NEXT, #name);
+  FUNCTIONS(LOOK_UP)
+}
+
+#define REAL(name) (real_##name ? real_##name : (__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
 ssize_t write(int file, const void *data, size_t count) {
   ssize_t part = passes(file, count);
