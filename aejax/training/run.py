@@ -17,6 +17,7 @@ from aejax.autoencoder import Autoencoder
 from aejax.data import Dataset
 from aejax.files import clear_partial
 from aejax.training.checkpoints import AllCheckpoints
+from aejax.training.collapse import collapse
 from aejax.training.configuration import Configuration, members, write
 from aejax.training.devices import (
   check_batch_size,
@@ -34,13 +35,15 @@ from aejax.training.patience import Interrupted, Patience
 from aejax.training.processes import agree
 from aejax.training.progress import TrainingProgress
 from aejax.training.run_state import RunState, end_epoch, fresh
-from aejax.training.step import TrainState, TrainStep, create
+from aejax.training.step import TrainState, TrainStep, create, merge, pixels
 
 __all__ = ["build", "train"]
 
 # A call of the compiled loop takes about so long: short enough to stop and to save in time, long
 # enough that the host is never seen.
 _CALL_SECONDS = 0.5
+
+_WATCHED = 512  # images whose latents are looked at for collapse
 
 
 def build(
@@ -120,6 +123,7 @@ class _Run:
     self.dataset = dataset
     self.interrupted = interrupted
     self.patience = Patience(interrupted)
+    self.warned = False
     self.runs = members(configuration, workdir)
     if configuration.seeds > 1 and jax.process_index() == 0:
       for member, folder in self.runs:
@@ -232,6 +236,22 @@ class _Run:
 
     self.write(action, last=last)
     self.saved_at = time.monotonic()
+    if not last and not self.warned:
+      self.watch(state)
+
+  def watch(self, state: PyTree) -> None:
+    """Warns of collapse, once; a run too short for checkpoints hears of it with its scores."""
+    if jax.process_count() > 1:
+      return
+    some = self.images[:_WATCHED]
+    for (member, _), model, part in zip(
+      self.runs, self.models, _apart(state, len(self.runs)), strict=True
+    ):
+      means = np.asarray(merge(model, part.train.params).encode(pixels(some)))
+      sentence = collapse(means, gaussian=member.make_objective().gaussian_encoder)
+      if sentence is not None:
+        print(f"warning: after {self.step:,} steps, {sentence}", file=sys.stderr, flush=True)
+        self.warned = True
 
   def write(self, action: Callable[[], object], *, last: bool = False) -> None:
     """Writes with patience; one of several processes has none, for the others would wait."""
