@@ -9,6 +9,8 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Key, Num
 
+from aejax import checks
+
 __all__ = ["Autoencoder", "Posterior"]
 
 _OUTPUTS: dict[str, Callable[[Array], Array]] = {
@@ -65,10 +67,11 @@ class Autoencoder(nnx.Module):
     latent_dim: int,
     output: str = "identity",
   ):
-    if latent_dim < 1:
-      raise ValueError(f"latent_dim must be at least 1, not {latent_dim}.")
-    if output not in _OUTPUTS:
-      raise ValueError(f"output must be one of {', '.join(_OUTPUTS)}, not {output!r}.")
+    for name, network in (("encoder", encoder), ("decoder", decoder)):
+      if not callable(network) or isinstance(network, type):
+        raise ValueError(f"{name} must be a function or a module, but is {checks.kind(network)}.")
+    checks.whole("latent_dim", latent_dim)
+    checks.known("output", output, _OUTPUTS)
     self.encoder = encoder
     self.decoder = decoder
     self.latent_dim = latent_dim
@@ -88,7 +91,8 @@ class Autoencoder(nnx.Module):
       ValueError: if `images` is no batch of floats, or the encoder returns another shape than
         `[n, latent_dim]`.
     """
-    if jnp.ndim(images) != 4:
+    images = checks.array("images", images)
+    if images.ndim != 4:
       raise ValueError(f"images must have shape (n, h, w, c), not {jnp.shape(images)}.")
     if not jnp.issubdtype(images.dtype, jnp.floating):
       raise ValueError(
@@ -121,10 +125,11 @@ class Autoencoder(nnx.Module):
     Raises:
       ValueError: if `latents` is not `[n, latent_dim]`, or the decoder's value not `[n, h, w, c]`.
     """
-    if jnp.ndim(latents) != 2 or latents.shape[1] != self.latent_dim:
+    latents = checks.array("latents", latents)
+    if latents.ndim != 2 or latents.shape[1] != self.latent_dim:
       raise ValueError(f"latents must have shape (n, {self.latent_dim}), not {jnp.shape(latents)}.")
     logits = self.decoder(jnp.asarray(latents, jnp.float32))
-    shape = jnp.shape(logits)
+    shape = _shape_of("decoder", logits)
     if len(shape) != 4 or shape[0] != len(latents):
       raise ValueError(
         f"decoder must return images of shape ({len(latents)}, h, w, c), but returned {shape}."
@@ -145,6 +150,7 @@ class Autoencoder(nnx.Module):
     Raises:
       ValueError: if the decoder's images have another shape than `images`.
     """
+    images = checks.array("images", images)
     reconstruction = self.decode(self.encode(images))
     if reconstruction.shape != images.shape:
       raise ValueError(
@@ -160,17 +166,23 @@ class Autoencoder(nnx.Module):
       key: the random key; the same key gives the same images.
       num: how many.
     """
-    if num < 1:
-      raise ValueError(f"num must be at least 1, not {num}.")
-    return self.decode(jax.random.normal(key, (num, self.latent_dim)))
+    shape = checks.whole("num", num), self.latent_dim
+    return self.decode(jax.random.normal(checks.key("key", key), shape))
 
   def _latents(self, encoded: Any, name: str, num: int) -> Float[Array, "n d"]:
-    if jnp.shape(encoded) != (num, self.latent_dim):
+    if _shape_of("encoder", encoded) != (num, self.latent_dim):
       raise ValueError(
         f"encoder must return {name} of shape (n, latent_dim) = ({num}, {self.latent_dim}), "
         f"but returned {jnp.shape(encoded)}."
       )
     return jnp.asarray(encoded, jnp.float32)
+
+
+def _shape_of(network: str, returned: Any) -> tuple[int, ...]:
+  if isinstance(returned, jax.Array | np.ndarray):
+    return returned.shape
+  what = "latents" if network == "encoder" else "images"
+  raise ValueError(f"{network} must return {what}, but returned {checks.kind(returned)}.")
 
 
 def _check_variables(model: Autoencoder) -> None:

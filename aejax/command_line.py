@@ -15,7 +15,8 @@ import jax
 import tyro
 
 from aejax import objectives
-from aejax.training.configuration import check_method, describe_default
+from aejax.objectives import check_method
+from aejax.training.configuration import describe_default
 
 __all__ = ["choose_method", "compilation_cache", "parse", "user_errors"]
 

@@ -15,6 +15,8 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, Key
 
+from aejax import checks
+
 __all__ = [
   "GaussianMixture",
   "Prior",
@@ -52,10 +54,19 @@ def check_dimension(prior: Prior, z: jax.Array) -> int:
   return prior.dim
 
 
-def _check_positive(**values):
-  for name, value in values.items():
-    if not 0 < value < math.inf:
-      raise ValueError(f"{name} must be positive and finite, but is {value}.")
+def _draw_shape(key: Any, n: Any, dim: int) -> tuple[int, int]:
+  """The shape of a draw, once its arguments are checked."""
+  checks.key("key", key)
+  return checks.whole("n", n, least=0), dim
+
+
+def _points(prior: Prior, z: Any) -> jax.Array:
+  """Points of the prior's dimension, one a row of the last axis."""
+  z = checks.array("z", z)
+  if not z.ndim:
+    raise ValueError("z must have a last axis, but is a single number.")
+  check_dimension(prior, z)
+  return z
 
 
 @jax.tree_util.register_dataclass
@@ -66,15 +77,15 @@ class StandardNormal:
   dim: int = _static()
 
   def __post_init__(self):
-    _check_positive(dim=self.dim)
+    checks.whole("dim", self.dim)
 
   def sample(self, key: Key[Array, ""], n: int) -> Float[Array, "{n} d"]:
     """Draws `n` independent rows."""
-    return jax.random.normal(key, (n, self.dim))
+    return jax.random.normal(key, _draw_shape(key, n, self.dim))
 
   def log_prob(self, z: Float[Array, "*n d"]) -> Float[Array, "*n"]:
     """Log density in nats, a row each."""
-    check_dimension(self, z)
+    z = _points(self, z)
     return -(jnp.sum(z * z, -1) + self.dim * math.log(2 * math.pi)) / 2
 
 
@@ -90,7 +101,7 @@ class GaussianMixture:
 
   def __post_init__(self):
     for name in self._leaves:
-      values = jnp.asarray(getattr(self, name))
+      values = jnp.asarray(checks.array(name, getattr(self, name)))
       values = values.astype(jnp.promote_types(values.dtype, jnp.float32))
       object.__setattr__(self, name, values)
     shapes = [jnp.shape(getattr(self, name)) for name in self._leaves]
@@ -100,10 +111,20 @@ class GaussianMixture:
         f"weights, means and variances must have shapes [k], [k, d] and [k], but have "
         f"{', '.join(str(list(s)) for s in shapes)}."
       )
-    if not isinstance(self.weights, Tracer) and not np.all(self.weights >= 0):
-      raise ValueError(f"weights must not be negative, but one is {np.min(self.weights)}.")
-    if not isinstance(self.variances, Tracer) and not np.all(self.variances > 0):
-      raise ValueError(f"variances must be positive, but one is {np.min(self.variances)}.")
+    for name, wanted, fits in (
+      ("weights", "finite and not negative", lambda v: v >= 0),
+      ("means", "finite", lambda v: v == v),
+      ("variances", "finite and positive", lambda v: v > 0),
+    ):
+      values = getattr(self, name)
+      if isinstance(values, Tracer):
+        continue
+      values = np.asarray(values)
+      bad = values[~(fits(values) & np.isfinite(values))]
+      if bad.size:
+        raise ValueError(f"{name} must be {wanted}, but one is {bad[0]}.")
+    if not isinstance(self.weights, Tracer) and not np.any(self.weights):
+      raise ValueError("weights must not all be zero.")
 
   @property
   def dim(self) -> int:
@@ -112,14 +133,15 @@ class GaussianMixture:
 
   def sample(self, key: Key[Array, ""], n: int) -> Float[Array, "{n} d"]:
     """Draws `n` independent rows."""
+    shape = n, _ = _draw_shape(key, n, self.dim)
     which, noise = jax.random.split(key)
     k = jax.random.categorical(which, jnp.log(self.weights), shape=(n,))
     deviations = jnp.sqrt(self.variances[k])[:, None]
-    return self.means[k] + deviations * jax.random.normal(noise, (n, self.dim))
+    return self.means[k] + deviations * jax.random.normal(noise, shape)
 
   def log_prob(self, z: Float[Array, "*n d"]) -> Float[Array, "*n"]:
     """Log density in nats, a row each."""
-    dim = check_dimension(self, z)
+    z, dim = _points(self, z), self.dim
     squares = jnp.sum((z[..., None, :] - self.means) ** 2, -1)
     log_weights = jnp.log(self.weights / jnp.sum(self.weights))
     normalisers = dim / 2 * jnp.log(2 * math.pi * self.variances)
@@ -149,11 +171,12 @@ class UniformSphere:
   radius: float = _static(default=1.0)
 
   def __post_init__(self):
-    _check_positive(dim=self.dim, radius=self.radius)
+    checks.whole("dim", self.dim)
+    checks.positive("radius", self.radius)
 
   def sample(self, key: Key[Array, ""], n: int) -> Float[Array, "{n} d"]:
     """Draws `n` independent rows."""
-    z = jax.random.normal(key, (n, self.dim))
+    z = jax.random.normal(key, _draw_shape(key, n, self.dim))
     return self.radius * z / jnp.linalg.norm(z, axis=1, keepdims=True)
 
 
@@ -166,17 +189,19 @@ class UniformBall:
   radius: float = _static(default=1.0)
 
   def __post_init__(self):
-    _check_positive(dim=self.dim, radius=self.radius)
+    checks.whole("dim", self.dim)
+    checks.positive("radius", self.radius)
 
   def sample(self, key: Key[Array, ""], n: int) -> Float[Array, "{n} d"]:
     """Draws `n` independent rows."""
+    n, dim = _draw_shape(key, n, self.dim)
     direction, distance = jax.random.split(key)
     z = UniformSphere(self.dim, self.radius).sample(direction, n)
-    return z * jax.random.uniform(distance, (n, 1)) ** (1 / self.dim)
+    return z * jax.random.uniform(distance, (n, 1)) ** (1 / dim)
 
   def log_prob(self, z: Float[Array, "*n d"]) -> Float[Array, "*n"]:
     """Log density in nats, a row each: −∞ outside."""
-    dim = check_dimension(self, z)
+    z, dim = _points(self, z), self.dim
     log_volume = (
       dim / 2 * math.log(math.pi) - math.lgamma(dim / 2 + 1) + dim * math.log(self.radius)
     )
@@ -192,14 +217,16 @@ class UniformCube:
   half_width: float = _static(default=1.0)
 
   def __post_init__(self):
-    _check_positive(dim=self.dim, half_width=self.half_width)
+    checks.whole("dim", self.dim)
+    checks.positive("half_width", self.half_width)
 
   def sample(self, key: Key[Array, ""], n: int) -> Float[Array, "{n} d"]:
     """Draws `n` independent rows."""
-    return jax.random.uniform(key, (n, self.dim), minval=-self.half_width, maxval=self.half_width)
+    shape = _draw_shape(key, n, self.dim)
+    return jax.random.uniform(key, shape, minval=-self.half_width, maxval=self.half_width)
 
   def log_prob(self, z: Float[Array, "*n d"]) -> Float[Array, "*n"]:
     """Log density in nats, a row each: −∞ outside."""
-    dim = check_dimension(self, z)
+    z, dim = _points(self, z), self.dim
     inside = jnp.all(jnp.abs(z) <= self.half_width, -1)
     return jnp.where(inside, -dim * math.log(2 * self.half_width), -jnp.inf)

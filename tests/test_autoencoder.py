@@ -161,11 +161,13 @@ def test_an_image_without_a_batch_is_refused():
 def test_other_mistakes_are_named():
   with pytest.raises(ValueError, match=r"latents must have shape \(n, 2\), not \(4, 3\)"):
     _model().decode(jnp.zeros((4, 3)))
-  with pytest.raises(ValueError, match="latent_dim must be at least 1, not 0"):
+  with pytest.raises(ValueError, match="latent_dim must be a whole number from 1 up, but is 0"):
     _model(latent_dim=0)
-  with pytest.raises(ValueError, match="output must be one of identity, sigmoid, tanh, not 'relu'"):
+  with pytest.raises(
+    ValueError, match="There is no output 'relu'. There are identity, sigmoid, tanh"
+  ):
     _model(output="relu")
-  with pytest.raises(ValueError, match="num must be at least 1, not 0"):
+  with pytest.raises(ValueError, match="num must be a whole number from 1 up, but is 0"):
     _model().generate(jax.random.key(0), 0)
 
 

@@ -164,7 +164,11 @@ def _labels(array: Shaped[np.ndarray, "..."], n: int, *, what: str) -> Int[np.nd
 @contextlib.contextmanager
 def _opened(path: Path, *, mapped: bool = False) -> Iterator[Any]:
   # Opened here, because np.load forgets to close a file that it finds damaged.
-  with path.open("rb") as stream:
+  try:
+    stream = path.open("rb")
+  except OSError as error:
+    raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+  with stream:
     try:
       if mapped:
         file = np.load(path, mmap_mode="r", allow_pickle=False)

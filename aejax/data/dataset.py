@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 from jaxtyping import Int, UInt8
 
+from aejax import checks
 from aejax.data.stored import StoredImages
 
 __all__ = ["Dataset", "hold_out"]
@@ -33,7 +34,13 @@ class Dataset:
   test_labels: Int[np.ndarray, " m"] | None = None
 
   def __post_init__(self):
+    if not isinstance(self.name, str):
+      raise ValueError(f"name must be a string, but is {checks.kind(self.name)}.")
     for split, images in (("train", self.train), ("test", self.test)):
+      if not isinstance(images, np.ndarray | StoredImages):
+        raise ValueError(
+          f"{split} must be uint8 of shape [n, height, width, channels], got {checks.kind(images)}"
+        )
       if images.ndim != 4 or images.dtype != np.uint8:
         raise ValueError(
           f"{split} must be uint8 of shape [n, height, width, channels], "
@@ -50,11 +57,13 @@ class Dataset:
       ("train", self.train, self.train_labels),
       ("test", self.test, self.test_labels),
     ):
-      if labels is not None and labels.shape != (len(images),):
-        raise ValueError(
-          f"{split}_labels must have one label for each of {len(images)} images, "
-          f"got shape {list(labels.shape)}"
-        )
+      if labels is None or (isinstance(labels, np.ndarray) and labels.shape == (len(images),)):
+        continue
+      found = f"shape {list(labels.shape)}" if isinstance(labels, np.ndarray) else None
+      raise ValueError(
+        f"{split}_labels must have one label for each of {len(images)} images, "
+        f"got {found or checks.kind(labels)}"
+      )
 
   def __repr__(self) -> str:
     labels = "" if self.train_labels is None else ", labelled"

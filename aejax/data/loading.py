@@ -5,6 +5,7 @@ import difflib
 import os
 from pathlib import Path
 
+from aejax import checks
 from aejax.data import images as imaging
 from aejax.data.arrays import load_arrays
 from aejax.data.celeb_a import CELEB_A
@@ -19,6 +20,9 @@ from aejax.data.stored import StoredImages
 __all__ = ["NAMES", "load"]
 
 _RECIPES = {recipe.name: recipe for recipe in (MNIST, FASHION_MNIST, CIFAR10, CELEB_A)}
+
+# A side beyond this is a mistake that would take all memory.
+_LARGEST = 16384
 
 NAMES: tuple[str, ...] = ("digits", *_RECIPES)
 
@@ -50,12 +54,26 @@ def load(
     ValueError: if there is no such data set or file, its files are not to be had, or they are
       damaged.
   """
-  if image_size is not None and image_size < 1:
-    raise ValueError(f"image_size must be at least 1, got {image_size}")
+  if not isinstance(name, str | os.PathLike) or not isinstance(os.fspath(name), str):
+    raise ValueError(f"name must be a name or a path, but is {checks.kind(name)}.")
+  if image_size is not None:
+    image_size = checks.whole("image_size", image_size, most=_LARGEST)
+  checks.switch("in_memory", in_memory)
   if data_dir is not None:
-    data_dir = Path(data_dir).expanduser()
-    if not data_dir.is_dir():
-      raise ValueError(f"data_dir must be a folder, there is none at {data_dir}")
+    given, data_dir = data_dir, checks.path("data_dir", data_dir)
+    if not os.fspath(given) or not os.path.isdir(data_dir):
+      raise ValueError(f"data_dir must be a folder, there is none at {checks.shown(data_dir)}")
+  try:
+    return _load(name, data_dir, image_size, in_memory)
+  except MemoryError as error:
+    raise ValueError(
+      f"the images of {checks.shown(name)} do not fit into memory: {error}"
+    ) from error
+
+
+def _load(
+  name: str | os.PathLike[str], data_dir: Path | None, image_size: int | None, in_memory: bool
+) -> Dataset:
   if name == "digits":
     dataset = load_digits()
   elif name in _RECIPES:
@@ -70,18 +88,19 @@ def load(
 
 def _existing(name: str | os.PathLike[str]) -> Path:
   spelled = os.fspath(name)
-  path = Path(spelled).expanduser()
-  if spelled and path.exists():  # Path("") would be the current folder.
+  path = checks.path("name", spelled)
+  # Not Path's own, which raises for names that are too long; and Path("") is the current folder.
+  if spelled and os.path.exists(path):
     if path.is_dir() or path.suffix in (".npy", ".npz"):
       return path
     raise ValueError(f"{path} is neither a folder of images nor a .npy or .npz file")
   if isinstance(name, Path) or os.sep in spelled or path.suffix in (".npy", ".npz"):
-    raise ValueError(f"no file or folder {path}")
+    raise ValueError(f"no file or folder {checks.shown(path)}")
   near = difflib.get_close_matches(spelled.lower(), NAMES, n=2)
   meant = f", did you mean {' or '.join(near)}?" if near else ":"
   raise ValueError(
-    f"no data set {spelled!r}{meant} there are {', '.join(NAMES)}, and the path of a .npy or .npz "
-    "file or of a folder of images"
+    f"no data set {checks.shown(spelled)}{meant} there are {', '.join(NAMES)}, and the path "
+    "of a .npy or .npz file or of a folder of images"
   )
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Shaped, UInt8
 
+from aejax import checks
+
 __all__ = ["StoredImages"]
 
 
@@ -39,7 +41,11 @@ class StoredImages:
       shape: of all of them.
       read: returns the images with these numbers, or raises a ValueError.
     """
-    self.shape = shape
+    try:
+      n, height, width, channels = (checks.whole("shape", length, least=0) for length in shape)
+    except (TypeError, ValueError):
+      raise ValueError(f"shape must be four whole numbers, but is {checks.shown(shape)}.") from None
+    self.shape = n, height, width, channels
     self._read = read
 
   def __len__(self) -> int:
@@ -51,7 +57,13 @@ class StoredImages:
     return int(np.prod(self.shape))
 
   def __getitem__(self, rows: slice) -> UInt8[np.ndarray, "m h w c"]:
-    """Reads a slice."""
+    """Reads a slice.
+
+    Raises:
+      ValueError: for any other index.
+    """
+    if not isinstance(rows, slice):
+      raise ValueError(f"rows must be a slice, but is {checks.kind(rows)}.")
     return self._read(range(len(self))[rows])
 
   def __array__(self, dtype=None, copy=None) -> Shaped[np.ndarray, "n h w c"]:

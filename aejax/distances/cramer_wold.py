@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from aejax.distances.arguments import as_latents, as_samples, no_closed_form
+from aejax.distances.arguments import as_latents, as_samples, entrance, no_closed_form
 from aejax.distances.devices import divided, gather, same
 from aejax.distances.pairwise import cross_mean, self_mean
 from aejax.distances.radial import phi
@@ -18,6 +18,7 @@ __all__ = ["cramer_wold", "sigreg"]
 Target = Float[Array, "m d"] | StandardNormal | GaussianMixture | None
 
 
+@entrance
 @functools.partial(jax.jit, static_argnames=("unbiased", "approximate", "axis_name"))
 def cramer_wold(
   z: Float[Array, "n d"],
@@ -78,6 +79,8 @@ def cramer_wold(
 
   gamma = jnp.asarray((4 / (3 * n)) ** 0.4 if gamma is None else gamma, z.dtype)
   if target is None or isinstance(target, StandardNormal):
+    if target is not None:
+      check_dimension(target, z)
 
     def smoothed(rows, gamma, mixture):
       del mixture
@@ -100,6 +103,7 @@ def cramer_wold(
   return (to_z + yy) / (2 * math.sqrt(math.pi))
 
 
+@entrance
 @functools.partial(jax.jit, static_argnames=("axis_name",))
 def sigreg(
   z: Float[Array, "n d"], *, axis_name: str | tuple[str, ...] | None = None

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from aejax.distances.arguments import entrance
 from aejax.distances.mmd import mmd
 from aejax.distances.radial import kummer
 from aejax.priors import StandardNormal
@@ -17,6 +18,7 @@ __all__ = ["energy_distance"]
 Target = Float[Array, "m d"] | StandardNormal | None
 
 
+@entrance
 @functools.partial(jax.jit, static_argnames=("unbiased", "axis_name"))
 def energy_distance(
   z: Float[Array, "n d"],

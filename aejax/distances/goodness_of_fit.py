@@ -12,9 +12,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from aejax.distances.arguments import as_latents
+from aejax.distances.arguments import as_latents, entrance
 from aejax.distances.devices import divided, gather
-from aejax.distances.slicing import as_directions, largest, project, unit_rows
+from aejax.distances.slicing import as_directions, largest, project
 from aejax.distances.sorting import sort_columns
 
 __all__ = ["anderson_darling", "cramer_von_mises", "epps_pulley", "kolmogorov_smirnov"]
@@ -40,7 +40,7 @@ def _sliced(statistic, z, directions, axis_name):
   return divided(mean, z, as_directions(directions, z), axis_name=axis_name)
 
 
-@unit_rows
+@entrance
 @functools.partial(jax.jit, static_argnames=("axis_name",))
 def epps_pulley(
   z: Float[Array, "n d"],
@@ -75,7 +75,7 @@ def epps_pulley(
   return _sliced(_epps_pulley, z, directions, axis_name)
 
 
-@unit_rows
+@entrance
 @functools.partial(jax.jit, static_argnames=("axis_name",))
 def cramer_von_mises(
   z: Float[Array, "n d"],
@@ -112,7 +112,7 @@ def cramer_von_mises(
   return _sliced(statistic, z, directions, axis_name)
 
 
-@unit_rows
+@entrance
 @functools.partial(jax.jit, static_argnames=("axis_name",))
 def anderson_darling(
   z: Float[Array, "n d"],
@@ -153,7 +153,7 @@ def anderson_darling(
   return _sliced(statistic, z, directions, axis_name)
 
 
-@unit_rows
+@entrance
 @functools.partial(jax.jit, static_argnames=("axis_name",))
 def kolmogorov_smirnov(
   z: Float[Array, "n d"],

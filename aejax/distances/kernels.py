@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import inspect
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -9,12 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from aejax import checks
+
 __all__ = [
   "Gaussian",
   "InverseMultiquadric",
   "Kernel",
   "KernelSum",
   "NormalKernel",
+  "check_kernel",
   "gaussian",
   "imq",
 ]
@@ -82,8 +86,7 @@ class Gaussian(_Addable):
   bandwidth: float
 
   def __post_init__(self):
-    if not self.bandwidth > 0:
-      raise ValueError(f"bandwidth must be positive, but is {self.bandwidth}.")
+    checks.positive("bandwidth", self.bandwidth)
 
   def __call__(self, squared_distances: jax.Array, dim: int) -> jax.Array:
     """The kernel at squared distances; the dimension plays no part."""
@@ -113,9 +116,13 @@ class InverseMultiquadric(_Addable):
   scales: tuple[float, ...] = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
   def __post_init__(self):
-    object.__setattr__(self, "scales", tuple(float(s) for s in np.atleast_1d(self.scales)))
-    if not self.scales or not all(s > 0 for s in self.scales):
-      raise ValueError(f"scales must be positive numbers, but are {self.scales}.")
+    try:
+      scales = tuple(float(checks.positive("scale", s)) for s in np.atleast_1d(self.scales))
+    except ValueError:
+      scales = ()
+    if not scales:
+      raise ValueError(f"scales must be positive numbers, but are {checks.shown(self.scales)}.")
+    object.__setattr__(self, "scales", scales)
 
   def __call__(self, squared_distances: jax.Array, dim: int) -> jax.Array:
     """The kernel at squared distances in dimension `dim`."""
@@ -174,6 +181,26 @@ def _imq_rule(scales: tuple[float, ...], dim: int, double: bool) -> tuple[np.nda
   density = np.exp(-a * c[:, None] / 2 - dim / 2 * np.log1p(a)) * (c[:, None] / 2)
   weights = np.append((step * a * density).sum(0), step * c.sum() / 2 * a[0] / np.expm1(step))
   return np.append(a / (1 + a) / 2, 0.0), weights
+
+
+def check_kernel(kernel: Any) -> Any:
+  """Returns a kernel as it is.
+
+  Raises:
+    ValueError: if it is not called with squared distances and a dimension, or has no hash.
+  """
+  try:
+    good = not isinstance(kernel, type) and callable(kernel) and kernel not in (gaussian, imq)
+    hash(kernel)
+    if good and inspect.isfunction(kernel):
+      inspect.signature(kernel).bind(None, 1)
+  except TypeError:
+    good = False
+  if not good:
+    raise ValueError(
+      f"kernel must be a kernel such as imq() or gaussian(1.0), but is {checks.kind(kernel)}."
+    )
+  return kernel
 
 
 def gaussian(bandwidth: float) -> Gaussian:

@@ -4,11 +4,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from aejax.distances.arguments import as_latents
+from aejax.distances.arguments import as_latents, entrance
 
 __all__ = ["kl_divergence"]
 
 
+@entrance
 @jax.jit
 def kl_divergence(
   mean: Float[Array, "n d"], log_variance: Float[Array, "n d"]

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from aejax.distances.arguments import as_latents, as_samples, no_closed_form
+from aejax.distances.arguments import as_latents, as_samples, entrance, no_closed_form
 from aejax.distances.devices import divided, gather
 from aejax.distances.kernels import Gaussian, Kernel, NormalKernel, imq
 from aejax.distances.pairwise import cross_mean, self_mean
@@ -17,6 +17,7 @@ __all__ = ["mmd"]
 Target = Float[Array, "m d"] | StandardNormal | GaussianMixture | None
 
 
+@entrance
 @functools.partial(jax.jit, static_argnames=("kernel", "unbiased", "axis_name"))
 def mmd(
   z: Float[Array, "n d"],
@@ -67,6 +68,8 @@ def mmd(
   if target is None or isinstance(target, StandardNormal):
     if not isinstance(kernel, NormalKernel):
       raise no_closed_form(f"mmd with kernel {kernel}", StandardNormal(dim))
+    if target is not None:
+      check_dimension(target, z)
     mean_to, yy = _mean_to_normal, kernel.normal_pair_mean(dim)
   elif isinstance(target, GaussianMixture) and _is_gaussian(kernel):
     check_dimension(target, z)

@@ -1,21 +1,20 @@
 """The Sinkhorn divergence, its potentials found by ott-jax."""
 
 import functools
-import math
 import warnings
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.core import Tracer
 from jaxtyping import Array, Float
 
-from aejax.distances.arguments import as_latents, as_samples
+from aejax.distances.arguments import as_latents, as_samples, entrance
 from aejax.distances.devices import gather, split_rows
 
 __all__ = ["sinkhorn_divergence"]
 
 
+@entrance
 def sinkhorn_divergence(
   z: Float[Array, "n d"],
   samples: Float[Array, "m d"],
@@ -60,10 +59,6 @@ def sinkhorn_divergence(
   Reference: Genevay, Peyré & Cuturi, AISTATS 2018, arXiv 1706.00292; Feydy et al., AISTATS 2019,
     arXiv 1810.08278, eq. (3).
   """
-  if not isinstance(epsilon, Tracer) and not 0 < float(epsilon) < math.inf:
-    raise ValueError(f"epsilon must be positive and finite, but is {epsilon}.")
-  if max_iterations < 1:
-    raise ValueError(f"max_iterations must be at least 1, but is {max_iterations}.")
   _check_installed()
   return _divergence(z, samples, epsilon, max_iterations, axis_name)
 
@@ -81,7 +76,7 @@ def _check_installed():
 @functools.partial(jax.jit, static_argnames=("max_iterations", "axis_name"))
 def _divergence(z, samples, epsilon, max_iterations, axis_name):
   z = gather(as_latents(z), axis_name)
-  y = gather(as_samples(samples, z), axis_name)
+  y = gather(as_samples(samples, z, "samples"), axis_name)
   epsilon = jnp.asarray(epsilon, z.dtype)
   # For this cost the means part exactly: |E x − E y|² plus the divergence of the centred laws.
   # Centred costs are as small as they can be, so little is lost where they cancel.

@@ -10,9 +10,9 @@ from jax import lax
 from jaxtyping import Array, Float
 from scipy import special
 
-from aejax.distances.arguments import as_latents, as_samples, no_closed_form
+from aejax.distances.arguments import as_latents, as_samples, entrance, no_closed_form
 from aejax.distances.devices import divided, gather
-from aejax.distances.slicing import as_directions, largest, project, unit_rows
+from aejax.distances.slicing import as_directions, largest, project
 from aejax.distances.sorting import sort_columns
 from aejax.priors import StandardNormal, check_dimension
 
@@ -21,7 +21,7 @@ __all__ = ["max_sliced_wasserstein", "sliced_wasserstein"]
 Target = Float[Array, "m d"] | StandardNormal | None
 
 
-@unit_rows
+@entrance
 @functools.partial(jax.jit, static_argnames=("axis_name",))
 def sliced_wasserstein(
   z: Float[Array, "n d"],
@@ -61,7 +61,7 @@ def sliced_wasserstein(
   return divided(mean, *_arguments(z, target, directions, axis_name), axis_name=axis_name)
 
 
-@unit_rows
+@entrance
 @functools.partial(jax.jit, static_argnames=("ascent_steps", "axis_name"))
 def max_sliced_wasserstein(
   z: Float[Array, "n d"],
@@ -97,8 +97,6 @@ def max_sliced_wasserstein(
 
   Reference: Deshpande et al., CVPR 2019, arXiv 1904.05877.
   """
-  if ascent_steps < 0:
-    raise ValueError(f"ascent_steps must not be negative, but is {ascent_steps}.")
 
   def maximum(share, z, target, directions):
     fixed = lax.stop_gradient((z, target))

@@ -1,22 +1,18 @@
 """Directions on the unit sphere, projections onto them, and what a list of them must be."""
 
 import functools
-from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
-from jax.core import Tracer
 from jaxtyping import Array, Float, Key
 
-__all__ = ["as_directions", "largest", "project", "random_directions", "unit_rows"]
+from aejax.distances.arguments import entrance
 
-P = ParamSpec("P")
-T = TypeVar("T")
+__all__ = ["as_directions", "largest", "project", "random_directions"]
 
 
+@entrance
 @functools.partial(jax.jit, static_argnames=("num", "dim", "orthogonal"))
 def random_directions(
   key: Key[Array, ""], num: int, dim: int, *, orthogonal: bool = False
@@ -34,7 +30,7 @@ def random_directions(
     Unit vectors, one a row.
 
   Raises:
-    ValueError: if `num` or `dim` is less than one.
+    ValueError: if `num` or `dim` is no whole number from 1 up, or `key` no key.
 
   Example:
     >>> random_directions(jax.random.key(0), 50, 8).shape
@@ -43,8 +39,6 @@ def random_directions(
   Reference: Kolouri et al., 2018, arXiv 1804.01947, algorithm 1; orthogonal frames: Rowland et
     al., AISTATS 2019.
   """
-  if num < 1 or dim < 1:
-    raise ValueError(f"num and dim must be at least 1, but are {num} and {dim}.")
   if not orthogonal:
     normals = jax.random.normal(key, (num, dim))
     return normals / jnp.linalg.norm(normals, axis=1, keepdims=True)
@@ -80,27 +74,6 @@ def largest(values: Float[Array, "n *columns"]) -> Float[Array, "*columns"]:
   """
   winner = jnp.argmax(lax.stop_gradient(values), axis=0, keepdims=True)
   return jnp.take_along_axis(values, winner, axis=0)[0]
-
-
-def unit_rows(function: Callable[P, T]) -> Callable[P, T]:
-  """Refuses directions that are no unit vectors, where their values can be seen: not under jit.
-
-  A length off by 1 % moves a squared distance by 2 % and says nothing.
-  """
-
-  @functools.wraps(function)
-  def checked(*args: P.args, **kwargs: P.kwargs) -> T:
-    directions: Any = kwargs.get("directions")
-    visible = isinstance(directions, jax.Array | np.ndarray) and not isinstance(directions, Tracer)
-    if visible and directions.ndim == 2 and directions.size:
-      lengths = np.linalg.norm(np.asarray(directions, np.float64), axis=1)
-      worst = lengths[np.argmax(np.abs(lengths - 1))]
-      # bfloat16 keeps eight bits: its unit vectors have lengths within 2⁻⁸.
-      if not abs(worst - 1) < 0.005:
-        raise ValueError(f"directions must be unit vectors, but one has length {worst:.6g}.")
-    return function(*args, **kwargs)
-
-  return checked
 
 
 def project(z: Float[Array, "n d"], directions: Float[Array, "num d"]) -> Float[Array, "n num"]:

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from aejax.distances.arguments import as_latents
+from aejax.distances.arguments import as_latents, entrance
 from aejax.distances.devices import divided, gather
 from aejax.distances.kernels import Kernel, imq
 from aejax.distances.pairwise import self_sum
@@ -14,6 +14,7 @@ from aejax.distances.pairwise import self_sum
 __all__ = ["kernel_stein"]
 
 
+@entrance
 @functools.partial(jax.jit, static_argnames=("kernel", "unbiased", "axis_name"))
 def kernel_stein(
   z: Float[Array, "n d"],

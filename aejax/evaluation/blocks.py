@@ -1,10 +1,13 @@
 """Sets of feature vectors: what they must be, and their pairs, a block of rows at a time."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Shaped
+
+from aejax import checks
 
 __all__ = [
   "check_features",
@@ -21,12 +24,13 @@ Real = np.ndarray | Array
 _BLOCK_ENTRIES = 2**21
 
 
-def check_features(name: str, features: Shaped[Real, "..."], *, least: int = 1) -> None:
-  """Refuses what is no floating-point [n, d] with n at least `least`.
+def check_features(name: str, features: Any, *, least: int = 1) -> Float[Real, "n d"]:
+  """Returns a floating-point [n, d] with n at least `least`.
 
   Raises:
     ValueError: naming the argument, its shape or dtype, and what was expected.
   """
+  features = checks.array(name, features)
   if features.ndim != 2 or features.shape[0] < least or features.shape[1] < 1:
     raise ValueError(
       f"{name} must have shape [n, d] with n at least {least}, but has shape "
@@ -35,6 +39,7 @@ def check_features(name: str, features: Shaped[Real, "..."], *, least: int = 1) 
   # jax's test, as numpy's does not know bfloat16.
   if not jnp.issubdtype(features.dtype, jnp.floating):
     raise ValueError(f"{name} must be floating-point, but is {features.dtype}.")
+  return features
 
 
 def check_same_dimension(
@@ -64,16 +69,13 @@ def rows_in_float64(name: str, rows: Shaped[Real, "n *shape"]) -> Float[np.ndarr
   return array
 
 
-def features_in_float64(
-  name: str, features: Float[Real, "n d"], *, least: int = 1
-) -> Float[np.ndarray, "n d"]:
+def features_in_float64(name: str, features: Any, *, least: int = 1) -> Float[np.ndarray, "n d"]:
   """The features in float64, once checked.
 
   Raises:
     ValueError: as `check_features`, or if they hold NaN or infinity.
   """
-  check_features(name, features, least=least)
-  return rows_in_float64(name, features)
+  return rows_in_float64(name, check_features(name, features, least=least))
 
 
 def row_blocks(count: int, *, entries_per_row: int) -> list[slice]:

@@ -4,6 +4,7 @@ Every pixel is enlarged by a whole factor and placed as it is: a resampled image
 matplotlib's smoothing, not the decoder's.
 """
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import numpy as np
 from jax import dtypes
 from jaxtyping import Array, UInt8
 
+from aejax import checks
 from aejax.files import replacing
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ def as_pixels(name: str, images: Real, *, rank: int) -> UInt8[np.ndarray, "... 3
     ValueError: if `images` is no non-empty, finite, floating-point array of `rank` axes whose last
       holds one or three channels.
   """
-  array = np.asarray(images)
+  array = np.asarray(checks.array(name, images))
   layout = "[n, h, w, c]" if rank == 4 else "[rows, columns, h, w, c]"
   if array.ndim != rank or array.shape[-1] not in (1, 3) or array.size == 0:
     raise ValueError(
@@ -113,12 +115,19 @@ def write_png(path: str | Path, figure: "Figure") -> Path:
   """Writes the figure whole or not at all, making the folder if need be; returns the path.
 
   Raises:
-    ValueError: if `path` does not end in .png.
+    ValueError: if `path` does not end in .png, or cannot be written.
   """
+  if not isinstance(path, str | os.PathLike):
+    raise ValueError(f"path must be a path, but is {checks.kind(path)}.")
   path = Path(path)
   if path.suffix.lower() != ".png":
     raise ValueError(f"path must end in .png, but is {str(path)!r}.")
-  with replacing(path) as temporary:
-    # Not savefig: a user's matplotlibrc may crop or rescale what it writes.
-    figure.canvas.print_png(temporary)  # pyright: ignore[reportAttributeAccessIssue]
+  if path.is_dir():
+    raise ValueError(f"path must be that of a file, but {path} is a folder.")
+  try:
+    with replacing(path) as temporary:
+      # Not savefig: a user's matplotlibrc may crop or rescale what it writes.
+      figure.canvas.print_png(temporary)  # pyright: ignore[reportAttributeAccessIssue]
+  except OSError as error:
+    raise ValueError(f"path cannot be written: {error}") from error
   return path

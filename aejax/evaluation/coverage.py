@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Array, Float
 
+from aejax import checks
 from aejax.evaluation.blocks import check_same_dimension, features_in_float64, squared_distances
 
 __all__ = ["coverage_metrics"]
@@ -52,8 +53,7 @@ def coverage_metrics(
   """
   k, wide_k = precision_neighbours, coverage_neighbours
   for name, value in (("precision_neighbours", k), ("coverage_neighbours", wide_k)):
-    if value < 1:
-      raise ValueError(f"{name} must be at least 1, but is {value}.")
+    checks.whole(name, value)
   x = features_in_float64("real", real, least=max(k, wide_k) + 1)
   y = features_in_float64("generated", generated, least=k + 1)
   check_same_dimension("real", x, "generated", y)

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from aejax import distances
+from aejax import checks, distances
+from aejax.evaluation.blocks import features_in_float64
 from aejax.evaluation.canvas import DPI, blank_figure, write_png
 
 if TYPE_CHECKING:
@@ -37,8 +38,7 @@ def save_curves(path: str | Path, epochs: Sequence[dict[str, Any]]) -> Path:
   Raises:
     ValueError: if there is no epoch.
   """
-  if not epochs:
-    raise ValueError("epochs must be one at least, but there is none.")
+  _check_epochs(epochs)
   figure, axes = _panels(2, columns=2, size=(460, 300))
   x = [line["epoch"] for line in epochs]
   titles = ("reconstruction error", "penalty")
@@ -50,6 +50,16 @@ def save_curves(path: str | Path, epochs: Sequence[dict[str, Any]]) -> Path:
   if min(errors) > 0 and max(errors) > 10 * min(errors):
     axes[0].set_yscale("log")
   return _save(path, figure)
+
+
+def _check_epochs(epochs: Any) -> None:
+  if not isinstance(epochs, Sequence) or not epochs:
+    raise ValueError(f"epochs must be lines of a log, one at least, but is {checks.shown(epochs)}.")
+  for line in epochs:
+    for name in ("epoch", "reconstruction_error", "penalty"):
+      value = line.get(name) if isinstance(line, dict) else None
+      if not isinstance(value, int | float):
+        raise ValueError(f"epochs must each have a number {name}, but one is {checks.shown(line)}.")
 
 
 def save_marginals(path: str | Path, latents: Float[Real, "n d"]) -> Path:
@@ -89,6 +99,7 @@ def save_quantiles(path: str | Path, latents: Float[Real, "n d"], *, key: Key[Ar
   """
   z = _checked(latents)
   n, dim = z.shape
+  checks.key("key", key)
   random = distances.random_directions(key, _DIRECTIONS, dim)
   worst = _worst_direction(jnp.asarray(z[:_MOST_POINTS], jnp.float32), random)
   levels = (np.arange(n) + 0.5) / n
@@ -204,10 +215,5 @@ def _save(path: str | Path, figure: "Figure") -> Path:
   return write_png(path, figure)
 
 
-def _checked(latents: Real) -> Float[np.ndarray, "n d"]:
-  z = np.asarray(latents).astype(np.float64)
-  if z.ndim != 2 or len(z) < 2 or z.shape[1] < 1:
-    raise ValueError(f"latents must be [n, d] with n at least 2, but have shape {list(z.shape)}.")
-  if not np.isfinite(z).all():
-    raise ValueError("latents must be finite, but hold NaN or infinity.")
-  return z
+def _checked(latents: Any) -> Float[np.ndarray, "n d"]:
+  return features_in_float64("latents", latents, least=2)

@@ -19,6 +19,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Num
 
+from aejax import checks
 from aejax.networks.convolution import Convolution, downsampled
 from aejax.networks.layers import ImageShape, check_images, flat
 
@@ -81,6 +82,11 @@ class Extractor:
     Raises:
       ValueError: if there is no image, or the features are no `[n, f]`, or not finite.
     """
+    images = checks.array("images", images)
+    if images.ndim != 4:
+      raise ValueError(f"images must have shape [n, h, w, c], but have {list(images.shape)}.")
+    if images.dtype != np.uint8 and not jnp.issubdtype(images.dtype, jnp.floating):
+      raise ValueError(f"images must be uint8, or floats in [0, 1], but are {images.dtype}.")
     if len(images) == 0:
       raise ValueError("images must be one at least, but there is none.")
     compute = jax.jit(self.function)

@@ -6,11 +6,13 @@ Each function writes a PNG, whole or not at all, and returns its path.
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Array, Float, Shaped
 
+from aejax import checks
+from aejax.evaluation.blocks import features_in_float64
 from aejax.evaluation.canvas import (
   DPI,
   GAP,
@@ -65,8 +67,7 @@ def save_grid(path: str | Path, images: Float[Real, "n h w c"], *, columns: int 
     ValueError: if `images` has another shape or is not finite, if there are none or too many for
       one picture, if `columns` is not positive, or if `path` does not end in .png.
   """
-  if columns < 1:
-    raise ValueError(f"columns must be at least 1, but is {columns}.")
+  checks.whole("columns", columns)
   canvas, _ = compose(in_rows(as_pixels("images", images, rank=4), columns))
   return write_png(path, frame(canvas))
 
@@ -92,6 +93,10 @@ def save_reconstructions(
   Raises:
     ValueError: if the shapes differ, and for the reasons of `save_grid`.
   """
+  images = checks.array("images", images)
+  reconstructions = checks.array("reconstructions", reconstructions)
+  if not isinstance(names, tuple | list) or [isinstance(n, str) for n in names] != [True, True]:
+    raise ValueError(f"names must be two strings, but is {checks.shown(names)}.")
   if images.shape != reconstructions.shape:
     raise ValueError(
       f"images and reconstructions must have one shape, but have "
@@ -146,9 +151,7 @@ def save_decoded_plane(
   Raises:
     ValueError: if `extent` is not finite and increasing, and for the reasons of `save_grid`.
   """
-  left, right, bottom, top = extent
-  if not (np.isfinite(extent).all() and left < right and bottom < top):
-    raise ValueError(f"extent must be finite with left < right, bottom < top, but is {extent}.")
+  left, right, bottom, top = _increasing(extent)
   pixels = as_pixels("images", images, rank=5)
   rows, columns = pixels.shape[:2]
   if min(rows, columns) < 2:
@@ -167,6 +170,18 @@ def save_decoded_plane(
   axes.patch.set_visible(False)
   figure.figimage(canvas, *_fit(figure, axes, width, height), origin="upper")
   return write_png(path, figure)
+
+
+def _increasing(extent: Any) -> tuple[float, float, float, float]:
+  try:
+    left, right, bottom, top = (float(checks.number("extent", value)) for value in extent)
+    if left < right and bottom < top:
+      return left, right, bottom, top
+  except (TypeError, ValueError):
+    pass
+  raise ValueError(
+    f"extent must be finite with left < right, bottom < top, but is {checks.shown(extent)}."
+  )
 
 
 def save_latent_scatter(
@@ -189,11 +204,10 @@ def save_latent_scatter(
     ValueError: if `latents` is not a finite, non-empty [n, 2], if there is not one label a latent,
       or if `path` does not end in .png.
   """
-  points = np.asarray(latents).astype(np.float64)
+  points = np.asarray(checks.array("latents", latents))
   if points.ndim != 2 or points.shape[1] != 2 or len(points) == 0:
     raise ValueError(f"latents must be a non-empty [n, 2], but have shape {list(points.shape)}.")
-  if not np.isfinite(points).all():
-    raise ValueError("latents must be finite, but hold NaN or infinity.")
+  points = features_in_float64("latents", points)
   if labels is not None and np.shape(labels) != (len(points),):
     raise ValueError(
       f"labels must have shape [{len(points)}], one a latent, but have {list(np.shape(labels))}."

@@ -1,10 +1,12 @@
 """The Fréchet distance of two sets of features, from their means and covariances alone."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 from jaxtyping import Array, Float
 
+from aejax import checks
 from aejax.evaluation.blocks import check_features, row_blocks, rows_in_float64
 
 __all__ = ["Moments", "frechet_distance"]
@@ -52,6 +54,7 @@ class Moments:
     Raises:
       ValueError: if they have different dimensions.
     """
+    checks.instance("What is added to Moments", other, Moments, "Moments")
     if self.mean.shape != other.mean.shape:
       raise ValueError(
         f"Moments must be of one dimension to be added, but are of {len(self.mean)} and "
@@ -123,8 +126,8 @@ def covariance_factor(covariance: Float[np.ndarray, "d d"]) -> Float[np.ndarray,
   return vectors[:, kept] * np.sqrt(values[kept])
 
 
-def _moments(name: str, features: Float[Real, "n d"], *, least: int = 1) -> Moments:
-  check_features(name, features, least=least)
+def _moments(name: str, features: Any, *, least: int = 1) -> Moments:
+  features = check_features(name, features, least=least)
   n, d = features.shape
   total: Moments | None = None
   for rows in row_blocks(n, entries_per_row=d):

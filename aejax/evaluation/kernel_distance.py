@@ -6,6 +6,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from aejax import checks
 from aejax.evaluation.blocks import check_same_dimension, features_in_float64, row_blocks
 
 __all__ = ["KernelDistance", "kernel_distance", "kernel_distance_in_blocks"]
@@ -82,8 +83,8 @@ def kernel_distance_in_blocks(
   Reference: Bińkowski et al., ICLR 2018, arXiv 1801.01401, section 4.
   """
   for name, value in (("block_size", block_size), ("blocks", blocks)):
-    if value < 2:
-      raise ValueError(f"{name} must be at least 2, but is {value}.")
+    checks.whole(name, value, least=2)
+  checks.key("key", key)
   x, y = _checked(first, second, least=4)
   fewest = min(len(x), len(y))
   size = min(block_size, max(2, fewest // min(blocks, _FEWEST_BLOCKS)))

@@ -9,6 +9,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Key, Num
 
+from aejax import checks
 from aejax.autoencoder import Autoencoder
 from aejax.objectives import VAE
 from aejax.training import pixels
@@ -62,10 +63,13 @@ def importance_weighted_bound(
 
   Reference: Burda, Grosse & Salakhutdinov, ICLR 2016, arXiv 1509.00519, eq. (8).
   """
+  checks.instance("model", model, Autoencoder, "an Autoencoder")
+  checks.instance("objective", objective, VAE, "a VAE")
+  checks.key("key", key)
+  images = checks.array("images", images)
   if images.ndim != 4 or images.size == 0:
     raise ValueError(f"images must be a non-empty [n, h, w, c], but have {list(images.shape)}.")
-  if samples < 1:
-    raise ValueError(f"samples must be at least 1, but is {samples}.")
+  checks.whole("samples", samples)
   log_likelihood, constant = _decoder_likelihood(objective, model, math.prod(images.shape[1:]))
   batch = min(_IMAGES, len(images))
   chunk = min(samples, _DECODED // batch)

@@ -1,11 +1,14 @@
 """How good the reconstructions are, and how far a set of latents is from N(0, I)."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from aejax import distances
+from aejax import checks, distances
+from aejax.evaluation.blocks import check_features
 
 __all__ = ["latent_metrics", "mardia_kurtosis", "mardia_skewness", "reconstruction_error"]
 
@@ -85,6 +88,8 @@ def reconstruction_error(images: Float[Real, "n *image"], reconstructions: Real)
   Raises:
     ValueError: if the shapes differ, there is no image, or either array is not floating or finite.
   """
+  images = checks.array("images", images)
+  reconstructions = checks.array("reconstructions", reconstructions)
   if images.shape != reconstructions.shape:
     raise ValueError(
       f"images and reconstructions must have one shape, but have "
@@ -128,7 +133,8 @@ def latent_metrics(z: Float[Real, "n d"], *, key: Key[Array, ""]) -> dict[str, f
   Raises:
     ValueError: if `z` is not a matrix of at least two finite rows.
   """
-  _latents(z)
+  z = _latents(z)
+  checks.key("key", key)
   latents = jnp.asarray(z, jnp.float32)
   directions = distances.random_directions(key, _DIRECTIONS, latents.shape[1])
   return {
@@ -178,10 +184,8 @@ def _blocks(count: int, *, entries_per_row: int) -> list[slice]:
   return [slice(start, start + step) for start in range(0, count, step)]
 
 
-def _latents(z: Real) -> Float[np.ndarray, "n d"]:
-  if z.ndim != 2 or z.shape[0] < 2 or z.shape[1] < 1:
-    raise ValueError(f"z must have shape [n, d] with n at least 2, but has shape {list(z.shape)}.")
-  latents = _float64(z)
+def _latents(z: Any) -> Float[np.ndarray, "n d"]:
+  latents = _float64(check_features("z", z, least=2))
   finite = np.isfinite(latents).all(axis=1)
   if not finite.all():
     raise ValueError(

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Shaped
 
+from aejax import checks
 from aejax.evaluation.blocks import row_blocks, rows_in_float64, squared_distances
 
 __all__ = ["Neighbours", "nearest_training_images"]
@@ -49,6 +50,10 @@ def nearest_training_images(generated: Images, training: Images, *, num: int = 1
   Reference: Meehan, Chaudhuri & Dasgupta, AISTATS 2020, arXiv 2004.05675, on copying the data; van
     den Burg & Williams, NeurIPS 2021, arXiv 2106.03216, on memorising.
   """
+  generated, training = (
+    checks.array(name, images)
+    for name, images in (("generated", generated), ("training", training))
+  )
   for name, images in (("generated", generated), ("training", training)):
     if images.ndim < 2 or images.size == 0:
       raise ValueError(f"{name} must be a non-empty [n, ...], but has shape {list(images.shape)}.")
@@ -59,7 +64,7 @@ def nearest_training_images(generated: Images, training: Images, *, num: int = 1
       f"generated and training must hold images of one shape, but hold "
       f"{list(generated.shape[1:])} and {list(training.shape[1:])}."
     )
-  if not 1 <= num <= len(training):
+  if checks.whole("num", num) > len(training):
     raise ValueError(f"num must be between 1 and {len(training)}, but is {num}.")
   queries = _flat("generated", generated)
   indices, distances = _nearest(queries, training, num, skip_copies=False)

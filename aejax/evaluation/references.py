@@ -6,6 +6,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Key
 
+from aejax import checks
 from aejax.evaluation.metrics import latent_metrics
 
 __all__ = ["Reference", "normal_references"]
@@ -44,8 +45,8 @@ def normal_references(
     ValueError: if `n` or `draws` is below two, or `d` below one.
   """
   for name, value, least in (("n", n, 2), ("d", d, 1), ("draws", draws, 2)):
-    if value < least:
-      raise ValueError(f"{name} must be at least {least}, but is {value}.")
+    checks.whole(name, value, least=least)
+  checks.key("key", key)
   scores = []
   for own in jax.random.split(key, draws):
     latents_key, directions_key = jax.random.split(own)

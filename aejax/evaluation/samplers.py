@@ -8,7 +8,7 @@ Reference: Ghosh et al., ICLR 2020, arXiv 1903.12436, section 4.
 
 import dataclasses
 import warnings
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Key
 
+from aejax import checks
 from aejax.evaluation.blocks import features_in_float64
 from aejax.evaluation.frechet import Moments, covariance_factor
 
@@ -48,6 +49,9 @@ class PriorSampler:
 
   dim: int
 
+  def __post_init__(self):
+    checks.whole("dim", self.dim)
+
   @classmethod
   def fit(cls, latents: Float[Real, "n d"], *, key: Key[Array, ""] | None = None) -> "PriorSampler":
     """N(0, I) in the dimension of the latents; nothing else is taken from them.
@@ -60,7 +64,7 @@ class PriorSampler:
 
   def sample(self, key: Key[Array, ""], num: int) -> Float[Array, "{num} d"]:
     """`num` independent latents, one a row."""
-    _check_num(num)
+    _check_draw(key, num)
     return jax.random.normal(key, (num, self.dim))
 
 
@@ -91,7 +95,7 @@ class GaussianSampler:
 
   def sample(self, key: Key[Array, ""], num: int) -> Float[Array, "{num} d"]:
     """`num` independent latents, one a row."""
-    _check_num(num)
+    _check_draw(key, num)
     noise = jax.random.normal(key, (num, self.factor.shape[1]))
     spread = jnp.matmul(noise, _float32(self.factor).T, precision=lax.Precision.HIGHEST)
     return _float32(self.mean) + spread
@@ -129,8 +133,8 @@ class MixtureSampler:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
 
-    if components < 1:
-      raise ValueError(f"components must be at least 1, but is {components}.")
+    checks.whole("components", components)
+    checks.key("key", key)
     rows = features_in_float64("latents", latents, least=2 * components)
     seed = int(jax.random.bits(key, dtype=jnp.uint32))
     with warnings.catch_warnings():
@@ -142,7 +146,7 @@ class MixtureSampler:
 
   def sample(self, key: Key[Array, ""], num: int) -> Float[Array, "{num} d"]:
     """`num` independent latents, one a row."""
-    _check_num(num)
+    _check_draw(key, num)
     which, noise = jax.random.split(key)
     k = jax.random.categorical(which, jnp.log(_float32(self.weights)), shape=(num,))
     noise = jax.random.normal(noise, (num, self.means.shape[1]))
@@ -160,9 +164,9 @@ BY_NAME: dict[str, type[Sampler]] = {
 """The samplers by their names on the command line."""
 
 
-def _check_num(num: int) -> None:
-  if num < 1:
-    raise ValueError(f"num must be at least 1, but is {num}.")
+def _check_draw(key: Any, num: Any) -> None:
+  checks.key("key", key)
+  checks.whole("num", num)
 
 
 def _float32(values: np.ndarray) -> Array:

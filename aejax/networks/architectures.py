@@ -1,6 +1,5 @@
 """The networks by name."""
 
-import difflib
 import functools
 from typing import NamedTuple
 
@@ -10,11 +9,12 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Key, PyTree
 
+from aejax import checks
 from aejax.autoencoder import Autoencoder
 from aejax.networks.celeb_a import CelebADecoder, CelebAEncoder
 from aejax.networks.cifar10 import CIFAR10Decoder, CIFAR10Encoder
 from aejax.networks.convolutional import ConvolutionalDecoder, ConvolutionalEncoder
-from aejax.networks.layers import ImageShape, check_image_shape
+from aejax.networks.layers import ImageShape, check_dtype, check_image_shape
 from aejax.networks.linear import LinearDecoder, LinearEncoder
 from aejax.networks.mlp import MLPDecoder, MLPEncoder
 
@@ -61,20 +61,14 @@ def build(
     >>> model.generate(jax.random.key(1), 16).shape
     (16, 28, 28, 1)
   """
-  if architecture not in _NETWORKS:
-    nearest = difflib.get_close_matches(architecture, ARCHITECTURES) or ARCHITECTURES
-    raise ValueError(
-      f"architecture {architecture!r} is unknown; did you mean {' or '.join(nearest)}?"
-    )
-  check_image_shape(image_shape)
-  if latent_dim < 1:
-    raise ValueError(f"latent_dim must be at least 1, not {latent_dim}.")
-  if not jnp.issubdtype(dtype, jnp.floating):
-    raise ValueError(f"dtype must be a floating-point type, not {jnp.dtype(dtype).name}.")
-  height, width, channels = image_shape
   network = _Network(
-    architecture, (height, width, channels), latent_dim, gaussian, jnp.dtype(dtype)
+    checks.known("architecture", architecture, ARCHITECTURES),
+    check_image_shape(image_shape),
+    checks.whole("latent_dim", latent_dim),
+    checks.switch("gaussian", gaussian),
+    check_dtype(dtype),
   )
+  key = checks.new_key("key", key)
   graphdef = nnx.graphdef(nnx.eval_shape(network.initial, key))
   return nnx.merge(graphdef, _initial_parameters(network, key))
 
@@ -85,8 +79,7 @@ def default_architecture(image_shape: tuple[int, ...]) -> str:
   "mlp" for grey images with no side over 32 (the digits, MNIST, Fashion-MNIST), where it is the
   papers' own and the fastest; "convolutional" for everything else.
   """
-  check_image_shape(image_shape)
-  height, width, channels = image_shape
+  height, width, channels = check_image_shape(image_shape)
   return "mlp" if channels == 1 and max(height, width) <= 32 else "convolutional"
 
 

@@ -18,7 +18,15 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from aejax.networks.convolution import Convolution, TransposedConvolution, downsampled
-from aejax.networks.layers import ImageShape, LatentLayer, Latents, check_images, flat
+from aejax.networks.layers import (
+  ImageShape,
+  LatentLayer,
+  Latents,
+  check_images,
+  check_latents,
+  check_network,
+  flat,
+)
 
 __all__ = ["CelebADecoder", "CelebAEncoder"]
 
@@ -35,6 +43,7 @@ class CelebAEncoder(nnx.Module):
     dtype: DTypeLike = jnp.float32,
     rngs: nnx.Rngs,
   ):
+    check_network(image_shape, latent_dim, dtype=dtype, rngs=rngs, gaussian=gaussian)
     channels = [image_shape[2], 128, 256, 512, 1024]
     self.image_shape = image_shape
     self.convolutions = nnx.List(
@@ -49,7 +58,7 @@ class CelebAEncoder(nnx.Module):
 
   def __call__(self, images: Float[Array, "n h w c"]) -> Latents:
     """Latents, or a Gaussian encoder's (mean, log_variance)."""
-    check_images(images, self.image_shape)
+    images = check_images(images, self.image_shape)
     x = images
     for convolution, norm in zip(self.convolutions, self.norms, strict=True):
       x = nnx.relu(norm(convolution(x)))
@@ -67,6 +76,8 @@ class CelebADecoder(nnx.Module):
     dtype: DTypeLike = jnp.float32,
     rngs: nnx.Rngs,
   ):
+    check_network(image_shape, latent_dim, dtype=dtype, rngs=rngs)
+    self.latent_dim = latent_dim
     channels = [1024, 512, 256, 128]
     self.map_shape = (*downsampled(image_shape[:2], 8), 1024)
     self.map = nnx.Linear(latent_dim, math.prod(self.map_shape), dtype=dtype, rngs=rngs)
@@ -88,6 +99,7 @@ class CelebADecoder(nnx.Module):
 
   def __call__(self, latents: Float[Array, "n d"]) -> Float[Array, "n h w c"]:
     """Images before the output's nonlinearity."""
+    latents = check_latents(latents, self.latent_dim)
     x = self.map(latents).reshape(len(latents), *self.map_shape)
     for convolution, norm in zip(self.convolutions, self.norms, strict=True):
       x = nnx.relu(norm(convolution(x)))

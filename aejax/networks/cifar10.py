@@ -16,7 +16,15 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from aejax.networks.convolution import Convolution, TransposedConvolution, downsampled
-from aejax.networks.layers import ImageShape, LatentLayer, Latents, check_images, flat
+from aejax.networks.layers import (
+  ImageShape,
+  LatentLayer,
+  Latents,
+  check_images,
+  check_latents,
+  check_network,
+  flat,
+)
 
 __all__ = ["CIFAR10Decoder", "CIFAR10Encoder"]
 
@@ -33,6 +41,7 @@ class CIFAR10Encoder(nnx.Module):
     dtype: DTypeLike = jnp.float32,
     rngs: nnx.Rngs,
   ):
+    check_network(image_shape, latent_dim, dtype=dtype, rngs=rngs, gaussian=gaussian)
     height, width = downsampled(image_shape[:2], 2)
     channels = image_shape[2]
     self.image_shape = image_shape
@@ -51,7 +60,7 @@ class CIFAR10Encoder(nnx.Module):
 
   def __call__(self, images: Float[Array, "n h w c"]) -> Latents:
     """Latents, or a Gaussian encoder's (mean, log_variance)."""
-    check_images(images, self.image_shape)
+    images = check_images(images, self.image_shape)
     x = images
     for convolution in self.convolutions:
       x = nnx.relu(convolution(x))
@@ -69,6 +78,8 @@ class CIFAR10Decoder(nnx.Module):
     dtype: DTypeLike = jnp.float32,
     rngs: nnx.Rngs,
   ):
+    check_network(image_shape, latent_dim, dtype=dtype, rngs=rngs)
+    self.latent_dim = latent_dim
     height, width, channels = image_shape
     self.map_shape = (*downsampled((height, width), 2), 32)
     sizes = [latent_dim, 128, math.prod(self.map_shape)]
@@ -92,6 +103,7 @@ class CIFAR10Decoder(nnx.Module):
 
   def __call__(self, latents: Float[Array, "n d"]) -> Float[Array, "n h w c"]:
     """Images before the output's nonlinearity."""
+    latents = check_latents(latents, self.latent_dim)
     x = latents
     for layer in self.hidden:
       x = nnx.relu(layer(x))

@@ -9,8 +9,18 @@ from jax.nn.initializers import he_normal
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from aejax import checks
 from aejax.networks.convolution import Convolution, TransposedConvolution, downsampled
-from aejax.networks.layers import ImageShape, LatentLayer, Latents, check_images, flat
+from aejax.networks.layers import (
+  ImageShape,
+  LatentLayer,
+  Latents,
+  check_images,
+  check_latents,
+  check_network,
+  check_sizes,
+  flat,
+)
 
 __all__ = ["ConvolutionalDecoder", "ConvolutionalEncoder"]
 
@@ -41,9 +51,14 @@ class ConvolutionalEncoder(nnx.Module):
     dtype: DTypeLike = jnp.float32,
     rngs: nnx.Rngs,
   ):
+    check_network(image_shape, latent_dim, dtype=dtype, rngs=rngs, gaussian=gaussian)
     if channels is None:
       channels = _default_channels(image_shape)
-    channels = [image_shape[2], *channels]
+    sizes = check_sizes("channels", channels)
+    if not sizes:
+      raise ValueError("channels must be whole numbers from 1 up, but are none.")
+    checks.whole("hidden_size", hidden_size)
+    channels = [image_shape[2], *sizes]
     self.image_shape = image_shape
     self.convolutions = nnx.List(
       Convolution(before, after, kernel_size=4, stride=2, dtype=dtype, rngs=rngs)
@@ -57,7 +72,7 @@ class ConvolutionalEncoder(nnx.Module):
 
   def __call__(self, images: Float[Array, "n h w c"]) -> Latents:
     """Latents, or a Gaussian encoder's (mean, log_variance)."""
-    check_images(images, self.image_shape)
+    images = check_images(images, self.image_shape)
     x = images
     for convolution in self.convolutions:
       x = nnx.relu(convolution(x))
@@ -77,9 +92,15 @@ class ConvolutionalDecoder(nnx.Module):
     dtype: DTypeLike = jnp.float32,
     rngs: nnx.Rngs,
   ):
+    check_network(image_shape, latent_dim, dtype=dtype, rngs=rngs)
+    self.latent_dim = latent_dim
     if channels is None:
       channels = _default_channels(image_shape)
-    channels = [image_shape[2], *channels]
+    sizes = check_sizes("channels", channels)
+    if not sizes:
+      raise ValueError("channels must be whole numbers from 1 up, but are none.")
+    checks.whole("hidden_size", hidden_size)
+    channels = [image_shape[2], *sizes]
     depth = len(channels) - 1
     self.map_shape = (*downsampled(image_shape[:2], 2**depth), channels[-1])
     self.hidden = nnx.Linear(
@@ -105,6 +126,7 @@ class ConvolutionalDecoder(nnx.Module):
 
   def __call__(self, latents: Float[Array, "n d"]) -> Float[Array, "n h w c"]:
     """Images before the output's nonlinearity."""
+    latents = check_latents(latents, self.latent_dim)
     x = self.map(nnx.relu(self.hidden(latents))).reshape(len(latents), *self.map_shape)
     for convolution in self.convolutions:
       x = convolution(nnx.relu(x))

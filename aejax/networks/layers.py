@@ -1,6 +1,7 @@
 """What all encoders and decoders share: their first check and their last layer."""
 
 import math
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -9,27 +10,91 @@ from jax.nn.initializers import lecun_normal
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-__all__ = ["ImageShape", "LatentLayer", "Latents", "check_image_shape", "check_images", "flat"]
+from aejax import checks
+
+__all__ = [
+  "ImageShape",
+  "LatentLayer",
+  "Latents",
+  "check_dtype",
+  "check_image_shape",
+  "check_images",
+  "check_latents",
+  "check_network",
+  "check_sizes",
+  "flat",
+]
 
 ImageShape = tuple[int, int, int]
 Latents = Float[Array, "n d"] | tuple[Float[Array, "n d"], Float[Array, "n d"]]
 
 
-def check_image_shape(image_shape: tuple[int, ...]) -> None:
-  """Raises a ValueError unless `image_shape` is (height, width, channels), all positive."""
-  if len(image_shape) != 3 or min(image_shape) < 1:
+def check_image_shape(image_shape: tuple[int, ...]) -> ImageShape:
+  """Returns (height, width, channels), or raises a ValueError if it is not that."""
+  try:
+    height, width, channels = (checks.whole("side", side) for side in image_shape)
+  except (TypeError, ValueError):
     raise ValueError(
-      f"image_shape must be (height, width, channels), each at least 1, not {tuple(image_shape)}."
-    )
+      "image_shape must be (height, width, channels), whole numbers from 1 up, but is "
+      f"{checks.shown(image_shape)}."
+    ) from None
+  return height, width, channels
 
 
-def check_images(images: Float[Array, "n h w c"], image_shape: ImageShape) -> None:
-  """Raises a ValueError unless each image has the shape that the network was made for."""
+def check_network(
+  image_shape: ImageShape,
+  latent_dim: int,
+  *,
+  dtype: DTypeLike,
+  rngs: nnx.Rngs,
+  gaussian: bool = False,
+) -> None:
+  """Raises a ValueError unless these are what any encoder and decoder are made of."""
+  check_image_shape(image_shape)
+  checks.whole("latent_dim", latent_dim)
+  check_dtype(dtype)
+  checks.instance("rngs", rngs, nnx.Rngs, "an nnx.Rngs")
+  checks.switch("gaussian", gaussian)
+
+
+def check_dtype(dtype: DTypeLike) -> jnp.dtype:
+  """Returns a floating-point dtype, or raises a ValueError if it is none."""
+  try:
+    found = jnp.dtype(dtype)
+  except TypeError:
+    found = None
+  if found is None or not jnp.issubdtype(found, jnp.floating):
+    raise ValueError(f"dtype must be a floating-point type, but is {found or checks.shown(dtype)}.")
+  return found
+
+
+def check_sizes(name: str, sizes: Sequence[int]) -> tuple[int, ...]:
+  """Returns the sizes of layers, or raises a ValueError if one is no whole number from 1 up."""
+  try:
+    return tuple(checks.whole(name, size) for size in sizes)
+  except (TypeError, ValueError):
+    raise ValueError(
+      f"{name} must be whole numbers from 1 up, but are {checks.shown(sizes)}."
+    ) from None
+
+
+def check_images(images: Float[Array, "n h w c"], image_shape: ImageShape) -> Array:
+  """Returns images, or raises a ValueError if they are not what the network was made for."""
+  images = checks.array("images", images)
   if images.shape[1:] != image_shape:
     raise ValueError(
       f"images must have shape (n, {', '.join(map(str, image_shape))}), as the network was "
       f"made for, not {images.shape}."
     )
+  return images
+
+
+def check_latents(latents: Float[Array, "n d"], latent_dim: int) -> Array:
+  """Returns latents, or raises a ValueError if they are not what the network was made for."""
+  latents = checks.array("latents", latents)
+  if latents.ndim != 2 or latents.shape[1] != latent_dim:
+    raise ValueError(f"latents must have shape (n, {latent_dim}), not {latents.shape}.")
+  return latents
 
 
 def flat(x: Float[Array, "n h w c"]) -> Float[Array, "n f"]:

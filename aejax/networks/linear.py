@@ -7,7 +7,15 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from aejax.networks.layers import ImageShape, LatentLayer, Latents, check_images, flat
+from aejax.networks.layers import (
+  ImageShape,
+  LatentLayer,
+  Latents,
+  check_images,
+  check_latents,
+  check_network,
+  flat,
+)
 
 __all__ = ["LinearDecoder", "LinearEncoder"]
 
@@ -24,6 +32,7 @@ class LinearEncoder(nnx.Module):
     dtype: DTypeLike = jnp.float32,
     rngs: nnx.Rngs,
   ):
+    check_network(image_shape, latent_dim, dtype=dtype, rngs=rngs, gaussian=gaussian)
     self.image_shape = image_shape
     self.latents = LatentLayer(
       math.prod(image_shape), latent_dim, gaussian=gaussian, dtype=dtype, rngs=rngs
@@ -31,7 +40,7 @@ class LinearEncoder(nnx.Module):
 
   def __call__(self, images: Float[Array, "n h w c"]) -> Latents:
     """Latents, or a Gaussian encoder's (mean, log_variance)."""
-    check_images(images, self.image_shape)
+    images = check_images(images, self.image_shape)
     return self.latents(flat(images))
 
 
@@ -46,9 +55,12 @@ class LinearDecoder(nnx.Module):
     dtype: DTypeLike = jnp.float32,
     rngs: nnx.Rngs,
   ):
+    check_network(image_shape, latent_dim, dtype=dtype, rngs=rngs)
+    self.latent_dim = latent_dim
     self.image_shape = image_shape
     self.pixels = nnx.Linear(latent_dim, math.prod(image_shape), dtype=dtype, rngs=rngs)
 
   def __call__(self, latents: Float[Array, "n d"]) -> Float[Array, "n h w c"]:
     """Images before the output's nonlinearity."""
+    latents = check_latents(latents, self.latent_dim)
     return self.pixels(latents).reshape(len(latents), *self.image_shape)

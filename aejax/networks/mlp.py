@@ -10,7 +10,16 @@ from jax.nn.initializers import he_normal
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from aejax.networks.layers import ImageShape, LatentLayer, Latents, check_images, flat
+from aejax.networks.layers import (
+  ImageShape,
+  LatentLayer,
+  Latents,
+  check_images,
+  check_latents,
+  check_network,
+  check_sizes,
+  flat,
+)
 
 __all__ = ["MLPDecoder", "MLPEncoder"]
 
@@ -31,6 +40,8 @@ class MLPEncoder(nnx.Module):
     dtype: DTypeLike = jnp.float32,
     rngs: nnx.Rngs,
   ):
+    check_network(image_shape, latent_dim, dtype=dtype, rngs=rngs, gaussian=gaussian)
+    hidden_sizes = check_sizes("hidden_sizes", hidden_sizes)
     sizes = [math.prod(image_shape), *hidden_sizes]
     self.image_shape = image_shape
     self.hidden = nnx.List(_relu_layers(sizes, dtype=dtype, rngs=rngs))
@@ -38,7 +49,7 @@ class MLPEncoder(nnx.Module):
 
   def __call__(self, images: Float[Array, "n h w c"]) -> Latents:
     """Latents, or a Gaussian encoder's (mean, log_variance)."""
-    check_images(images, self.image_shape)
+    images = check_images(images, self.image_shape)
     x = flat(images)
     for layer in self.hidden:
       x = nnx.relu(layer(x))
@@ -57,6 +68,9 @@ class MLPDecoder(nnx.Module):
     dtype: DTypeLike = jnp.float32,
     rngs: nnx.Rngs,
   ):
+    check_network(image_shape, latent_dim, dtype=dtype, rngs=rngs)
+    self.latent_dim = latent_dim
+    hidden_sizes = check_sizes("hidden_sizes", hidden_sizes)
     sizes = [latent_dim, *reversed(hidden_sizes)]
     self.image_shape = image_shape
     self.hidden = nnx.List(_relu_layers(sizes, dtype=dtype, rngs=rngs))
@@ -64,6 +78,7 @@ class MLPDecoder(nnx.Module):
 
   def __call__(self, latents: Float[Array, "n d"]) -> Float[Array, "n h w c"]:
     """Images before the output's nonlinearity."""
+    latents = check_latents(latents, self.latent_dim)
     x = latents
     for layer in self.hidden:
       x = nnx.relu(layer(x))

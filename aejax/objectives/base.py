@@ -6,7 +6,6 @@ at every batch size and on any number of devices.
 
 import dataclasses
 import functools
-import math
 from collections.abc import Callable
 from typing import ClassVar, Literal, TypeVar, get_args
 
@@ -15,6 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Key
 
+from aejax import checks
 from aejax.autoencoder import Autoencoder, Posterior
 
 __all__ = [
@@ -54,7 +54,7 @@ class Objective:
     if self.reconstruction not in get_args(Reconstruction):
       raise ValueError(
         f"reconstruction must be {' or '.join(get_args(Reconstruction))}, but is "
-        f"{self.reconstruction!r}."
+        f"{checks.shown(self.reconstruction)}."
       )
     check_weight("The weight of the penalty", self.penalty_weight)
 
@@ -125,7 +125,12 @@ class Objective:
       ValueError: if the encoder is not of the kind that the objective needs, or the batch does not
         divide by `accumulate`.
     """
-    posterior = in_parts(model.posterior, accumulate, images)
+    checks.instance("model", model, Autoencoder, "an Autoencoder")
+    checks.key("key", key)
+    images = checks.array("images", images)
+    if images.ndim != 4:
+      raise ValueError(f"images must have shape [n, h, w, c], but have {list(images.shape)}.")
+    posterior = in_parts(model.posterior, checks.whole("accumulate", accumulate), images)
     if (posterior.log_variance is not None) != self.gaussian_encoder:
       kind = "a Gaussian" if self.gaussian_encoder else "a deterministic"
       raise ValueError(
@@ -182,6 +187,12 @@ class Combined(Objective):
   terms: tuple[Objective, ...]
 
   def __post_init__(self):
+    if not isinstance(self.terms, tuple) or not self.terms:
+      raise ValueError(
+        f"terms must be objectives in a tuple, one at least, but is {checks.shown(self.terms)}."
+      )
+    for term in self.terms:
+      checks.instance("terms", term, Objective, "objectives")
     super().__post_init__()
     if len({term.reconstruction for term in self.terms}) != 1:
       raise ValueError("Objectives with different reconstruction terms cannot be added.")
@@ -189,6 +200,8 @@ class Combined(Objective):
   @classmethod
   def of(cls, *objectives: Objective) -> "Combined":
     """Adds objectives, themselves perhaps sums."""
+    for objective in objectives:
+      checks.instance("What is added to an objective", objective, Objective, "an objective")
     terms = [o.terms if isinstance(o, Combined) else (o,) for o in objectives]
     flat = tuple(term for several in terms for term in several)
     return cls(terms=flat, reconstruction=flat[0].reconstruction)
@@ -224,8 +237,7 @@ def check_weight(name: str, value: float) -> None:
   Raises:
     ValueError: if it is negative or not finite.
   """
-  if not 0 <= value < math.inf:
-    raise ValueError(f"{name} must be finite and not negative, but is {value}.")
+  checks.not_negative(name, value)
 
 
 def in_parts(function: Callable[..., T], parts: int, *rows: Array) -> T:

@@ -1,14 +1,14 @@
 """Objectives whose penalty is a distance between the latents of a batch and a prior."""
 
 import dataclasses
-import math
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from aejax import distances
+from aejax import checks, distances
 from aejax.autoencoder import Posterior
+from aejax.distances.kernels import check_kernel
 from aejax.objectives.base import AxisName, Objective, Scalar, own_rows
 from aejax.priors import Prior, StandardNormal
 
@@ -22,6 +22,12 @@ class Matched(Objective):
   weight: float = 1.0
   prior: Prior | None = None
   sample_prior: bool = False
+
+  def __post_init__(self):
+    super().__post_init__()
+    if self.prior is not None:
+      checks.instance("prior", self.prior, Prior, "None or a prior")
+    checks.switch("sample_prior", self.sample_prior)
 
   def target(self, latents: Float[Array, "n d"], key: Key[Array, ""], axis_name: AxisName):
     """What the distance compares with: the prior's closed form, or samples if asked for."""
@@ -47,6 +53,10 @@ class WAEMMD(Matched):
 
   kernel: distances.Kernel = distances.imq()
 
+  def __post_init__(self):
+    super().__post_init__()
+    check_kernel(self.kernel)
+
   def penalty(self, posterior: Posterior, *, key, axis_name: AxisName = None) -> Scalar:
     """Unbiased squared MMD: it may be negative."""
     z = posterior.mean
@@ -70,6 +80,11 @@ class CWAE(Matched):
 
   log: bool = True
   approximate: bool = False
+
+  def __post_init__(self):
+    super().__post_init__()
+    checks.switch("log", self.log)
+    checks.switch("approximate", self.approximate)
 
   def penalty(self, posterior: Posterior, *, key, axis_name: AxisName = None) -> Scalar:
     """The squared Cramer-Wold distance, or its logarithm."""
@@ -98,8 +113,7 @@ class SWAE(Matched):
 
   def __post_init__(self):
     super().__post_init__()
-    if not self.num_directions >= 1:
-      raise ValueError(f"num_directions must be at least 1, but is {self.num_directions}.")
+    checks.whole("num_directions", self.num_directions)
 
   def penalty(self, posterior: Posterior, *, key, axis_name: AxisName = None) -> Scalar:
     """The squared sliced Wasserstein distance."""
@@ -168,8 +182,7 @@ class Sinkhorn(Matched):
 
   def __post_init__(self):
     super().__post_init__()
-    if not 0 < self.epsilon < math.inf:
-      raise ValueError(f"epsilon must be positive and finite, but is {self.epsilon}.")
+    checks.positive("epsilon", self.epsilon)
 
   def penalty(self, posterior: Posterior, *, key, axis_name: AxisName = None) -> Scalar:
     """Debiased entropic transport cost to samples of the prior."""

@@ -1,14 +1,15 @@
 """What a run is made of: the options that a user gives, completed by the published settings."""
 
 import dataclasses
-import difflib
-import math
+import json
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from aejax import data, networks, objectives
-from aejax.files import read_json, write_json
+from aejax import checks, data, networks, objectives
+from aejax.files import write_json
+from aejax.objectives import check_method
 
 __all__ = [
   "MAY_CHANGE",
@@ -268,9 +269,12 @@ def read(workdir: Path) -> Configuration:
     ValueError: if there is none, or it does not describe a run.
   """
   path = workdir / "config.json"
-  if not path.is_file():
-    raise ValueError(f"{workdir} holds no run: there is no config.json in it.")
-  values = read_json(path)
+  if not os.path.isfile(path):  # Path's own raises for names that are too long
+    raise ValueError(f"{checks.shown(workdir)} holds no run: there is no config.json in it.")
+  try:
+    values = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_unique)
+  except (ValueError, RecursionError) as error:
+    raise ValueError(f"{path} is damaged: {error}.") from None
   if isinstance(values, dict):
     format = values.pop("format", 1)
     if not isinstance(format, int) or format > _FORMAT:
@@ -281,16 +285,41 @@ def read(workdir: Path) -> Configuration:
     values = {**_LATER, **values}
   if not isinstance(values, dict) or set(values) != _HELD:
     found = set(values) if isinstance(values, dict) else set()
-    wrong = ", ".join(sorted(_HELD ^ found))
+    wrong = checks.shown(", ".join(sorted(_HELD ^ found)))
     raise ValueError(f"{path} does not describe a run: missing or unknown entries {wrong}.")
   try:
-    configuration = Configuration(**{**values, "image_shape": tuple(values["image_shape"])})
-    check_method(configuration.method)
-    check_settings(values)
+    _check_read(values)
+    values["image_shape"] = tuple(values["image_shape"])
+    configuration = Configuration(**values)
     configuration.make_objective()
-  except (TypeError, ValueError) as error:
+  except ValueError as error:
     raise ValueError(f"{path} does not describe a run: {error}") from error
   return configuration
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+  values = dict(pairs)
+  if len(values) < len(pairs):
+    raise ValueError("an entry is there twice")
+  return values
+
+
+def _check_read(values: dict[str, Any]) -> None:
+  """What `resolve` makes right by itself, and a file may have wrong."""
+  check_method(values["method"])
+  if not isinstance(values["dataset"], str) or not values["dataset"]:
+    raise ValueError(f"dataset must be a name or a path, but is {checks.shown(values['dataset'])}.")
+  if not isinstance(values["data_dir"], str | None):
+    raise ValueError(f"data_dir must be null or a path, but is {checks.shown(values['data_dir'])}.")
+  if values["image_size"] is not None:
+    checks.whole("image_size", values["image_size"])
+  checks.whole("train_images", values["train_images"])
+  networks.default_architecture(values["image_shape"])  # says what is wrong with a shape
+  check_settings(values)
+  if values["batch_size"] > values["train_images"]:
+    raise ValueError(
+      f"batch_size is {values['batch_size']}, but train_images {values['train_images']}."
+    )
 
 
 def _fill(method: str, objective: dict[str, Any], dataset: str) -> dict[str, Any]:
@@ -305,15 +334,6 @@ def _fill(method: str, objective: dict[str, Any], dataset: str) -> dict[str, Any
     settable = {field.name for field in dataclasses.fields(term) if field.init}
     filled |= {prefix + k: v for k, v in values.items() if k in settable and _is_plain(v)}
   return filled
-
-
-def check_method(method: str) -> None:
-  """Raises a ValueError if `method` is no name of an objective, nor a sum of different ones."""
-  names = method.split("+")
-  for name in names:
-    check_name("method", name, objectives.BY_NAME)
-  if len(set(names)) < len(names):
-    raise ValueError(f"A sum names each method once, but this is {method!r}.")
 
 
 def describe_default(method: str, name: str) -> str:
@@ -331,37 +351,26 @@ def describe_default(method: str, name: str) -> str:
 
 def check_name(what: str, name: str, names: Iterable[str]) -> None:
   """Raises a ValueError that tells the nearest names if `name` is none of `names`."""
-  if name not in names:
-    near = difflib.get_close_matches(str(name), names, n=2)
-    meant = f": did you mean {' or '.join(near)}?" if near else "."
-    raise ValueError(f"There is no {what} {name!r}{meant} There are {', '.join(names)}.")
+  checks.known(what, name, names)
 
 
 def check_seed(seed: int) -> int:
   """Returns `seed`; JAX would drop what exceeds 32 bits, and give two seeds the same draws."""
-  if not isinstance(seed, int) or not 0 <= seed < 2**32:
-    raise ValueError(f"seed must be a whole number from 0 to 2^32 − 1, but is {seed}.")
+  if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32:
+    raise ValueError(
+      f"seed must be a whole number from 0 to 2^32 − 1, but is {checks.shown(seed)}."
+    )
   return seed
 
 
 def check_settings(settings: Mapping[str, Any]) -> None:
   """Raises a ValueError if a setting is out of range, or a name unknown."""
   for name in ("latent_dim", "epochs", "batch_size", "seeds", "accumulate", "keep_checkpoints"):
-    if not isinstance(settings[name], int) or settings[name] < 1:
-      raise ValueError(f"{name} must be a whole number from 1 up, but is {settings[name]}.")
-  if not 0 < settings["learning_rate"] < math.inf:
-    raise ValueError(
-      f"learning_rate must be positive and finite, but is {settings['learning_rate']}."
-    )
-  if not 0 <= settings["checkpoint_minutes"] < math.inf:
-    raise ValueError(
-      f"checkpoint_minutes must be finite and not negative, but is "
-      f"{settings['checkpoint_minutes']}."
-    )
-  if not isinstance(settings["checkpoint_epochs"], int) or settings["checkpoint_epochs"] < 0:
-    raise ValueError(
-      f"checkpoint_epochs must be a whole number from 0 up, but is {settings['checkpoint_epochs']}."
-    )
+    checks.whole(name, settings[name])
+  checks.positive("learning_rate", settings["learning_rate"])
+  checks.not_negative("checkpoint_minutes", settings["checkpoint_minutes"])
+  checks.whole("checkpoint_epochs", settings["checkpoint_epochs"], least=0)
+  checks.switch("skip_nonfinite", settings["skip_nonfinite"])
   check_seed(settings["seed"])
   check_seed(settings["seed"] + settings["seeds"] - 1)
   check_name("network", settings["network"], networks.ARCHITECTURES)

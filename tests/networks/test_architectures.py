@@ -209,13 +209,16 @@ def test_default_architecture(image_shape, architecture):
 @pytest.mark.parametrize(
   ("changes", "sentence"),
   [
-    ({"architecture": "convolution"}, "'convolution' is unknown; did you mean convolutional?"),
-    ({"architecture": "celeba"}, "'celeba' is unknown; did you mean celeb_a?"),
-    ({"architecture": "?"}, "did you mean linear or mlp or convolutional or cifar10 or celeb_a?"),
-    ({"latent_dim": 0}, "latent_dim must be at least 1, not 0."),
+    (
+      {"architecture": "convolution"},
+      "There is no architecture 'convolution': did you mean convolutional",
+    ),
+    ({"architecture": "celeba"}, "There is no architecture 'celeba': did you mean celeb_a"),
+    ({"architecture": "?"}, "There are linear, mlp, convolutional, cifar10, celeb_a."),
+    ({"latent_dim": 0}, "latent_dim must be a whole number from 1 up, but is 0."),
     ({"image_shape": (28, 28)}, "image_shape must be (height, width, channels)"),
-    ({"image_shape": (28, 0, 1)}, "not (28, 0, 1)."),
-    ({"dtype": jnp.int8}, "dtype must be a floating-point type, not int8."),
+    ({"image_shape": (28, 0, 1)}, "but is (28, 0, 1)."),
+    ({"dtype": jnp.int8}, "dtype must be a floating-point type, but is int8."),
   ],
 )
 def test_mistakes_are_named(changes, sentence):
