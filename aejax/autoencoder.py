@@ -10,6 +10,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Key, Num
 
 from aejax import checks
+from aejax.memory import check_fits
 
 __all__ = ["Autoencoder", "Posterior"]
 
@@ -167,6 +168,7 @@ class Autoencoder(nnx.Module):
       num: how many.
     """
     shape = checks.whole("num", num), self.latent_dim
+    check_fits("num", num, 4 * num * self.latent_dim)
     return self.decode(jax.random.normal(checks.key("key", key), shape))
 
   def _latents(self, encoded: Any, name: str, num: int) -> Float[Array, "n d"]:

@@ -16,6 +16,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float, Key
 
 from aejax import checks
+from aejax.memory import check_fits
 
 __all__ = [
   "GaussianMixture",
@@ -57,7 +58,9 @@ def check_dimension(prior: Prior, z: jax.Array) -> int:
 def _draw_shape(key: Any, n: Any, dim: int) -> tuple[int, int]:
   """The shape of a draw, once its arguments are checked."""
   checks.key("key", key)
-  return checks.whole("n", n, least=0), dim
+  n = checks.whole("n", n, least=0)
+  check_fits("n", n, 4 * n * dim)
+  return n, dim
 
 
 def _points(prior: Prior, z: Any) -> jax.Array:

@@ -13,6 +13,7 @@ import tyro
 from aejax import load
 from aejax.command_line import compilation_cache, parse, user_errors
 from aejax.evaluation import save_grid
+from aejax.evaluation.figures import check_grid
 from aejax.evaluation.generation import fit_samplers
 from aejax.training import load_dataset
 from aejax.training.configuration import check_seed
@@ -41,6 +42,7 @@ class Options:
 def main(options: Options) -> None:
   """Loads, generates, draws."""
   trained = load(options.workdir)
+  check_grid(options.num, trained.configuration.image_shape[:2])
   key = jax.random.key(check_seed(options.seed))
   if options.sampler == "prior":
     images = trained.generate(key, options.num)

@@ -164,7 +164,7 @@ def test_other_mistakes_are_named():
   with pytest.raises(ValueError, match="latent_dim must be a whole number from 1 up, but is 0"):
     _model(latent_dim=0)
   with pytest.raises(
-    ValueError, match="There is no output 'relu'. There are identity, sigmoid, tanh"
+    ValueError, match=r"There is no output 'relu'\. There are identity, sigmoid, tanh"
   ):
     _model(output="relu")
   with pytest.raises(ValueError, match="num must be a whole number from 1 up, but is 0"):

@@ -209,7 +209,8 @@ def test_sizes_out_of_range(value, unchecked):
     (lambda: UniformCube(3, half_width=value), "half_width"),
     *((lambda cls=cls: cls(value), "dim") for cls in (StandardNormal, UniformBall)),
   ):
-    with pytest.raises(ValueError, match=f"{name} must be positive and finite, but is {value}"):
+    what = "a whole number from 1 up" if name == "dim" else "positive and finite"
+    with pytest.raises(ValueError, match=f"{name} must be {what}, but is {value}"):
       make()
 
 
@@ -220,9 +221,19 @@ def test_sizes_out_of_range(value, unchecked):
     ([1.0, 1.0], [[0.0]], [1.0], r"but have \[2\], \[1, 1\], \[1\]"),
     ([1.0], [[0.0]], [1.0, 1.0], r"but have \[1\], \[1, 1\], \[2\]"),
     ([], np.zeros((0, 2)), [], r"but have \[0\], \[0, 2\], \[0\]"),
-    ([1.0, -0.5], [[0.0], [0.0]], [1.0, 1.0], r"weights must not be negative, but one is -0\.5"),
-    ([1.0, 1.0], [[0.0], [0.0]], [1.0, 0.0], r"variances must be positive, but one is 0\.0"),
-    ([1.0], [[0.0]], [math.nan], "variances must be positive, but one is nan"),
+    (
+      [1.0, -0.5],
+      [[0.0], [0.0]],
+      [1.0, 1.0],
+      r"weights must be finite and not negative, but one is -0\.5",
+    ),
+    (
+      [1.0, 1.0],
+      [[0.0], [0.0]],
+      [1.0, 0.0],
+      r"variances must be finite and positive, but one is 0\.0",
+    ),
+    ([1.0], [[0.0]], [math.nan], "variances must be finite and positive, but one is nan"),
   ],
 )
 def test_wrong_mixtures(weights, means, variances, sentence, unchecked):

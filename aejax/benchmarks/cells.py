@@ -9,10 +9,10 @@ from typing import Any
 from aejax.benchmarks.contestants import Contestant
 from aejax.benchmarks.distances import DISTANCES, Cell
 from aejax.benchmarks.disturbance import watch
-from aejax.benchmarks.environment import available_bytes
 from aejax.benchmarks.peer import Calls
 from aejax.benchmarks.results import Row, select, size
 from aejax.benchmarks.timing import Program, measure
+from aejax.memory import available_bytes
 
 __all__ = [
   "DISTURBANCE",

@@ -12,7 +12,7 @@ from typing import Any
 
 import jax
 
-__all__ = ["available_bytes", "describe", "difference", "environment", "num_threads"]
+__all__ = ["describe", "difference", "environment", "num_threads"]
 
 _JAX = ("aejax", "jax", "jaxlib", "numpy", "scipy")
 
@@ -67,28 +67,6 @@ def num_threads() -> int:
   if hasattr(os, "sched_getaffinity"):
     return len(os.sched_getaffinity(0))
   return os.cpu_count() or 1
-
-
-def available_bytes() -> float:
-  """Memory that can still be had: an accelerator's, or else the machine's.
-
-  Infinity where nobody says.
-  """
-  stats = jax.devices()[0].memory_stats()
-  if stats and "bytes_limit" in stats:
-    return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
-  try:
-    lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
-    free = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines}["MemAvailable"]
-  except (OSError, KeyError, ValueError, IndexError):
-    return float("inf")
-  try:
-    group = Path("/sys/fs/cgroup")
-    limit = int((group / "memory.max").read_text(encoding="utf-8"))
-    used = int((group / "memory.current").read_text(encoding="utf-8"))
-    return min(free, limit - used)
-  except (OSError, ValueError):  # no control group, or "max": none of its own
-    return free
 
 
 def _processor() -> str:

@@ -8,6 +8,7 @@ from jax import lax
 from jaxtyping import Array, Float, Key
 
 from aejax.distances.arguments import entrance
+from aejax.memory import check_fits
 
 __all__ = ["as_directions", "largest", "project", "random_directions"]
 
@@ -39,10 +40,11 @@ def random_directions(
   Reference: Kolouri et al., 2018, arXiv 1804.01947, algorithm 1; orthogonal frames: Rowland et
     al., AISTATS 2019.
   """
+  frames = -(-num // dim) if orthogonal else 0
+  check_fits("num", num, 4 * max(num * dim, frames * dim * dim))
   if not orthogonal:
     normals = jax.random.normal(key, (num, dim))
     return normals / jnp.linalg.norm(normals, axis=1, keepdims=True)
-  frames = -(-num // dim)
   q, r = jnp.linalg.qr(jax.random.normal(key, (frames, dim, dim)))
   # The signs of R's diagonal make Q uniform on the orthogonal group, not merely orthogonal.
   q = q * jnp.sign(jnp.diagonal(r, axis1=1, axis2=2))[:, None, :]

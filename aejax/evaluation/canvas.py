@@ -18,7 +18,17 @@ from aejax.files import replacing
 if TYPE_CHECKING:
   from matplotlib.figure import Figure
 
-__all__ = ["DPI", "GAP", "as_pixels", "blank_figure", "compose", "frame", "in_rows", "write_png"]
+__all__ = [
+  "DPI",
+  "GAP",
+  "as_pixels",
+  "blank_figure",
+  "compose",
+  "frame",
+  "in_rows",
+  "lay_out",
+  "write_png",
+]
 
 Real = np.ndarray | Array
 
@@ -74,23 +84,45 @@ def compose(
 ) -> tuple[UInt8[np.ndarray, "height width 3"], list[float]]:
   """Tiles enlarged and laid out, `group_gap` after every `group` rows; the centre of each row."""
   rows, columns, h, w, _ = tiles.shape
+  factor, tops, (height, width) = lay_out(
+    rows, columns, (h, w), gap=gap, group=group, group_gap=group_gap
+  )
+  h = factor * h
+  canvas = np.full((height, width, 3), _WHITE, np.uint8)
+  for row, top in enumerate(tops):
+    for column in range(columns):
+      left = column * (factor * w + gap)
+      tile = tiles[row, column].repeat(factor, axis=0).repeat(factor, axis=1)
+      canvas[top : top + h, left : left + factor * w] = tile
+  return canvas, [top + h / 2 for top in tops]
+
+
+def lay_out(
+  rows: int,
+  columns: int,
+  size: tuple[int, int],
+  *,
+  gap: int = GAP,
+  group: int = 1,
+  group_gap: int | None = None,
+) -> tuple[int, list[int], tuple[int, int]]:
+  """How far tiles of a size are enlarged, where each row begins, and the size of the whole.
+
+  Raises:
+    ValueError: if it is too large for one picture.
+  """
+  h, w = size
   factor = max(1, min(_WIDTH // (columns * w), _LARGEST_TILE // max(h, w)))
   h, w = factor * h, factor * w
   wider = 0 if group_gap is None else group_gap - gap
-  tops = [row * (h + gap) + row // group * wider for row in range(rows)]
-  height, width = tops[-1] + h, columns * (w + gap) - gap
+  height = rows * (h + gap) - gap + (rows - 1) // group * wider
+  width = columns * (w + gap) - gap
   if max(height, width) > _LARGEST_SIDE:
     raise ValueError(
       f"images are too many or too large for one picture: {rows} rows of {columns} make "
       f"{width}×{height} pixels, at most {_LARGEST_SIDE} a side."
     )
-  canvas = np.full((height, width, 3), _WHITE, np.uint8)
-  for row, top in enumerate(tops):
-    for column in range(columns):
-      left = column * (w + gap)
-      tile = tiles[row, column].repeat(factor, axis=0).repeat(factor, axis=1)
-      canvas[top : top + h, left : left + w] = tile
-  return canvas, [top + h / 2 for top in tops]
+  return factor, [row * (h + gap) + row // group * wider for row in range(rows)], (height, width)
 
 
 def blank_figure(width: int, height: int) -> "Figure":

@@ -21,6 +21,7 @@ from aejax.evaluation.canvas import (
   compose,
   frame,
   in_rows,
+  lay_out,
   write_png,
 )
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
   from matplotlib.figure import Figure
 
 __all__ = [
+  "check_grid",
   "class_colours",
   "save_decoded_plane",
   "save_grid",
@@ -70,6 +72,12 @@ def save_grid(path: str | Path, images: Float[Real, "n h w c"], *, columns: int 
   checks.whole("columns", columns)
   canvas, _ = compose(in_rows(as_pixels("images", images, rank=4), columns))
   return write_png(path, frame(canvas))
+
+
+def check_grid(num: int, size: tuple[int, int], *, columns: int = 8) -> None:
+  """Raises a ValueError if so many images of that height and width are too many for `save_grid`."""
+  columns = min(columns, checks.whole("num", num))
+  lay_out(-(-num // columns), columns, size)
 
 
 def save_reconstructions(

@@ -8,6 +8,7 @@ from jaxtyping import Array, Key
 
 from aejax import checks
 from aejax.evaluation.metrics import latent_metrics
+from aejax.memory import check_fits
 
 __all__ = ["Reference", "normal_references"]
 
@@ -47,6 +48,7 @@ def normal_references(
   for name, value, least in (("n", n, 2), ("d", d, 1), ("draws", draws, 2)):
     checks.whole(name, value, least=least)
   checks.key("key", key)
+  check_fits("n", n, 4 * n * d)
   scores = []
   for own in jax.random.split(key, draws):
     latents_key, directions_key = jax.random.split(own)

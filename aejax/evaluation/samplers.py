@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, Key
 from aejax import checks
 from aejax.evaluation.blocks import features_in_float64
 from aejax.evaluation.frechet import Moments, covariance_factor
+from aejax.memory import check_fits
 
 __all__ = ["BY_NAME", "GaussianSampler", "MixtureSampler", "PriorSampler", "Sampler"]
 
@@ -64,7 +65,7 @@ class PriorSampler:
 
   def sample(self, key: Key[Array, ""], num: int) -> Float[Array, "{num} d"]:
     """`num` independent latents, one a row."""
-    _check_draw(key, num)
+    _check_draw(key, num, self.dim)
     return jax.random.normal(key, (num, self.dim))
 
 
@@ -95,7 +96,7 @@ class GaussianSampler:
 
   def sample(self, key: Key[Array, ""], num: int) -> Float[Array, "{num} d"]:
     """`num` independent latents, one a row."""
-    _check_draw(key, num)
+    _check_draw(key, num, len(self.mean))
     noise = jax.random.normal(key, (num, self.factor.shape[1]))
     spread = jnp.matmul(noise, _float32(self.factor).T, precision=lax.Precision.HIGHEST)
     return _float32(self.mean) + spread
@@ -146,7 +147,7 @@ class MixtureSampler:
 
   def sample(self, key: Key[Array, ""], num: int) -> Float[Array, "{num} d"]:
     """`num` independent latents, one a row."""
-    _check_draw(key, num)
+    _check_draw(key, num, self.means.size)
     which, noise = jax.random.split(key)
     k = jax.random.categorical(which, jnp.log(_float32(self.weights)), shape=(num,))
     noise = jax.random.normal(noise, (num, self.means.shape[1]))
@@ -164,9 +165,9 @@ BY_NAME: dict[str, type[Sampler]] = {
 """The samplers by their names on the command line."""
 
 
-def _check_draw(key: Any, num: Any) -> None:
+def _check_draw(key: Any, num: Any, dim: int) -> None:
   checks.key("key", key)
-  checks.whole("num", num)
+  check_fits("num", num, 4 * checks.whole("num", num) * dim)
 
 
 def _float32(values: np.ndarray) -> Array:

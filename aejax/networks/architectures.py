@@ -1,6 +1,7 @@
 """The networks by name."""
 
 import functools
+import math
 from typing import NamedTuple
 
 import jax
@@ -11,6 +12,7 @@ from jaxtyping import Array, Key, PyTree
 
 from aejax import checks
 from aejax.autoencoder import Autoencoder
+from aejax.memory import check_fits
 from aejax.networks.celeb_a import CelebADecoder, CelebAEncoder
 from aejax.networks.cifar10 import CIFAR10Decoder, CIFAR10Encoder
 from aejax.networks.convolutional import ConvolutionalDecoder, ConvolutionalEncoder
@@ -69,7 +71,11 @@ def build(
     check_dtype(dtype),
   )
   key = checks.new_key("key", key)
-  graphdef = nnx.graphdef(nnx.eval_shape(network.initial, key))
+  shapes = nnx.eval_shape(network.initial, key)
+  parameters = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(nnx.state(shapes)))
+  sizes = f"latent_dim {latent_dim} of images {list(image_shape)}"
+  check_fits("The size of the network", sizes, 4 * parameters)
+  graphdef = nnx.graphdef(shapes)
   return nnx.merge(graphdef, _initial_parameters(network, key))
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +30,7 @@ ImageShape = tuple[int, int, int]
 Latents = Float[Array, "n d"] | tuple[Float[Array, "n d"], Float[Array, "n d"]]
 
 
-def check_image_shape(image_shape: tuple[int, ...]) -> ImageShape:
+def check_image_shape(image_shape: Any) -> ImageShape:
   """Returns (height, width, channels), or raises a ValueError if it is not that."""
   try:
     height, width, channels = (checks.whole("side", side) for side in image_shape)

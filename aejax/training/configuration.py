@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 from aejax import checks, data, networks, objectives
 from aejax.files import write_json
+from aejax.networks.layers import check_image_shape
 from aejax.objectives import check_method
 
 __all__ = [
@@ -289,7 +290,6 @@ def read(workdir: Path) -> Configuration:
     raise ValueError(f"{path} does not describe a run: missing or unknown entries {wrong}.")
   try:
     _check_read(values)
-    values["image_shape"] = tuple(values["image_shape"])
     configuration = Configuration(**values)
     configuration.make_objective()
   except ValueError as error:
@@ -305,7 +305,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _check_read(values: dict[str, Any]) -> None:
-  """What `resolve` makes right by itself, and a file may have wrong."""
+  """Checks what `resolve` makes right by itself, and a file may have wrong."""
   check_method(values["method"])
   if not isinstance(values["dataset"], str) or not values["dataset"]:
     raise ValueError(f"dataset must be a name or a path, but is {checks.shown(values['dataset'])}.")
@@ -314,7 +314,7 @@ def _check_read(values: dict[str, Any]) -> None:
   if values["image_size"] is not None:
     checks.whole("image_size", values["image_size"])
   checks.whole("train_images", values["train_images"])
-  networks.default_architecture(values["image_shape"])  # says what is wrong with a shape
+  values["image_shape"] = check_image_shape(values["image_shape"])
   check_settings(values)
   if values["batch_size"] > values["train_images"]:
     raise ValueError(

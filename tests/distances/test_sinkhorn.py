@@ -253,12 +253,14 @@ def test_refuses_an_epsilon_that_is_none(epsilon):
 
 
 def test_refuses_zero_iterations():
-  with pytest.raises(ValueError, match=r"^max_iterations must be at least 1, but is 0\.$"):
+  with pytest.raises(
+    ValueError, match=r"^max_iterations must be a whole number from 1 up, but is 0\.$"
+  ):
     sinkhorn_divergence(jnp.zeros((3, 2)), jnp.ones((3, 2)), epsilon=1.0, max_iterations=0)
 
 
 def test_refuses_shapes_that_do_not_fit(unchecked):
-  with pytest.raises(ValueError, match="z has dimension 2, but target has dimension 3"):
+  with pytest.raises(ValueError, match="z has dimension 2, but samples has dimension 3"):
     sinkhorn_divergence(jnp.zeros((3, 2)), jnp.ones((3, 3)), epsilon=1.0)
   with pytest.raises(ValueError, match=r"z must have shape \[n, d\]"):
     sinkhorn_divergence(jnp.zeros(3), jnp.ones((3, 3)), epsilon=1.0)

@@ -160,9 +160,9 @@ def test_bad_sets_are_refused(first, second, message):
 
 def test_bad_knobs_are_refused():
   x = np.zeros((5, 2))
-  with pytest.raises(ValueError, match="block_size must be at least 2, but is 1"):
+  with pytest.raises(ValueError, match="block_size must be a whole number from 2 up, but is 1"):
     kernel_distance_in_blocks(x, x, key=KEY, block_size=1)
-  with pytest.raises(ValueError, match="blocks must be at least 2, but is 0"):
+  with pytest.raises(ValueError, match="blocks must be a whole number from 2 up, but is 0"):
     kernel_distance_in_blocks(x, x, key=KEY, blocks=0)
   with pytest.raises(ValueError, match="n at least 4"):
     kernel_distance_in_blocks(x[:3], x, key=KEY)

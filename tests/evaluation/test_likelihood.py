@@ -195,7 +195,7 @@ def test_bytes_are_pixels():
     ({"images": draws(2)[:0]}, "images must be a non-empty"),
     ({"images": draws(2).astype(np.int32)}, "images must be uint8, or floats"),
     ({"images": draws(2) * np.nan}, "The bounds must be finite, but 2 of 2 are not"),
-    ({"samples": 0}, "samples must be at least 1, but is 0"),
+    ({"samples": 0}, "samples must be a whole number from 1 up, but is 0"),
     ({"objective": VAE(beta=0.0)}, "objective must have a positive beta"),
     ({"objective": VAE(reconstruction="binary_cross_entropy")}, 'the output "sigmoid"'),
     (

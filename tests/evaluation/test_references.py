@@ -50,9 +50,9 @@ def test_mean_and_deviation_are_over_the_draws():
 @pytest.mark.parametrize(
   ("n", "d", "draws", "message"),
   [
-    (1, 2, 5, "n must be at least 2, but is 1"),
-    (5, 0, 5, "d must be at least 1, but is 0"),
-    (5, 2, 1, "draws must be at least 2, but is 1"),
+    (1, 2, 5, "n must be a whole number from 2 up, but is 1"),
+    (5, 0, 5, "d must be a whole number from 1 up, but is 0"),
+    (5, 2, 1, "draws must be a whole number from 2 up, but is 1"),
   ],
 )
 def test_bad_arguments_are_refused(n, d, draws, message):

@@ -129,7 +129,7 @@ def test_one_interface_for_all():
     drawn = fitted.sample(KEY, 7)
     assert drawn.shape == (7, 3)
     assert drawn.dtype == jnp.float32
-    with pytest.raises(ValueError, match="num must be at least 1, but is 0"):
+    with pytest.raises(ValueError, match="num must be a whole number from 1 up, but is 0"):
       fitted.sample(KEY, 0)
     with pytest.raises(dataclasses.FrozenInstanceError):
       fitted.mean = 0
@@ -155,5 +155,5 @@ def test_bad_latents_are_refused(name, latents, message):
 def test_too_few_latents_for_the_components():
   with pytest.raises(ValueError, match="n at least 20"):
     MixtureSampler.fit(np.zeros((19, 2)), key=KEY)
-  with pytest.raises(ValueError, match="components must be at least 1, but is 0"):
+  with pytest.raises(ValueError, match="components must be a whole number from 1 up, but is 0"):
     MixtureSampler.fit(np.zeros((19, 2)), key=KEY, components=0)

@@ -116,9 +116,12 @@ def test_an_existing_run_is_refused_and_nothing_in_it_changes(call, digits_run):
     (["cwae", "--learning-rate", "nan"], "learning_rate must be positive and finite"),
     (["cwae", "--weight", "nan"], "weight of the penalty must be finite and not negative"),
     (["cwae", "--seed", "-1"], "seed must be a whole number"),
-    (["cwae", "--image-size", "0"], "image_size must be at least 1"),
+    (["cwae", "--image-size", "0"], "image_size must be a whole number from 1 up"),
     (["cwae", "--data-dir", "nowhere"], "there is none at nowhere"),
-    (["swae", "--num-directions", "0"], "num_directions must be at least 1, but is 0."),
+    (
+      ["swae", "--num-directions", "0"],
+      "num_directions must be a whole number from 1 up, but is 0.",
+    ),
     (["cwae", "--approximate", "--latent-dim", "1"], "approximate needs latents of dimension 2"),
     (["wae-mmd", "--batch-size", "1"], "wae-mmd cannot train with these options"),
     (

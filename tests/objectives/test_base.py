@@ -208,7 +208,7 @@ def test_other_mistakes():
     (lambda: CWAE(weight=-1.0), "weight of the penalty must be finite and not negative"),
     (lambda: SWAE(weight=math.nan), "but is nan"),
     (lambda: VAE(beta=math.inf), "but is inf"),
-    (lambda: SWAE(num_directions=0), "num_directions must be at least 1, but is 0"),
+    (lambda: SWAE(num_directions=0), "num_directions must be a whole number from 1 up, but is 0"),
     (lambda: SWAE(weight=-1.0), "weight of the penalty"),
     (lambda: AE(reconstruction="l1"), "must be squared_error or binary_cross_entropy, but is 'l1'"),
   ],

@@ -24,6 +24,7 @@ def _log(workdir):
   return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["ENOSPC", "HALF"])
 def test_a_full_disk_is_waited_for(start, faulty, tmp_path, fault):
   workdir, switch = tmp_path / "run", tmp_path / "switch"
@@ -79,6 +80,7 @@ def test_a_disk_that_errs_is_tried_again(start, faulty, tmp_path):
   assert own_tracebacks(workdir) == []
 
 
+@pytest.mark.slow
 def test_at_the_end_an_error_is_one_sentence_and_the_last_good_state_stays(start, faulty, tmp_path):
   workdir, switch = tmp_path / "run", tmp_path / "switch"
   process = start(workdir, *OFTEN, "--epochs", MANY, environment=faulty(workdir, switch))
@@ -92,6 +94,7 @@ def test_at_the_end_an_error_is_one_sentence_and_the_last_good_state_stays(start
   assert aejax.load(workdir).step > 0
 
 
+@pytest.mark.slow
 def test_short_writes_change_nothing(start, faulty, tmp_path):
   workdir, switch = tmp_path / "short", tmp_path / "switch"
   switch.write_text("SHORT")
@@ -106,6 +109,7 @@ def test_short_writes_change_nothing(start, faulty, tmp_path):
     assert (workdir / name).stat().st_size > 0
 
 
+@pytest.mark.slow
 def test_a_run_that_cannot_begin_leaves_nothing_behind(start, faulty, tmp_path):
   workdir, switch = tmp_path / "run", tmp_path / "switch"
   switch.write_text("ENOSPC")

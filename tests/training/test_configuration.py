@@ -141,7 +141,7 @@ def test_no_run_is_named(tmp_path):
     (lambda text: text.replace('"epochs"', '"epoch"'), "missing or unknown entries epoch, epochs"),
     (lambda text: text.replace('"epochs": 400', '"epochs": "many"'), "epochs must be a whole"),
     (lambda text: text.replace('"cwae"', '"cwea"'), "no method 'cwea': did you mean cwae"),
-    (lambda text: text.replace('"cwae"', '"vae"'), "unexpected keyword argument"),
+    (lambda text: text.replace('"cwae"', '"vae"'), "There is no field of vae 'weight'"),
     (lambda text: text.replace('"mlp"', '"mpl"'), "no network 'mpl'"),
     (lambda text: text.replace('"weight": 1.0', '"weight": -1.0'), "must be finite"),
     (lambda text: text.replace('"seed": 0', '"seed": null'), "seed must be a whole number"),

@@ -72,7 +72,7 @@ def test_an_empty_folder_will_do(options, tmp_path):
     ("cwea", {}, {}, "no method 'cwea'"),
     ("cwae", {}, dict(batch_size=43), "batch_size is 43, but the training set has 42"),
     ("cwae", {}, dict(dataset="nowhere.npz"), "nowhere.npz"),
-    ("swae", {"num_directions": 0}, {}, "num_directions must be at least 1"),
+    ("swae", {"num_directions": 0}, {}, "num_directions must be a whole number from 1 up"),
     (
       "cwae",
       {"approximate": True},

@@ -1,0 +1,51 @@
+"""Bad flags of every script, in process: one sentence or tyro's usage, and exit code 2."""
+
+import numpy as np
+import pytest
+from robustness.bad_commands import COMMANDS
+
+from aejax.command_line import parse, user_errors
+
+
+@pytest.fixture
+def places(digits_run, tmp_path, monkeypatch):
+  """What the table's names in braces stand for; what a script leaves behind, it leaves here."""
+  monkeypatch.chdir(tmp_path)
+  folder, used = tmp_path / "folder", tmp_path / "used"
+  folder.mkdir()
+  used.mkdir()
+  (used / "something").touch()
+  (tmp_path / "notes.txt").write_text("no images")
+  rng = np.random.default_rng(0)
+  np.savez(tmp_path / "images.npz", images=rng.integers(0, 256, (40, 7, 5, 3), np.uint8))
+  return {
+    "digits": digits_run,
+    "folder": folder,
+    "file": tmp_path / "notes.txt",
+    "images": tmp_path / "images.npz",
+    "used": used,
+  }
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+  ("name", "arguments"), COMMANDS, ids=[f"{k}-{name}" for k, (name, _) in enumerate(COMMANDS)]
+)
+def test_a_bad_flag_is_one_sentence(name, arguments, places, script, capsys):
+  arguments = [argument.format(**places) for argument in arguments]
+  module = script(name)
+  before = sorted(places["folder"].iterdir())
+  options = getattr(module, "Options", None) if name != "reproduce_table1" else module.Table
+  capsys.readouterr()
+  with pytest.raises(SystemExit) as exit, user_errors():
+    module.main(arguments if name == "train" else parse(options, arguments))
+  out, err = capsys.readouterr()
+  assert exit.value.code == 2
+  assert out == ""
+  assert "Traceback" not in err
+  if err.startswith("error: "):
+    assert err.count("\n") == 1
+  else:  # tyro's own, in a box; without a method, the overview
+    assert "─" in err or "----" in err or "usage: " in err
+  # Nothing half written, nothing begun.
+  assert sorted(places["folder"].iterdir()) == before
