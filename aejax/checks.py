@@ -18,6 +18,7 @@ from jax.core import Tracer
 
 __all__ = [
   "array",
+  "folder",
   "instance",
   "key",
   "kind",
@@ -148,6 +149,23 @@ def path(name: str, value: Any) -> Path:
     return Path(value).expanduser()
   except RuntimeError:
     raise ValueError(f"{name} is {shown(os.fspath(value))}, but there is no such home.") from None
+
+
+def folder(name: str, value: Any) -> Path:
+  """Returns the path of a folder, made if need be: before the work of hours, not after.
+
+  Raises:
+    ValueError: if there can be none.
+  """
+  found = path(name, value)
+  try:
+    found.mkdir(parents=True, exist_ok=True)
+    if not os.access(found, os.W_OK):
+      raise PermissionError("it is not writable")
+  except (OSError, ValueError) as error:
+    reason = getattr(error, "strerror", None) or error
+    raise ValueError(f"{name} must be a folder, but is {shown(found)}: {reason}.") from None
+  return found
 
 
 def instance(name: str, value: Any, wanted: type | tuple[type, ...], words: str) -> Any:

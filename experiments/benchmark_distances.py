@@ -11,6 +11,7 @@ import dataclasses
 import sys
 from pathlib import Path
 
+from aejax import checks
 from aejax.benchmarks.plan import make_plan
 from aejax.benchmarks.run import Interrupted, benchmark_distances, configure
 from aejax.command_line import parse, user_errors
@@ -56,6 +57,7 @@ def main(options: Options) -> None:
     torch_compile=options.torch_compile,
     quick=options.quick,
   )
+  checks.folder("out", options.out)
   try:
     paths = benchmark_distances(plan, options.out)
   except Interrupted as interrupted:

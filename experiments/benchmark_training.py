@@ -11,6 +11,7 @@ import dataclasses
 import sys
 from pathlib import Path
 
+from aejax import checks
 from aejax.benchmarks.run import Interrupted, configure
 from aejax.benchmarks.training import benchmark_training
 from aejax.benchmarks.training_plan import make_plan
@@ -60,6 +61,7 @@ def main(options: Options) -> None:
     quick=options.quick,
   )
   configure(None)
+  checks.folder("out", options.out)
   try:
     paths = benchmark_training(plan, options.out)
   except Interrupted as interrupted:

@@ -18,11 +18,15 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from aejax import checks, data
 from aejax.command_line import compilation_cache, parse, user_errors
 from aejax.evaluation import score
 from aejax.evaluation.table1 import ROWS, Row, write_table
 from aejax.files import read_json
 from aejax.training import Interrupted, Options, prepare, train
+
+# Each takes minutes: more of them are a mistake.
+_MOST_SEEDS = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,13 +50,14 @@ class Table:
 
 def main(options: Table) -> None:
   """Trains what is missing, then writes the table."""
-  out = options.out or Path("results") / f"table1-{options.dataset}"
-  if options.seeds < 1:
-    raise ValueError(f"seeds must be at least 1, but is {options.seeds}.")
-  known = {row.run for row in ROWS}
+  checks.known("data set of the table", options.dataset, data.NAMES)
+  checks.whole("seeds", options.seeds, most=_MOST_SEEDS)
+  if options.epochs is not None:
+    checks.whole("epochs", options.epochs)
   for method in options.methods:
-    if method not in known:
-      raise ValueError(f"methods must be of {', '.join(sorted(known))}, but one is {method}.")
+    checks.known("method of the table", method, dict.fromkeys(row.run for row in ROWS))
+  out = options.out or Path("results") / f"table1-{options.dataset}"
+  checks.folder("out", out)
   rows = [row for row in ROWS if not options.methods or row.run in options.methods]
   runs = {row.run: row for row in rows if row.sampler == "prior"}
   cells = [(row, seed) for seed in range(options.seeds) for row in runs.values()]

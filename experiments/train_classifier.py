@@ -19,9 +19,15 @@ import tyro
 from flax import nnx
 from jax import lax
 
-from aejax import data
+from aejax import checks, data
 from aejax.command_line import compilation_cache, parse, user_errors
-from aejax.evaluation.features import Classifier, read_classifier, write_classifier
+from aejax.evaluation.features import (
+  Classifier,
+  count_classes,
+  read_classifier,
+  write_classifier,
+)
+from aejax.training.configuration import check_seed
 
 # The mirror image of a garment is a garment; that of a digit is none.
 _MIRRORED = ("fashion_mnist",)
@@ -46,11 +52,13 @@ class Options:
 
 def main(options: Options) -> None:
   """Trains, tests, writes."""
+  checks.whole("epochs", options.epochs)
+  key = jax.random.key(check_seed(options.seed))
   dataset = data.load(options.dataset)
-  if dataset.train_labels is None or dataset.test_labels is None:
-    raise ValueError(f"{options.dataset} has no labels: a classifier needs them.")
-  key = jax.random.key(options.seed)
-  classes = int(dataset.train_labels.max()) + 1
+  classes = count_classes(dataset)
+  assert dataset.train_labels is not None
+  assert dataset.test_labels is not None
+  checks.folder("out", options.out)
   model = Classifier(dataset.image_shape, classes, rngs=nnx.Rngs(options.seed))
   graphdef, params = nnx.split(model)
   batch_size = min(256, len(dataset.train) // 4)

@@ -221,18 +221,8 @@ def test_sizes_out_of_range(value, unchecked):
     ([1.0, 1.0], [[0.0]], [1.0], r"but have \[2\], \[1, 1\], \[1\]"),
     ([1.0], [[0.0]], [1.0, 1.0], r"but have \[1\], \[1, 1\], \[2\]"),
     ([], np.zeros((0, 2)), [], r"but have \[0\], \[0, 2\], \[0\]"),
-    (
-      [1.0, -0.5],
-      [[0.0], [0.0]],
-      [1.0, 1.0],
-      r"weights must be finite and not negative, but one is -0\.5",
-    ),
-    (
-      [1.0, 1.0],
-      [[0.0], [0.0]],
-      [1.0, 0.0],
-      r"variances must be finite and positive, but one is 0\.0",
-    ),
+    ([1.0, -0.5], [[0.0], [0.0]], [1.0, 1.0], r"weights must be .* not negative, but one is -0\.5"),
+    ([1.0, 1.0], [[0.0], [0.0]], [1.0, 0.0], r"variances must be .* positive, but one is 0\.0"),
     ([1.0], [[0.0]], [math.nan], "variances must be finite and positive, but one is nan"),
   ],
 )

@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 from collections.abc import Sequence
 
+from aejax import checks
 from aejax.benchmarks.cells import Effort
 from aejax.benchmarks.distances import DISTANCES, Cell
 
@@ -86,8 +87,7 @@ def make_plan(
   if not cutoff > 0:
     raise ValueError(f"cutoff must be positive, but is {cutoff:g}.")
   for number in slices:
-    if number < 1:
-      raise ValueError(f"slices must be at least 1, but one is {number}.")
+    checks.whole("slices", number)
   names = tuple(dict.fromkeys(distances)) or tuple(DISTANCES)
   grid = sorted({_size(text) for text in sizes}) or (_QUICK_SIZES if quick else _SIZES)
   cells = [cell for n, d in grid for name in names for cell in _cells(name, n, d, slices, quick)]
@@ -144,6 +144,6 @@ def _size(text: str) -> tuple[int, int]:
     n, d = map(int, parts)
   except ValueError:
     raise ValueError(f"sizes must be pairs n,d such as 256,64, but one is {text!r}.") from None
-  if n < 2 or d < 1:
-    raise ValueError(f"sizes must have n of at least 2 and d of at least 1, but one is {text!r}.")
+  if not 2 <= n < 2**31 or not 1 <= d < 2**31:
+    raise ValueError(f"sizes must have n from 2 and d from 1 up, below 2^31, but one is {text!r}.")
   return n, d

@@ -8,7 +8,7 @@ from pathlib import Path
 import jax
 from jax.sharding import AbstractMesh
 
-from aejax import distances
+from aejax import checks, distances
 from aejax.benchmarks.cells import measure_cell, reason_to_skip
 from aejax.benchmarks.contestants import OURS, contestants
 from aejax.benchmarks.distances import DISTANCES, NORMAL, Cell, value_and_gradient
@@ -56,8 +56,8 @@ def configure(devices: int | None) -> int:
   Raises:
     ValueError: if there are not so many.
   """
-  if devices is not None and devices < 1:
-    raise ValueError(f"devices must be at least 1, but is {devices}.")
+  if devices is not None:
+    checks.whole("devices", devices)
   # Memory is measured in processes beside this one.
   os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
   # A program from a cache would be compiled in no time.

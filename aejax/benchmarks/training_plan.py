@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from aejax import objectives
+from aejax import checks, objectives
 from aejax.benchmarks.training_programs import Workload
 from aejax.training.configuration import check_name
 
@@ -86,14 +86,14 @@ def make_plan(
     check_name("method", method, objectives.BY_NAME)
   for network in networks:
     check_name("network", network, NETWORKS)
-  for name, value, least in (
-    ("latent_dim", latent_dim, 1),
-    ("batch_size", batch_size, 2),
-    ("seeds", seeds, 1),
+  for name, value, least, most in (
+    ("latent_dim", latent_dim, 1, 2**20),
+    ("batch_size", batch_size, 2, 2**20),
+    ("seeds", seeds, 1, 1000),
+    ("side", side, 1, 4096),
   ):
-    if value < least:
-      raise ValueError(f"{name} must be at least {least}, but is {value}.")
-  if side < 4 or side % 4:
+    checks.whole(name, value, least=least, most=most)
+  if side % 4:
     raise ValueError(f"side must be a positive multiple of 4, but is {side}.")
   if not 0 <= torch_compile < math.inf:
     raise ValueError(f"torch_compile must be seconds, 0 or more, but is {torch_compile:g}.")

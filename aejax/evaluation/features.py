@@ -20,10 +20,18 @@ from flax import nnx
 from jaxtyping import Array, Float, Num
 
 from aejax import checks
+from aejax.data import Dataset
 from aejax.networks.convolution import Convolution, downsampled
 from aejax.networks.layers import ImageShape, check_images, flat
 
-__all__ = ["CLASSIFIERS", "Classifier", "Extractor", "classifier", "read_classifier"]
+__all__ = [
+  "CLASSIFIERS",
+  "Classifier",
+  "Extractor",
+  "classifier",
+  "count_classes",
+  "read_classifier",
+]
 
 # Images a call: bounds the memory of the activations.
 _BATCH = 1000
@@ -127,6 +135,25 @@ def classifier(dataset: str) -> Extractor:
   with resources.as_file(resources.files("aejax.evaluation") / "classifiers") as folder:
     model, _ = read_classifier(folder / f"{dataset}.npz")
   return Extractor("classifier", model.features)
+
+
+def count_classes(dataset: Dataset) -> int:
+  """How many classes a data set has: its labels are 0, 1, 2 and so on.
+
+  Raises:
+    ValueError: if it has no labels, or others, or less than four images to train on.
+  """
+  train, test = dataset.train_labels, dataset.test_labels
+  if train is None or test is None:
+    raise ValueError(f"{dataset.name} has no labels: a classifier needs them.")
+  if len(train) < 4:
+    raise ValueError(f"{dataset.name} has {len(train)} training images: a classifier needs 4.")
+  count = int(train.max()) + 1
+  if train.min() < 0 or test.min() < 0 or count > len(train) or test.max() >= count:
+    raise ValueError(
+      f"The labels of {dataset.name} must be 0, 1, 2 and so on, fewer than its training images."
+    )
+  return count
 
 
 def read_classifier(path: Path) -> tuple[Classifier, dict[str, Any]]:

@@ -98,7 +98,7 @@ def test_the_floor_is_the_products_of_a_linear_network():
   [
     ({"methods": ["cwa"]}, "There is no method 'cwa'"),
     ({"networks": ["celeb_a"]}, "There is no network 'celeb_a'"),
-    ({"batch_size": 1}, "batch_size must be at least 2, but is 1."),
+    ({"batch_size": 1}, "batch_size must be a whole number from 2 up, but is 1."),
     ({"side": 30}, "side must be a positive multiple of 4, but is 30."),
     ({"torch_compile": -1.0}, "torch_compile must be seconds, 0 or more, but is -1."),
   ],

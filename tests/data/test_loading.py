@@ -19,9 +19,7 @@ def test_image_size_resizes_named_sets_and_arrays(tmp_path):
 
 @pytest.mark.parametrize("size", [0, -3])
 def test_image_size_must_be_positive(size):
-  with pytest.raises(
-    ValueError, match=f"image_size must be a whole number from 1 up, but is {size}"
-  ):
+  with pytest.raises(ValueError, match=f"image_size must be a whole number .* but is {size}"):
     data.load("digits", image_size=size)
 
 

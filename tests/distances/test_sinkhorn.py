@@ -253,9 +253,7 @@ def test_refuses_an_epsilon_that_is_none(epsilon):
 
 
 def test_refuses_zero_iterations():
-  with pytest.raises(
-    ValueError, match=r"^max_iterations must be a whole number from 1 up, but is 0\.$"
-  ):
+  with pytest.raises(ValueError, match=r"^max_iterations must be a whole number .* but is 0\.$"):
     sinkhorn_divergence(jnp.zeros((3, 2)), jnp.ones((3, 2)), epsilon=1.0, max_iterations=0)
 
 

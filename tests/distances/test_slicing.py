@@ -43,7 +43,7 @@ def test_orthogonal_directions_reduce_the_variance():
 
 @pytest.mark.parametrize(("num", "dim"), [(0, 3), (3, 0)])
 def test_sizes(num, dim):
-  with pytest.raises(ValueError, match="(num|dim) must be a whole number from 1 up, but is 0"):
+  with pytest.raises(ValueError, match=r"(num|dim) must be a whole number from 1 up, but is 0"):
     distances.random_directions(jax.random.key(0), num, dim)
 
 

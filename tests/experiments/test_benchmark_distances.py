@@ -99,7 +99,7 @@ def test_a_longer_cutoff_tries_again_what_was_left_out(call, tmp_path):
     (["--distances", "cramer-wold-ish"], "There is no distance 'cramer-wold-ish'"),
     (["--sizes", "256x64"], "sizes must be pairs n,d such as 256,64, but one is '256x64'."),
     (["--cutoff", "-1"], "cutoff must be positive, but is -1."),
-    (["--devices", "0"], "devices must be at least 1, but is 0."),
+    (["--devices", "0"], "devices must be a whole number from 1 up, but is 0."),
     (["--devices", "4096"], "devices is 4096, but 1 can be used on this cpu."),
   ],
 )

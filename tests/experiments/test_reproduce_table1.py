@@ -36,8 +36,8 @@ def test_it_trains_what_is_missing_and_writes_the_table(module, tmp_path, capsys
 @pytest.mark.parametrize(
   ("options", "message"),
   [
-    (dict(seeds=0), "seeds must be at least 1, but is 0"),
-    (dict(methods=("gan",)), "methods must be of ae, .*, but one is gan"),
+    (dict(seeds=0), "seeds must be a whole number from 1 up, but is 0"),
+    (dict(methods=("gan",)), "There is no method of the table 'gan'.* There are ae, vae, swae"),
   ],
 )
 def test_mistakes(module, tmp_path, options, message):

@@ -257,7 +257,9 @@ def _networks():
 
 
 def _autoencoder():
-  def make(encoder=_Flat(), decoder=lambda z: z.reshape(-1, 8, 8, 1), latent_dim=64, **options):
+  flat = _Flat()
+
+  def make(encoder=flat, decoder=lambda z: z.reshape(-1, 8, 8, 1), latent_dim=64, **options):
     return Autoencoder(encoder, decoder, latent_dim=latent_dim, **options)
 
   name = "Autoencoder"

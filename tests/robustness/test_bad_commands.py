@@ -46,6 +46,6 @@ def test_a_bad_flag_is_one_sentence(name, arguments, places, script, capsys):
   if err.startswith("error: "):
     assert err.count("\n") == 1
   else:  # tyro's own, in a box; without a method, the overview
-    assert "─" in err or "----" in err or "usage: " in err
+    assert "─" in err or "-----" in err or "usage: " in err
   # Nothing half written, nothing begun.
   assert sorted(places["folder"].iterdir()) == before
