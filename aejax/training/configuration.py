@@ -237,7 +237,7 @@ def differences(
     return [f"method is {configuration.method}, not {method}"]
   asked = {**objective, **dataclasses.asdict(options)}
   if options.dataset is not None and options.dataset not in data.NAMES:
-    asked["dataset"] = str(Path(options.dataset).expanduser().resolve())
+    asked["dataset"] = str(checks.path("dataset", options.dataset).resolve())
   held = {**configuration.objective, **dataclasses.asdict(configuration)}
   return [
     f"{name} is {held[name]}, not {value}"

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from aejax import data
+from aejax import checks, data
 from aejax.data import Dataset
 from aejax.training.configuration import (
   MAY_CHANGE,
@@ -59,8 +59,8 @@ def _describe(workdir: Path, configuration: Configuration, *, resume: bool) -> N
 def _settle(
   method: str, objective: dict[str, Any], options: Options
 ) -> tuple[Configuration, Dataset, Path]:
-  name = options.dataset or "digits"
-  path = str(Path(name).expanduser().resolve())
+  name = "digits" if options.dataset is None else options.dataset
+  path = str(checks.path("dataset", name).resolve())
   workdir = options.workdir or Path("runs") / f"{method}-{Path(path).stem}"
   if options.resume:
     configuration = _resumed(workdir, method, objective, options)
