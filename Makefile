@@ -33,7 +33,8 @@ test-slow: env
 	$(BIN)/pytest -m slow
 
 soak: env
-	$(BIN)/pytest -s -m "slow or not slow" tests/robustness tests/test_packaging.py
+	$(BIN)/pytest -s -m "slow or not slow" tests/robustness tests/test_packaging.py \
+	  tests/training/test_checkpoints.py tests/training/test_lock.py tests/training/test_processes.py
 
 audit: env
 	$(PYTHON) -m venv .venv/audit
