@@ -52,6 +52,7 @@ def shown(value: object) -> str:
   if isinstance(value, np.ndarray | jax.Array) and value.ndim:
     return f"an array of shape {list(value.shape)}"
   text = " ".join((repr(value) if isinstance(value, str | bytes) else str(value)).split())
+  text = text if text.isprintable() else repr(text)
   return text if len(text) <= 80 else f"{text[:77]}..."
 
 

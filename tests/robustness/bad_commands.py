@@ -21,9 +21,16 @@ TRAIN = {
   "--network": ["mpl", "", "MLP", "../mlp"],
   "--schedule": ["cosin", "", "Cosine"],
   "--precision": ["float16", "", "double"],
-  "--dataset": ["mnits", "", "nowhere.npz", "{file}", "{folder}", "~nobody-here/x", "/dev/null"],
+  "--dataset": ["mnits", "nowhere.npz", "{file}", "{folder}", "/dev/null"],
   "--data-dir": ["{folder}/nowhere", "{file}", "~nobody-here"],
-  "--workdir": ["{used}", "{file}", "{digits}", "{file}/run"],
+  "--workdir": [
+    "{used}",
+    "{file}",
+    "{digits}",
+    "{file}/run",
+    "{folder}/a\0b",
+    "{folder}/" + "x" * 300,
+  ],
   "--coordinator": ["localhost:1234", "", "nowhere"],
   "--num-processes": ["2", "two", "0"],
   "--process-id": ["0", "-1", "one"],
@@ -76,6 +83,7 @@ def _train():
     yield "train", ["cwae", *several]
   for method in METHODS:
     yield "train", [method, "--latent-dim", "1000000000000"]
+    yield "train", [method, "--latent-dim", "2000000000"]
   for changed in (["--seed", "1"], ["--latent-dim", "3"], ["--epochs", "1"], ["--network", "mlp"]):
     yield "train", ["cwae", "--workdir", "{digits}", "--resume", *changed]
   yield "train", ["vae", "--workdir", "{digits}", "--resume"]

@@ -1,7 +1,6 @@
 """Bad calls of what loads data sets, runs and their settings."""
 
 import os
-import types
 from pathlib import Path
 
 import numpy as np
@@ -185,24 +184,6 @@ def _runs():
   )
   weight = "^The weight of the penalty must be finite and not negative, but is"
   yield from _each("resolve", weight, lambda v: settle(objective={"weight": v}), [-1.0, "a", None])
-
-
-def world(folder=None):
-  """Files to be wrong about."""
-  import tempfile
-
-  folder = Path(folder or tempfile.mkdtemp())
-  (folder / "notes.txt").write_text("no images")
-  np.save(folder / "images.npy", BYTES)
-
-  def save(name, array=None, **several):
-    path = folder / name
-    np.save(path, array) if array is not None else np.savez(path, **several)
-    return path
-
-  return types.SimpleNamespace(
-    folder=folder, text=folder / "notes.txt", images=folder / "images.npy", save=save
-  )
 
 
 CASES = [case for part in (_load, _files, _dataset, _runs) for case in part()]

@@ -1,8 +1,5 @@
 """Bad calls of the metrics, samplers and figures."""
 
-import types
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -330,17 +327,6 @@ def _features():
     "holds no scored run: there is no summary.json",
     lambda w: report.write_report(w.folder / "r.html", [w.folder]),
   )
-
-
-def world(folder=None):
-  """A folder to write to, with a file and a folder called like a picture in it."""
-  import tempfile
-
-  folder = Path(folder or tempfile.mkdtemp())
-  subfolder, file = folder / "folder.png", folder / "file"
-  subfolder.mkdir()
-  file.touch()
-  return types.SimpleNamespace(folder=folder, subfolder=subfolder, file=file)
 
 
 PARTS = (_metrics, _of_images, _neighbours, _likelihood, _samplers, _features)

@@ -133,6 +133,7 @@ def _objectives():
     "^Objectives with different reconstruction terms",
     lambda _: o.CWAE() + o.AE(reconstruction="binary_cross_entropy"),
   )
+  yield from _each("check_method", known, o.check_method, ["cwea", None, 3, "ae+", b"ae"])
   added = "^What is added to an objective must be an objective, but is"
   yield from _each("Combined", added, lambda v: o.CWAE() + v, [1.0, "ae", None, o.AE])
   yield from _each("Combined", "^terms must be objec", lambda v: o.Combined(terms=v), [(), None, 3])
@@ -237,11 +238,11 @@ def _networks():
     if name.endswith("Encoder"):
       switch = "^gaussian must be True or False"
       yield from _each(name, switch, lambda v, f=one: f(gaussian=v), NOT_SWITCHES)
-      apply = lambda v, f=one: f()(v)  # noqa: E731
+      apply = lambda v, f=one: nnx.eval_shape(lambda: f()(v))  # noqa: E731
       yield from _each(name, "^images must have shape", apply, [np.zeros((2, 9, 8, 1), "f"), Z])
       yield from _each(name, "^images must be an array", apply, ["x", None])
     else:
-      apply = lambda v, f=one: f()(v)  # noqa: E731
+      apply = lambda v, f=one: nnx.eval_shape(lambda: f()(v))  # noqa: E731
       yield from _each(name, "^latents must have shape", apply, [np.zeros((3, 5), "f"), Z[0]])
       yield from _each(name, "^latents must be an array", apply, ["x", None])
     if name.startswith("MLP"):
