@@ -170,7 +170,7 @@ def test_pytorch_has_our_parameters_and_losses(network, method, objective):
   ours = Training(workload, objective)
   theirs = TorchTraining(workload, method, ours.model)
   assert theirs.num_parameters == ours.num_parameters
-  losses = [(float(ours(1)["loss"]), theirs(1)) for _ in range(6)]
+  losses = [(float(ours(1).totals["loss"]), theirs(1)) for _ in range(6)]
   a, b = np.array(losses).T
   # The first loss is a sum of 256 squares after a few hundred-term dot products: some ulps. Adam
   # divides by the gradient's size, so rounding where it is nearly zero moves a weight by its whole
@@ -192,7 +192,7 @@ def test_pytorch_trains_the_others(method):
   theirs = TorchTraining(workload, method, ours.model)
   assert theirs.num_parameters == ours.num_parameters
   # Both draw their own noise: what is left of it in a mean over 64 images of 64 pixels.
-  assert theirs(1) == pytest.approx(float(ours(1)["loss"]), rel=0.1)
+  assert theirs(1) == pytest.approx(float(ours(1).totals["loss"]), rel=0.1)
   assert theirs(100) < 8
 
 
