@@ -160,6 +160,7 @@ def write_png(path: str | Path, figure: "Figure") -> Path:
     with replacing(path) as temporary:
       # Not savefig: a user's matplotlibrc may crop or rescale what it writes.
       figure.canvas.print_png(temporary)  # pyright: ignore[reportAttributeAccessIssue]
-  except (OSError, ValueError) as error:  # the latter for a null byte in it
+  # What is wrong with the path, and not with the disk; the last for a null byte in it.
+  except (FileExistsError, NotADirectoryError, ValueError) as error:
     raise ValueError(f"path cannot be written: {error}") from error
   return path

@@ -39,7 +39,7 @@ def test_every_picture_shows_the_latents(tmp_path, dim):
 def test_curves(tmp_path):
   assert blue(diagnostics.save_curves(tmp_path / "curves.png", EPOCHS)) > 300
   assert blue(diagnostics.save_curves(tmp_path / "one.png", EPOCHS[:1])) >= 0
-  with pytest.raises(ValueError, match="epochs must be one at least"):
+  with pytest.raises(ValueError, match="epochs must be lines of a log, one at least"):
     diagnostics.save_curves(tmp_path / "none.png", [])
   assert not (tmp_path / "none.png").exists()
 
@@ -58,8 +58,8 @@ def test_the_worst_direction_is_the_one_that_is_not_normal():
 @pytest.mark.parametrize(
   ("latents", "message"),
   [
-    (np.ones((1, 2)), r"\[n, d\] with n at least 2, but have shape \[1, 2\]"),
-    (np.full((5, 2), np.nan), "finite, but hold NaN or infinity"),
+    (np.ones((1, 2)), r"\[n, d\] with n at least 2, but has shape \[1, 2\]"),
+    (np.full((5, 2), np.nan), "finite, but holds NaN or infinity"),
   ],
 )
 def test_bad_latents(tmp_path, latents, message, unchecked):

@@ -109,7 +109,7 @@ X = np.zeros((4, 2, 2, 1))
     (X[:0], X, 1, "generated must be a non-empty"),
     (X, np.zeros(4), 1, "training must be a non-empty"),
     (X, X.astype(int), 1, "training must be uint8, or floats"),
-    (X, X, 0, "num must be between 1 and 4, but is 0"),
+    (X, X, 0, "num must be a whole number from 1 up, but is 0"),
     (X, X, 5, "num must be between 1 and 4, but is 5"),
     (X * np.nan, X, 1, "generated must be finite"),
     (X, X + np.inf, 1, "training must be finite"),

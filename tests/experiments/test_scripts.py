@@ -200,7 +200,10 @@ def test_mistakes_about_a_finished_run(call, digits_run, tmp_path):
     assert (code, out) == (2, "")
     assert "WORKDIR" in err
   out = tmp_path / "samples.png"
-  _fails(call("sample", digits_run, "--num", "0", "--out", out), "num must be at least 1, but is 0")
+  _fails(
+    call("sample", digits_run, "--num", "0", "--out", out),
+    "num must be a whole number from 1 up, but is 0",
+  )
   _fails(call("sample", digits_run, "--seed", "-1", "--out", out), "seed must be a whole number")
   code, *_ = call("sample", digits_run, "--num", "many", "--out", out)
   assert code == 2

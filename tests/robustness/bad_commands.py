@@ -28,7 +28,6 @@ TRAIN = {
     "{file}",
     "{digits}",
     "{file}/run",
-    "{folder}/a\0b",
     "{folder}/" + "x" * 300,
   ],
   "--coordinator": ["localhost:1234", "", "nowhere"],
