@@ -53,7 +53,7 @@ def shown(value: object) -> str:
     return f"an array of shape {list(value.shape)}"
   text = " ".join((repr(value) if isinstance(value, str | bytes) else str(value)).split())
   text = text if text.isprintable() else repr(text)
-  return text if len(text) <= 80 else f"{text[:77]}..."
+  return text if len(text) <= 80 else f"{text[:37]}...{text[-40:]}"
 
 
 def whole(name: str, value: Any, *, least: int = 1, most: int = _MOST) -> int:
