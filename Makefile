@@ -1,11 +1,13 @@
 # make run    train a CWAE on the embedded digits; pictures and numbers in runs/quickstart
 # make test   formatting, lints, types, and the whole test suite
+# make soak   kills, failing disks, clean environments: minutes, for real
+# make audit  known vulnerabilities of the pinned packages (asks a public service)
 # All targets make their own environment, .venv, on first use.
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: env run test test-slow check clean
+.PHONY: env run test test-slow soak audit check clean
 
 env: .venv/installed
 
@@ -29,6 +31,16 @@ test: check
 
 test-slow: env
 	$(BIN)/pytest -m slow
+
+soak: env
+	$(BIN)/pytest -s -m "slow or not slow" tests/robustness tests/test_packaging.py \
+	  tests/training/test_checkpoints.py tests/training/test_lock.py tests/training/test_processes.py
+
+audit: env
+	$(PYTHON) -m venv .venv/audit
+	.venv/audit/bin/pip install --quiet pip-audit
+	$(BIN)/pip check
+	.venv/audit/bin/pip-audit --requirement requirements.txt --no-deps --disable-pip
 
 clean:
 	rm -rf .venv build *.egg-info

@@ -55,9 +55,9 @@ def shown(value: object) -> str:
   text = repr(value) if isinstance(value, str | bytes) else str(value)
   text = text if isinstance(value, os.PathLike) else " ".join(text.split())
   text = text if text.isprintable() else repr(text)
-  # The end of a path tells it from others.
+  # A path is worth more room than other values; of all, the ends tell more than the middle.
   most = 500 if isinstance(value, os.PathLike) else 80
-  return text if len(text) <= most else f"{text[: most - 3]}..."
+  return text if len(text) <= most else f"{text[: most // 2 - 3]}...{text[-(most // 2) :]}"
 
 
 def reason(error: BaseException) -> str:

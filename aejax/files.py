@@ -1,14 +1,16 @@
 """Files that are either whole or absent: written beside, then renamed."""
 
 import contextlib
+import errno
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["read_json", "replacing", "write_json"]
+__all__ = ["check_space", "clear_partial", "read_json", "replacing", "write_json"]
 
 
 @contextlib.contextmanager
@@ -17,13 +19,35 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
   path = Path(path)
   path.parent.mkdir(parents=True, exist_ok=True)
   # Not tempfile's: its files are for their owner only, whatever the umask.
-  temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
+  temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}.partial{path.suffix}")
   temporary.touch(exist_ok=False)
   try:
     yield temporary
     temporary.replace(path)
   finally:
     temporary.unlink(missing_ok=True)
+
+
+def clear_partial(folder: str | os.PathLike[str]) -> None:
+  """Removes what `replacing` and `check_space` left in a folder when they were killed."""
+  for path in Path(folder).glob(".*.partial*"):
+    path.unlink(missing_ok=True)
+
+
+def check_space(folder: str | os.PathLike[str], size: int) -> None:
+  """Tries whether so many bytes could be written, before something is begun that takes long.
+
+  Raises:
+    OSError: if the disk is full, or does not write.
+  """
+  free = shutil.disk_usage(folder).free
+  if free < size:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(folder))
+  probe = Path(folder) / f".probe-{secrets.token_hex(4)}.partial"
+  try:
+    probe.write_bytes(bytes(4096))
+  finally:
+    probe.unlink(missing_ok=True)
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:

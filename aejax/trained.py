@@ -15,8 +15,8 @@ from aejax.autoencoder import Autoencoder
 from aejax.training import configuration as configurations
 from aejax.training.checkpoints import Checkpoints
 from aejax.training.configuration import Configuration
-from aejax.training.epoch import zero_sums
 from aejax.training.run import build
+from aejax.training.run_state import fresh
 from aejax.training.step import merge, pixels
 
 __all__ = ["TrainedAutoencoder", "load"]
@@ -91,11 +91,15 @@ class TrainedAutoencoder:
     return self.decode(jax.random.normal(key, (num, self.configuration.latent_dim)))
 
 
-def load(workdir: str | os.PathLike[str]) -> TrainedAutoencoder:
+def load(workdir: str | os.PathLike[str], *, best: bool = False) -> TrainedAutoencoder:
   """Loads what a run has trained so far: the newest checkpoint in its work directory.
 
+  Args:
+    workdir: of the run.
+    best: instead of the last parameters, those after the epoch with the lowest mean training loss.
+
   Raises:
-    ValueError: if the folder holds no run, several, or no checkpoint yet.
+    ValueError: if the folder holds no run, several, or no checkpoint (or no whole epoch) yet.
 
   Example:
     ae = aejax.load("runs/cwae-digits")
@@ -108,11 +112,21 @@ def load(workdir: str | os.PathLike[str]) -> TrainedAutoencoder:
     raise ValueError(f"{workdir} holds several runs: name one of the folders {folders} in it.")
   if not (workdir / "checkpoints").is_dir():
     raise ValueError(f"{workdir} holds no checkpoint yet.")
+
+  def fresh_run():
+    model, state, _ = build(configuration)
+    return model, fresh(state)
+
   # Shapes only: initial parameters would be compiled and drawn to be thrown away.
-  model, state = nnx.eval_shape(lambda: build(configuration)[:2])
+  model, state = nnx.eval_shape(fresh_run)
   with Checkpoints(workdir / "checkpoints") as checkpoints:
-    state, _ = checkpoints.restore((state, zero_sums()))
-  return TrainedAutoencoder(configuration, merge(model, state.params), int(state.step))
+    state = checkpoints.restore(state)
+  step, params = int(state.train.step), state.train.params
+  if best:
+    step, params = int(state.best.step), state.best.params
+    if not step:
+      raise ValueError(f"{workdir} holds no best epoch yet: its newest checkpoint is of none.")
+  return TrainedAutoencoder(configuration, merge(model, params), step)
 
 
 def _in_batches(function: Callable[[Array], T], rows: Array | np.ndarray) -> T:

@@ -75,7 +75,7 @@ def test_kinds_in_words(value, words):
     ("a\nb", r"'a\nb'"),
     (np.ones((3, 2)), "an array of shape [3, 2]"),
     (np.float32(2), "2.0"),
-    ("x" * 100, "'" + "x" * 76 + "..."),
+    ("x" * 100, "'" + "x" * 36 + "..." + "x" * 39 + "'"),
     (math.nan, "nan"),
   ],
 )

@@ -219,7 +219,7 @@ def _difference(workload: Workload, method: str) -> float | None:
   fields = {"approximate": True} if method == "cwae" else {}
   ours = Training(workload, objectives.make(method, fields))
   theirs = peers.TorchTraining(workload, method, ours.model)
-  pairs = [(float(ours(1)["loss"]), theirs(1)) for _ in range(_CHECKED_STEPS)]
+  pairs = [(float(ours(1).totals["loss"]), theirs(1)) for _ in range(_CHECKED_STEPS)]
   return max(abs(a - b) / abs(a) for a, b in pairs)
 
 

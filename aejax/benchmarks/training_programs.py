@@ -14,7 +14,7 @@ from jaxtyping import Array, Int, UInt8
 
 from aejax import networks
 from aejax.objectives import Objective
-from aejax.training.epoch import epoch_order, make_run_steps, zero_sums
+from aejax.training.epoch import Sums, epoch_order, make_run_steps, zero_sums
 from aejax.training.step import create
 
 __all__ = ["LEARNING_RATE", "Training", "Workload", "matrix_products"]
@@ -90,7 +90,7 @@ class Training:
       for trees in (states, [zero_sums()] * seeds, orders)
     )
 
-  def __call__(self, count: int) -> dict[str, Array]:
+  def __call__(self, count: int) -> Sums:
     """Takes steps, and returns the sums of their metrics."""
     self._state, sums = self._run_steps(self._state, self._sums, self._images, self._order, count)
     return jax.block_until_ready(sums)

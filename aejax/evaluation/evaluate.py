@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from aejax.evaluation.report import write_report
 from aejax.files import read_json, write_json
 from aejax.trained import TrainedAutoencoder, load
 from aejax.training import Configuration, pixels
+from aejax.training.collapse import active_units, collapse
 from aejax.training.configuration import members
 
 __all__ = ["draw", "evaluate", "score", "summarise", "table"]
@@ -96,6 +98,12 @@ def evaluate(
   references = normal_references(*latents.shape, key=jax.random.key(2))
   summary["normal_latents"] = {name: reference.mean for name, reference in references.items()}
   _check_finite(summary, workdir)
+  means = np.asarray(trained.encode(dataset.test))
+  gaussian = configuration.make_objective().gaussian_encoder
+  if gaussian:
+    summary["active_units"] = active_units(means)
+  if (sentence := collapse(means, gaussian=gaussian)) is not None:
+    print(f"warning: {workdir}: {sentence}", file=sys.stderr)
   write_json(path, summary)
   return summary
 

@@ -66,7 +66,7 @@ def build(
   network = _Network(
     checks.known("architecture", architecture, ARCHITECTURES),
     check_image_shape(image_shape),
-    checks.whole("latent_dim", latent_dim),
+    checks.whole("latent_dim", latent_dim, most=2**30 - 1),  # a Gaussian encoder has twice as many
     checks.switch("gaussian", gaussian),
     check_dtype(dtype),
   )

@@ -1,13 +1,16 @@
 """Training: the pure step, the compiled loop over the data, checkpoints, and whole runs."""
 
 from aejax.training.configuration import Configuration, Options, resolve
+from aejax.training.divergence import Diverged
+from aejax.training.patience import Interrupted
 from aejax.training.processes import processes
-from aejax.training.run import Interrupted, train
+from aejax.training.run import train
 from aejax.training.step import TrainState, TrainStep, create, merge, pixels
 from aejax.training.workdir import load_dataset, prepare
 
 __all__ = [
   "Configuration",
+  "Diverged",
   "Interrupted",
   "Options",
   "TrainState",

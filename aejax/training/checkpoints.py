@@ -1,11 +1,13 @@
 """Checkpoints: the whole state of a run, saved atomically, the newest few kept."""
 
-import hashlib
+import contextlib
 import logging
+import os
+import re
 import secrets
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +15,25 @@ import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
 from jax.sharding import Mesh, SingleDeviceSharding
-from jaxtyping import Array, Bool
 
-from aejax.files import read_json, write_json
+from aejax.files import check_space
 from aejax.training.devices import shardings
+from aejax.training.divergence import Diverged
+from aejax.training.manifest import (
+  Damaged,
+  check_files,
+  check_leaves,
+  format_of,
+  write_manifest,
+)
 from aejax.training.processes import connection_lost
+from aejax.training.run_state import RunState, from_format_1, to_format_1
+from aejax.training.step import all_finite
 
 __all__ = ["AllCheckpoints", "Checkpoints"]
 
-_KEPT = 2
-_MANIFEST = "manifest.json"
-
-
-class Damaged(ValueError):
-  """A checkpoint is not what was saved."""
+# 1: the train state and the sums of the epoch. 2: and the best epoch.
+_FORMAT = 2
 
 
 class Checkpoints:
@@ -34,34 +41,51 @@ class Checkpoints:
 
   Args:
     folder: on a disk that all processes share, if there are several.
+    keep: so many of the newest.
     everyone: whether all processes save and restore together, or this one alone.
+    clear: remove what a save left that was killed; not where another may be saving.
   """
 
-  def __init__(self, folder: Path, *, everyone: bool = False):
-    # Its log of every save would drown the progress bar.
-    logging.getLogger("absl").setLevel(logging.WARNING)
+  def __init__(self, folder: Path, *, keep: int = 2, everyone: bool = False, clear: bool = False):
+    # Its log of every save would drown the progress bar, and its errors are told in a sentence.
+    for name in ("absl", "asyncio"):
+      logging.getLogger(name).setLevel(logging.CRITICAL)
     self._folder = folder
-    self._unsealed: tuple[int, dict[str, str]] | None = None
     self._damaged: set[int] = set()
-    self._seals = jax.process_index() == 0 or not everyone
+    self._leads = jax.process_index() == 0 or not everyone
+    self._saving: tuple[int, Any] | None = None
     alone = jax.process_count() > 1 and not everyone
-    options = ocp.CheckpointManagerOptions(max_to_keep=_KEPT, create=not alone)
+    self._options = ocp.CheckpointManagerOptions(
+      max_to_keep=keep,
+      create=not alone,
+      cleanup_tmp_directories=clear,
+      async_options=ocp.AsyncOptions(
+        post_finalization_callback=self._describe,
+        # Otherwise a save that fails leaves threads that wait for minutes, and the process too.
+        create_directories_asynchronously=False,
+      ),
+    )
     if alone:
-      options.multiprocessing_options = ocp.options.MultiprocessingOptions(
+      self._options.multiprocessing_options = ocp.options.MultiprocessingOptions(
         primary_host=jax.process_index(),
         active_processes={jax.process_index()},
         barrier_sync_key_prefix=f"process{jax.process_index()}",
       )
-    self._manager = ocp.CheckpointManager(folder.absolute(), options=options)
+    self._manager = ocp.CheckpointManager(folder.absolute(), options=self._options)
 
   def __enter__(self) -> "Checkpoints":
     return self
 
   def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-    if connection_lost(error):
-      return  # waiting for the others would be in vain
-    self._seal()
-    self._manager.close()
+    if connection_lost(error) or kind is KeyboardInterrupt:
+      return  # waiting would be in vain, and who insists does not wait
+    try:
+      self.wait()
+      self._manager.close()
+    except OSError as failure:
+      if kind is None:
+        raise
+      print(f"warning: {failure}", file=sys.stderr)  # the first error is not to be hidden
 
   @property
   def latest(self) -> int | None:
@@ -72,20 +96,31 @@ class Checkpoints:
     """Saves in the background, if all of it is finite; a step that is saved already is left alone.
 
     Raises:
-      ValueError: if it is no state that one can go on from.
+      Diverged: if it is no state that one can go on from.
+      OSError: if the save before this one failed.
     """
+    self.wait()
     if self.latest is not None and step <= self.latest:
       return
-    if not _finite(state):
-      raise ValueError(
-        f"Training diverged: after {step:,} steps not all parameters are finite. A smaller "
-        f"learning rate or weight may help."
-      )
-    self._seal()
+    if not _all_finite(state):
+      raise Diverged()
     # The next step reuses the donated buffers, which on a CPU the writer would read from.
     copy = jax.tree.map(jnp.copy, state)
-    self._manager.save(step, args=ocp.args.StandardSave(copy))
-    self._unsealed = step, _leaves(state)
+    self._saving = step, jax.eval_shape(lambda: state)
+    with self._failures():
+      if self._leads:
+        check_space(self._folder, sum(leaf.nbytes for leaf in jax.tree.leaves(state)))
+      self._manager.save(step, args=ocp.args.StandardSave(copy))
+
+  def wait(self) -> None:
+    """Waits for the last save.
+
+    Raises:
+      OSError: if it failed.
+    """
+    with self._failures():
+      self._manager.wait_until_finished()
+    self._saving = None
 
   def restore(self, like: Any, step: int | None = None, mesh: Mesh | None = None) -> Any:
     """The newest state, in the structure and dtypes of `like`.
@@ -111,7 +146,7 @@ class Checkpoints:
       except Damaged as error:
         self._damaged.add(step)
         first = first if isinstance(first, Damaged) else error
-        if self._seals:
+        if self._leads:
           print(f"warning: {error} Looking for the one before.", file=sys.stderr)
     raise first
 
@@ -121,7 +156,7 @@ class Checkpoints:
     Where they are, they would stand for steps that are yet to be saved.
     """
     for step in sorted(self._damaged):
-      if self._seals:
+      if self._leads:
         target = self._folder.with_name(f"damaged-{step}-{secrets.token_hex(2)}")
         (self._folder / str(step)).rename(target)
     if self._damaged:
@@ -132,7 +167,17 @@ class Checkpoints:
     return set(self._manager.all_steps()) - self._damaged
 
   def _restore(self, like: Any, step: int, mesh: Mesh | None) -> Any:
-    self._check(step, _leaves(like))
+    folder = self._folder / str(step)
+    check_files(folder)
+    format = format_of(folder)
+    if format > _FORMAT:
+      raise ValueError(
+        f"The checkpoint {folder} was written by a newer aejax: its format is {format}, and this "
+        f"one reads up to {_FORMAT}."
+      )
+    older = format == 1 and isinstance(like, RunState)
+    like = to_format_1(like) if older else like
+    check_leaves(folder, like)
     device = SingleDeviceSharding(jax.local_devices()[0])
     where = jax.tree.map(lambda _: device, like) if mesh is None else shardings(like, mesh)
     abstract = jax.tree.map(
@@ -141,48 +186,48 @@ class Checkpoints:
       where,
     )
     try:
-      return self._manager.restore(step, args=ocp.args.StandardRestore(abstract))
+      restored: Any = self._manager.restore(step, args=ocp.args.StandardRestore(abstract))
     except Exception as error:  # Orbax has no type for its own.
       reason = textwrap.shorten(str(error), 200)
       raise Damaged(
         f"The checkpoint of step {step} in {self._folder} cannot be restored: {reason}"
       ) from error
+    return from_format_1(restored) if older else restored
 
-  def _seal(self) -> None:
-    """Waits for the last save, and writes down what it should be."""
-    self._manager.wait_until_finished()
-    if self._unsealed is not None and self._seals:
-      step, leaves = self._unsealed
-      folder = self._folder / str(step)
-      files = {str(path.relative_to(folder)): _sum(path) for path in _files(folder)}
-      write_json(folder / _MANIFEST, {"leaves": leaves, "files": files})
-    self._unsealed = None
-
-  def _check(self, step: int, leaves: dict[str, str]) -> None:
-    """Orbax meets damage with pages of errors from its threads, or not at all."""
-    folder = self._folder / str(step)
-    if not (folder / _MANIFEST).is_file():  # a run that was killed had no time for it
+  def _describe(self) -> None:
+    """Called when all files of a checkpoint are written, before it gets its name."""
+    if self._saving is None or not self._leads:
       return
+    step, state = self._saving
+    unnamed = sorted(self._folder.glob(f"{step}.orbax-checkpoint-tmp*"))
+    write_manifest(unnamed[0] if unnamed else self._folder / str(step), state, format=_FORMAT)
+
+  @contextlib.contextmanager
+  def _failures(self) -> Iterator[None]:
+    """Raises what becomes of a save as an OSError, and makes another one possible."""
     try:
-      manifest = read_json(folder / _MANIFEST)
-    except ValueError as error:
-      raise Damaged(f"The checkpoint {folder} is damaged: {error}") from error
-    for name, checksum in manifest["files"].items():
-      if not (folder / name).is_file() or _sum(folder / name) != checksum:
-        raise Damaged(f"The checkpoint {folder} is damaged: {name} is missing or has changed.")
-    for name in sorted({*leaves, *manifest["leaves"]}):
-      found, expected = manifest["leaves"].get(name, "absent"), leaves.get(name, "absent")
-      if found != expected:
-        raise ValueError(
-          f"The checkpoint {folder} is of another model: {name} is {found} in it, not {expected}."
-        )
+      yield
+    except Exception as error:
+      if (number := _error_number(error)) is None or jax.process_count() > 1:
+        raise
+      with contextlib.suppress(Exception):
+        self._manager.close()
+      self._manager = ocp.CheckpointManager(self._folder.absolute(), options=self._options)
+      self._saving = None
+      raise OSError(number, os.strerror(number), str(self._folder)) from error
+
+
+_all_finite = jax.jit(all_finite)
 
 
 class AllCheckpoints:
   """The checkpoints of runs that are trained together, each in its own folder."""
 
-  def __init__(self, folders: Sequence[Path]):
-    self._runs = [Checkpoints(folder / "checkpoints", everyone=True) for folder in folders]
+  def __init__(self, folders: Sequence[Path], *, keep: int = 2):
+    self._runs = [
+      Checkpoints(folder / "checkpoints", keep=keep, everyone=True, clear=True)
+      for folder in folders
+    ]
 
   def __enter__(self) -> "AllCheckpoints":
     return self
@@ -193,8 +238,22 @@ class AllCheckpoints:
 
   def save(self, step: int, states: Sequence[Any]) -> None:
     """Saves each run's state, as `Checkpoints.save` does."""
-    for run, state in zip(self._runs, states, strict=True):
-      run.save(step, state)
+    for k, (run, state) in enumerate(zip(self._runs, states, strict=True)):
+      try:
+        run.save(step, state)
+      except Diverged as error:
+        raise Diverged(run=k) from error
+
+  @property
+  def latest(self) -> int | None:
+    """The newest step that all runs have saved, None if there is none."""
+    steps = [run.latest for run in self._runs]
+    return None if None in steps else min(step for step in steps if step is not None)
+
+  def wait(self) -> None:
+    """Waits for the last saves, as `Checkpoints.wait` does."""
+    for run in self._runs:
+      run.wait()
 
   def restore(self, fresh: Sequence[Any], mesh: Mesh | None) -> tuple[int, Sequence[Any]]:
     """The newest step that all runs have saved, and their states; step 0 is the `fresh` ones.
@@ -214,23 +273,12 @@ class AllCheckpoints:
     return step, states
 
 
-@jax.jit
-def _finite(tree: Any) -> Bool[Array, ""]:
-  leaves = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
-  return jnp.stack([jnp.isfinite(leaf).all() for leaf in leaves]).all()
-
-
-def _leaves(tree: Any) -> dict[str, str]:
-  return {
-    jax.tree_util.keystr(path): f"{leaf.dtype}{list(leaf.shape)}"
-    for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
-  }
-
-
-def _files(folder: Path) -> list[Path]:
-  return [path for path in folder.rglob("*") if path.is_file() and path.name != _MANIFEST]
-
-
-def _sum(path: Path) -> str:
-  with path.open("rb") as file:
-    return hashlib.file_digest(file, "sha256").hexdigest()
+def _error_number(error: BaseException | None) -> int | None:
+  """The system's error behind one of Orbax or TensorStore, if there is one."""
+  while error is not None:
+    if isinstance(error, OSError) and error.errno is not None:
+      return error.errno
+    if found := re.search(r"os_error_code='(\d+)'", str(error)):
+      return int(found[1])
+    error = error.__cause__ or error.__context__
+  return None

@@ -14,10 +14,12 @@ from aejax.networks.layers import check_image_shape
 from aejax.objectives import check_method
 
 __all__ = [
+  "MAY_CHANGE",
   "Configuration",
   "Options",
   "check_name",
   "check_seed",
+  "check_settings",
   "describe_default",
   "differences",
   "members",
@@ -51,6 +53,12 @@ class Options:
     learning_rate: Adam's.
     schedule: what becomes of the learning rate: it stays, or falls to zero along a cosine.
     precision: in which the networks compute. Parameters and distances are float32 always.
+    skip_nonfinite: pass over a step whose loss or gradient is not finite, and count it in
+      metrics.jsonl, rather than stop.
+    checkpoint_minutes: save so often.
+    checkpoint_epochs: save after every so many epochs too; 0 for never.
+    keep_checkpoints: so many of the newest are kept. The parameters of the best epoch are kept
+      always, see aejax.load.
     seed: of the parameters, the order of the data, and every draw.
     seeds: train so many runs at once, of this seed and the next ones, each in a folder of its own
       in workdir.
@@ -74,6 +82,10 @@ class Options:
   learning_rate: float | None = None
   schedule: Schedule | None = None
   precision: Precision | None = None
+  skip_nonfinite: bool | None = None
+  checkpoint_minutes: float | None = None
+  checkpoint_epochs: int | None = None
+  keep_checkpoints: int | None = None
   seed: int | None = None
   seeds: int | None = None
   distributed: bool = False
@@ -103,16 +115,37 @@ class Configuration:
   seed: int
   seeds: int = 1
   accumulate: int = 1
+  skip_nonfinite: bool = False
+  checkpoint_minutes: float = 2.0
+  checkpoint_epochs: int = 0
+  keep_checkpoints: int = 2
 
   def make_objective(self) -> objectives.Objective:
     """The objective of the run."""
     return objectives.make(self.method, self.objective)
 
 
+# Fields that older runs do not have.
+_LATER = {
+  field.name: field.default
+  for field in dataclasses.fields(Configuration)
+  if field.default is not dataclasses.MISSING
+}
 _HELD = {field.name for field in dataclasses.fields(Configuration)}
 
+# Of what this code writes, in config.json; that of a run without a number is 1.
+_FORMAT = 2
+
 # What a run may be resumed with another value of: it does not change what was computed so far.
-MAY_CHANGE = ("data_dir", "epochs", "accumulate")
+MAY_CHANGE = (
+  "data_dir",
+  "epochs",
+  "accumulate",
+  "skip_nonfinite",
+  "checkpoint_minutes",
+  "checkpoint_epochs",
+  "keep_checkpoints",
+)
 
 # Network, D and epochs of gmum/cwae-pytorch, reproduce_table1.sh, and ours for other data.
 _DEFAULTS = dict(
@@ -125,6 +158,10 @@ _DEFAULTS = dict(
   seed=0,
   seeds=1,
   accumulate=1,
+  skip_nonfinite=False,
+  checkpoint_minutes=2.0,
+  checkpoint_epochs=0,
+  keep_checkpoints=2,
 )
 _BY_DATASET: dict[str, dict[str, Any]] = {
   "digits": dict(latent_dim=4, epochs=400),
@@ -177,7 +214,7 @@ def resolve(
   published.pop("weight", None)
   network = {"network": networks.default_architecture(image_shape), "image_size": None}
   settings = {**network, **_DEFAULTS, **published, **given}
-  _check(settings)
+  check_settings(settings)
   if settings["batch_size"] > num_images:
     raise ValueError(
       f"batch_size is {settings['batch_size']}, but the training set has {num_images} images only."
@@ -201,7 +238,7 @@ def differences(
     return [f"method is {configuration.method}, not {method}"]
   asked = {**objective, **dataclasses.asdict(options)}
   if options.dataset is not None and options.dataset not in data.NAMES:
-    asked["dataset"] = str(Path(options.dataset).expanduser().resolve())
+    asked["dataset"] = str(checks.path("dataset", options.dataset).resolve())
   held = {**configuration.objective, **dataclasses.asdict(configuration)}
   return [
     f"{name} is {held[name]}, not {value}"
@@ -223,7 +260,8 @@ def members(configuration: Configuration, workdir: Path) -> list[tuple[Configura
 
 def write(workdir: Path, configuration: Configuration) -> None:
   """Writes config.json."""
-  write_json(workdir / "config.json", dataclasses.asdict(configuration))
+  values = dataclasses.asdict(configuration)
+  write_json(workdir / "config.json", {"format": _FORMAT, **values})
 
 
 def read(workdir: Path) -> Configuration:
@@ -240,7 +278,13 @@ def read(workdir: Path) -> Configuration:
   except (ValueError, RecursionError) as error:
     raise ValueError(f"{path} is damaged: {error}.") from None
   if isinstance(values, dict):
-    values = {"seeds": 1, "accumulate": 1, **values}  # which older runs do not have
+    format = values.pop("format", 1)
+    if not isinstance(format, int) or format > _FORMAT:
+      raise ValueError(
+        f"{path} was written by a newer aejax: its format is {format!r}, and this one reads up to "
+        f"{_FORMAT}."
+      )
+    values = {**_LATER, **values}
   if not isinstance(values, dict) or set(values) != _HELD:
     found = set(values) if isinstance(values, dict) else set()
     wrong = textwrap.shorten(", ".join(sorted(_HELD ^ found)), 200)
@@ -272,7 +316,7 @@ def _check_read(values: dict[str, Any]) -> None:
     checks.whole("image_size", values["image_size"])
   checks.whole("train_images", values["train_images"])
   values["image_shape"] = check_image_shape(values["image_shape"])
-  _check(values)
+  check_settings(values)
   if values["batch_size"] > values["train_images"]:
     raise ValueError(
       f"batch_size is {values['batch_size']}, but train_images {values['train_images']}."
@@ -320,10 +364,14 @@ def check_seed(seed: int) -> int:
   return seed
 
 
-def _check(settings: Mapping[str, Any]) -> None:
-  for name in ("latent_dim", "epochs", "batch_size", "seeds", "accumulate"):
+def check_settings(settings: Mapping[str, Any]) -> None:
+  """Raises a ValueError if a setting is out of range, or a name unknown."""
+  for name in ("latent_dim", "epochs", "batch_size", "seeds", "accumulate", "keep_checkpoints"):
     checks.whole(name, settings[name])
   checks.positive("learning_rate", settings["learning_rate"])
+  checks.not_negative("checkpoint_minutes", settings["checkpoint_minutes"])
+  checks.whole("checkpoint_epochs", settings["checkpoint_epochs"], least=0)
+  checks.switch("skip_nonfinite", settings["skip_nonfinite"])
   check_seed(settings["seed"])
   check_seed(settings["seed"] + settings["seeds"] - 1)
   check_name("network", settings["network"], networks.ARCHITECTURES)

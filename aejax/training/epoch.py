@@ -1,7 +1,9 @@
 """Many steps in one compiled loop: the data stay on the device, and so does the state."""
 
+import dataclasses
 import functools
 from collections.abc import Callable
+from typing import no_type_check
 
 import jax
 import jax.numpy as jnp
@@ -14,12 +16,38 @@ from aejax.training.step import Metrics, TrainState, TrainStep
 
 __all__ = ["Sums", "epoch_order", "make_run_steps", "zero_sums"]
 
-Sums = Metrics
+
+@no_type_check  # JAX makes them of shapes and of shardings too
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Sums:
+  """Sums of the metrics over the steps of an epoch so far.
+
+  Attributes:
+    totals: of each metric, over the steps whose loss was finite.
+    skipped: how many steps these leave out.
+    bad_step: the first step of the run whose loss was not finite; −1 if there was none.
+  """
+
+  totals: Metrics
+  skipped: Int[Array, ""]
+  bad_step: Int[Array, ""]
+
+  def add(self, metrics, step):
+    """The sums with those of one more step."""
+    finite = jnp.isfinite(metrics["loss"])
+    totals = jax.tree.map(
+      lambda total, value: total + jnp.where(finite, value, 0), self.totals, metrics
+    )
+    first = (self.bad_step < 0) & ~finite
+    return Sums(totals, self.skipped + ~finite, jnp.where(first, step, self.bad_step))
 
 
 def zero_sums() -> Sums:
   """Sums of the metrics over no steps."""
-  return {name: jnp.zeros(()) for name in ("loss", "reconstruction_error", "penalty")}
+  names = ("loss", "reconstruction_error", "penalty")
+  zero = jnp.zeros((), jnp.int32)
+  return Sums({name: jnp.zeros(()) for name in names}, zero, zero - 1)
 
 
 @functools.partial(jax.jit, static_argnames="n")
@@ -59,7 +87,7 @@ def make_run_steps(
       start = (state.step % steps_per_epoch) * batch_size
       rows = lax.dynamic_slice_in_dim(order, start, batch_size)
       state, metrics = train_step(state, take_rows(images, rows, mesh))
-      return constrain(state, None if together else mesh), jax.tree.map(jnp.add, sums, metrics)
+      return constrain(state, None if together else mesh), sums.add(metrics, state.step - 1)
 
     return lax.fori_loop(0, count, body, (state, sums))
 

@@ -9,12 +9,12 @@ import numpy as np
 import optax
 from flax import nnx
 from jax import lax
-from jaxtyping import Array, Float, Int, Key, Num
+from jaxtyping import Array, Bool, Float, Int, Key, Num
 
 from aejax.autoencoder import Autoencoder
 from aejax.objectives import Objective
 
-__all__ = ["TrainState", "TrainStep", "create", "merge", "pixels"]
+__all__ = ["TrainState", "TrainStep", "all_finite", "create", "merge", "pixels"]
 
 Metrics = dict[str, Float[Array, ""]]
 
@@ -60,6 +60,7 @@ def create(
   *,
   key: Key[Array, ""],
   accumulate: int = 1,
+  skip_nonfinite: bool = False,
 ) -> tuple[TrainState, TrainStep]:
   """Splits `model` into parameters and code, once, and returns the state and the step.
 
@@ -74,6 +75,8 @@ def create(
     key: seeds every draw of the training.
     accumulate: in how many parts the networks see each batch: less memory, the same gradient,
       of the distance of the whole batch.
+    skip_nonfinite: a step whose loss or gradient is not finite changes nothing but the step's
+      number, and its metrics are NaN.
 
   Example:
     >>> import optax
@@ -100,12 +103,24 @@ def create(
       gradients, metrics = lax.pmean((gradients, metrics), axis_name)
     updates, optimizer_state = optimizer.update(gradients, state.optimizer_state, state.params)
     params = optax.apply_updates(state.params, updates)
-    return TrainState(state.step + 1, params, optimizer_state, state.key), metrics
+    after = TrainState(state.step + 1, params, optimizer_state, state.key)
+    if not skip_nonfinite:
+      return after, metrics
+    finite = all_finite((gradients, metrics["loss"]))
+    before = dataclasses.replace(state, step=state.step + 1)
+    kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), after, before)
+    return kept, jax.tree.map(lambda value: jnp.where(finite, value, jnp.nan), metrics)
 
   # The state is donated step by step: it must not share buffers with the model or the key.
   params, key = jax.tree.map(jnp.copy, (params, key))
   state = TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params), key)
   return state, train_step
+
+
+def all_finite(tree: Any) -> Bool[Array, ""]:
+  """Whether no number of a tree is NaN or infinite; keys and whole numbers are passed over."""
+  leaves = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
+  return jnp.stack([jnp.isfinite(leaf).all() for leaf in leaves]).all()
 
 
 def merge(model: Autoencoder, params: Any) -> Autoencoder:

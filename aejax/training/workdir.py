@@ -8,9 +8,18 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from aejax import data
+from aejax import checks, data
 from aejax.data import Dataset
-from aejax.training.configuration import Configuration, Options, differences, read, resolve, write
+from aejax.training.configuration import (
+  MAY_CHANGE,
+  Configuration,
+  Options,
+  check_settings,
+  differences,
+  read,
+  resolve,
+  write,
+)
 from aejax.training.devices import check_batch_size
 from aejax.training.lock import locked
 from aejax.training.processes import everyone, first
@@ -50,8 +59,8 @@ def _describe(workdir: Path, configuration: Configuration, *, resume: bool) -> N
 def _settle(
   method: str, objective: dict[str, Any], options: Options
 ) -> tuple[Configuration, Dataset, Path]:
-  name = options.dataset or "digits"
-  path = str(Path(name).expanduser().resolve())
+  name = "digits" if options.dataset is None else options.dataset
+  path = str(checks.path("dataset", name).resolve())
   workdir = options.workdir or Path("runs") / f"{method}-{Path(path).stem}"
   if options.resume:
     configuration = _resumed(workdir, method, objective, options)
@@ -132,7 +141,9 @@ def _resumed(
     if options.epochs < configuration.epochs:
       raise ValueError(f"epochs can only grow on --resume, from {configuration.epochs}.")
     configuration = dataclasses.replace(configuration, epochs=options.epochs)
-  if options.accumulate is not None:
-    configuration = dataclasses.replace(configuration, accumulate=options.accumulate)
+  others = [name for name in MAY_CHANGE if name not in ("data_dir", "epochs")]
+  given = {name: getattr(options, name) for name in others if getattr(options, name) is not None}
+  configuration = dataclasses.replace(configuration, **given)
+  check_settings(dataclasses.asdict(configuration))
   check_batch_size(configuration.batch_size, jax.device_count(), configuration.accumulate)
   return configuration

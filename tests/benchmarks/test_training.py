@@ -56,21 +56,21 @@ def test_slow_calls_get_five_pairs():
 
 def test_a_call_takes_so_many_steps_of_training():
   training = Training(TINY, objectives.AE())
-  first = training(4)["loss"]
+  first = training(4).totals["loss"]
   assert int(training._state.step) == 4
   for _ in range(20):
-    last = training(4)["loss"]
+    last = training(4).totals["loss"]
   # Of noise it learns the mean at least, which leaves 1/12 of variance a pixel.
   assert last / 4 < 64 / 12 < first / 4
 
 
 def test_several_seeds_are_trained_at_once():
   alone, together = Training(TINY, objectives.CWAE()), Training(TINY, objectives.CWAE(), seeds=2)
-  losses = together(3)["loss"]
+  losses = together(3).totals["loss"]
   assert losses.shape == (2,)
   assert losses[0] != losses[1]
   # Batched products add up in another order.
-  assert float(losses[0]) == pytest.approx(float(alone(3)["loss"]), rel=1e-5)
+  assert float(losses[0]) == pytest.approx(float(alone(3).totals["loss"]), rel=1e-5)
 
 
 def test_the_floor_is_the_products_of_a_linear_network():
@@ -170,7 +170,7 @@ def test_pytorch_has_our_parameters_and_losses(network, method, objective):
   ours = Training(workload, objective)
   theirs = TorchTraining(workload, method, ours.model)
   assert theirs.num_parameters == ours.num_parameters
-  losses = [(float(ours(1)["loss"]), theirs(1)) for _ in range(6)]
+  losses = [(float(ours(1).totals["loss"]), theirs(1)) for _ in range(6)]
   a, b = np.array(losses).T
   # The first loss is a sum of 256 squares after a few hundred-term dot products: some ulps. Adam
   # divides by the gradient's size, so rounding where it is nearly zero moves a weight by its whole
@@ -192,7 +192,7 @@ def test_pytorch_trains_the_others(method):
   theirs = TorchTraining(workload, method, ours.model)
   assert theirs.num_parameters == ours.num_parameters
   # Both draw their own noise: what is left of it in a mean over 64 images of 64 pixels.
-  assert theirs(1) == pytest.approx(float(ours(1)["loss"]), rel=0.1)
+  assert theirs(1) == pytest.approx(float(ours(1).totals["loss"]), rel=0.1)
   assert theirs(100) < 8
 
 

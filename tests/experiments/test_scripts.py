@@ -164,7 +164,7 @@ def test_divergence_is_one_sentence(call, data_files, tmp_path):
   )
   assert code == 2
   assert out == ""
-  assert err.splitlines()[-1].startswith("error: Training diverged: the ")
+  assert err.splitlines()[-1].startswith("error: Training diverged at step 1: the ")
   assert "Traceback" not in err
 
 

@@ -203,7 +203,9 @@ NOT_SHAPES = [
   (2**40, 8, 1),
 ]
 IMAGE_SHAPE = r"^image_shape must be \(height, width, channels\), whole numbers from 1 up, but is"
-LATENT_DIM = "^latent_dim must be (a whole number from 1 up|less than 2.31), but is"
+LATENT_DIM = (
+  "^latent_dim must be (a whole number from 1 up|less than 2.31|at most 1073741823), but is"
+)
 
 
 def _networks():

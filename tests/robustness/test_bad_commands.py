@@ -41,7 +41,12 @@ def places(digits_run, tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
-  ("name", "arguments"), COMMANDS, ids=[f"{k}-{name}" for k, (name, _) in enumerate(COMMANDS)]
+  ("name", "arguments"),
+  [
+    # Of each eight one in every run of the tests; all of them by `make soak`.
+    pytest.param(name, arguments, id=f"{k}-{name}", marks=[pytest.mark.slow] if k % 8 else [])
+    for k, (name, arguments) in enumerate(COMMANDS)
+  ],
 )
 def test_a_bad_flag_is_one_sentence(name, arguments, places, script, capsys):
   arguments = [argument.format(**places) for argument in arguments]

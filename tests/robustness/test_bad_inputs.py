@@ -35,7 +35,15 @@ NO_INPUT = {
   # What these are given is another's result.
   evaluation: {"KernelDistance", "Neighbours", "Reference", "Sampler", "draw", "evaluate", "score"}
   | {"summarise", "table"},
-  training: {"Configuration", "Interrupted", "Options", "TrainState", "TrainStep", "create"}
+  training: {
+    "Configuration",
+    "Diverged",
+    "Interrupted",
+    "Options",
+    "TrainState",
+    "TrainStep",
+    "create",
+  }
   | {"load_dataset", "merge", "pixels", "prepare", "processes", "train"},
 }
 

@@ -138,7 +138,10 @@ def test_no_run_is_named(tmp_path):
   [
     (lambda text: text[:40], "is damaged"),
     (lambda text: "[]", "does not describe a run"),
-    (lambda text: text.replace('"epochs"', '"epoch"'), "missing or unknown entries epoch, epochs"),
+    (
+      lambda text: text.replace('"epochs"', '"epoch"'),
+      "missing or unknown entries 'epoch, epochs'",
+    ),
     (lambda text: text.replace('"epochs": 400', '"epochs": "many"'), "epochs must be a whole"),
     (lambda text: text.replace('"cwae"', '"cwea"'), "no method 'cwea': did you mean cwae"),
     (lambda text: text.replace('"cwae"', '"vae"'), "There is no field of vae 'weight'"),

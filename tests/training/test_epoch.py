@@ -17,7 +17,7 @@ STEPS = N // BATCH
 def _counting_step(state, batch, *, axis_name=None):
   """A step whose parameters count how often each image was seen; an image's value is its number."""
   counts = state.params.at[batch[:, 0, 0, 0]].add(1)
-  metrics = {name: jnp.float32(state.step) for name in zero_sums()}
+  metrics = {name: jnp.float32(state.step) for name in zero_sums().totals}
   return TrainState(state.step + 1, counts, (), state.key), metrics
 
 
@@ -33,7 +33,7 @@ def test_an_epoch_sees_every_image_at_most_once():
   order = epoch_order(KEY, 0, N)
   state, sums = run_steps(_counting_state(), zero_sums(), NUMBERED, order, STEPS)
   assert np.bincount(state.params).tolist() == [N - STEPS * BATCH, STEPS * BATCH]
-  assert float(sums["loss"]) == sum(range(STEPS))
+  assert float(sums.totals["loss"]) == sum(range(STEPS))
   np.testing.assert_array_equal(np.sort(order[: STEPS * BATCH]), np.nonzero(state.params)[0])
 
 

@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 
 import aejax
-from aejax.training import Interrupted, Options, prepare, run, train
+from aejax.training import Diverged, Interrupted, Options, prepare, run, train
 from aejax.training.checkpoints import Checkpoints
 from aejax.training.configuration import write
-from aejax.training.epoch import zero_sums
+from aejax.training.run_state import fresh
 
 TRAIN_SCRIPT = Path(__file__).parents[2] / "experiments" / "train.py"
 
@@ -33,9 +33,11 @@ def _final(configuration, workdir):
   """Everything in the newest checkpoint, as plain arrays."""
   _, state, _ = run.build(configuration)
   with Checkpoints(workdir / "checkpoints") as checkpoints:
-    state, sums = checkpoints.restore((state, zero_sums()))
+    saved = checkpoints.restore(fresh(state))
+  state = saved.train
   key = jax.random.key_data(state.key)
-  return jax.device_get((state.step, state.params, state.optimizer_state, key, sums))
+  everything = state.step, state.params, state.optimizer_state, key, saved.sums, saved.best
+  return jax.device_get(everything)
 
 
 def _assert_same_runs(one, other, configuration):
@@ -138,9 +140,8 @@ def test_a_killed_run_logs_each_epoch_once(five_epochs, dataset, tmp_path, monke
 
   with monkeypatch.context() as patch:
     patch.setattr(Checkpoints, "save", killed)
-    patch.setattr(run, "_CHECKPOINT_SECONDS", -1.0)
     with pytest.raises(RuntimeError, match="killed"):
-      train(configuration, dataset, tmp_path)
+      train(dataclasses.replace(configuration, checkpoint_minutes=0.0), dataset, tmp_path)
   assert len(_lines(tmp_path)) == 3
   train(configuration, dataset, tmp_path)
   _assert_same_runs(whole, tmp_path, configuration)
@@ -191,7 +192,9 @@ def test_a_signal_to_the_script_and_its_resumption(dataset, tmp_path):
 
 def test_a_loss_that_is_not_finite_is_an_error(configure, dataset, tmp_path):
   configuration = configure("vae", learning_rate=1e30)
-  sentence = r"Training diverged: the \w+ became (nan|inf) in epoch 1\. A smaller learning rate"
+  sentence = (
+    r"Training diverged at step 1: the [\w ]+ became (nan|infinite).* A smaller learning rate"
+  )
   with pytest.raises(ValueError, match=sentence):
     train(configuration, dataset, tmp_path)
   assert (tmp_path / "metrics.jsonl").read_text() == ""
@@ -199,13 +202,14 @@ def test_a_loss_that_is_not_finite_is_an_error(configure, dataset, tmp_path):
     assert checkpoints.latest is None
 
 
-def test_the_last_good_checkpoint_is_kept(five_epochs, dataset, tmp_path, monkeypatch):
+def test_the_last_good_checkpoint_is_kept(five_epochs, dataset, tmp_path):
   configuration, whole = five_epochs
   shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
   good = _final(configuration, tmp_path)
   lines = (tmp_path / "metrics.jsonl").read_bytes()
-  monkeypatch.setattr(run, "_CHECKPOINT_SECONDS", -1.0)
-  diverging = dataclasses.replace(configuration, epochs=9, learning_rate=1e30)
+  diverging = dataclasses.replace(
+    configuration, epochs=9, learning_rate=1e30, checkpoint_minutes=0.0
+  )
   with pytest.raises(ValueError, match="Training diverged"):
     train(diverging, dataset, tmp_path)
   chex.assert_trees_all_equal(good, _final(configuration, tmp_path))
@@ -217,10 +221,11 @@ def test_parameters_that_are_not_finite_are_not_saved(configure, tmp_path, bad):
   _, state, _ = run.build(configure())
   params = jax.tree.map(lambda leaf: leaf.at[..., -1].set(bad), state.params)
   with Checkpoints(tmp_path) as checkpoints:
-    with pytest.raises(ValueError, match="after 0 steps not all parameters are finite"):
-      checkpoints.save(0, (dataclasses.replace(state, params=params), zero_sums()))
+    with pytest.raises(Diverged):
+      checkpoints.save(0, fresh(dataclasses.replace(state, params=params)))
     assert checkpoints.latest is None
-    checkpoints.save(0, (state, zero_sums()))
+    checkpoints.save(0, fresh(state))
+    checkpoints.wait()
     assert checkpoints.latest == 0
 
 

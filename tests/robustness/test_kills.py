@@ -1,0 +1,91 @@
+"""A training that is killed again and again, against one that never was."""
+
+import dataclasses
+import random
+import time
+
+import chex
+import jax
+import pytest
+from children import epochs, own_tracebacks, said, wait_until
+
+from aejax import data
+from aejax.training import run as runs
+from aejax.training import train
+from aejax.training.checkpoints import Checkpoints
+from aejax.training.configuration import read
+from aejax.training.run_state import fresh
+
+# Without end, and with as many checkpoints as can be written.
+OPTIONS = ("--epochs", 10**7, "--checkpoint-minutes", 0)
+
+
+def _everything(configuration, workdir):
+  """All numbers of the newest checkpoint: parameters, optimizer, key, sums, best epoch."""
+  _, state, _ = runs.build(configuration)
+  with Checkpoints(workdir / "checkpoints") as checkpoints:
+    saved = checkpoints.restore(fresh(state))
+  leaves = jax.tree.leaves(saved)
+  key = state.key.dtype
+  return jax.device_get([jax.random.key_data(v) if v.dtype == key else v for v in leaves])
+
+
+def _kill(start, workdir, moments):
+  """Starts or resumes the training, and kills it at a random moment: in what phase it was."""
+  resume = ("--resume",) if (workdir / "config.json").exists() else ()
+  process = start(workdir, *OPTIONS, *resume)
+  begins = epochs(workdir)
+  phase = moments.choice(("starts", "trains", "trains", "trains"))
+  if phase == "trains":
+    wait_until(lambda: epochs(workdir) != begins, process, workdir)
+  time.sleep(moments.uniform(0, 2))
+  assert process.poll() is None, said(workdir)
+  process.kill()
+  process.wait()
+  return phase
+
+
+def _survives(start, images, folder, *, seed, kills):
+  moments = random.Random(seed)
+  workdir, whole = folder / "run", folder / "whole"
+  phases = [_kill(start, workdir, moments) for _ in range(kills)]
+  if not (workdir / "config.json").exists():
+    start(workdir, *OPTIONS)
+  configuration = read(workdir)
+  with Checkpoints(workdir / "checkpoints") as checkpoints:
+    reached = checkpoints.latest or 0
+  dataset = data.load(images)
+  steps = len(dataset.train) // configuration.batch_size
+  configuration = dataclasses.replace(
+    configuration, epochs=reached // steps + 2, checkpoint_minutes=2.0
+  )
+  for each in (workdir, whole):
+    train(configuration, dataset, each)
+  log = (whole / "metrics.jsonl").read_bytes()
+  assert (workdir / "metrics.jsonl").read_bytes() == log
+  assert log.count(b"\n") == configuration.epochs
+  one, other = (_everything(configuration, each) for each in (whole, workdir))
+  chex.assert_trees_all_equal(one, other)
+  assert own_tracebacks(workdir) == []
+  # Nothing half-written is left.
+  assert sorted(path.name for path in workdir.iterdir()) == [
+    "checkpoints",
+    "config.json",
+    "metrics.jsonl",
+  ]
+  left = [path.name for path in (workdir / "checkpoints").iterdir()]
+  assert all(name.isdecimal() for name in left), left
+  print(f"seed {seed}: {kills} kills, {phases.count('trains')} while it trained, step {reached:,}")
+
+
+def test_kills_change_nothing(start, images, tmp_path):
+  _survives(start, images, tmp_path, seed=0, kills=3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+def test_many_kills_under_load_change_nothing(start, images, tmp_path, seed):
+  # Two more trainings, as load.
+  for name in ("load-0", "load-1"):
+    start(tmp_path / name, *OPTIONS)
+  _survives(start, images, tmp_path, seed=seed, kills=10)

@@ -1,0 +1,166 @@
+"""Runs that leave the finite numbers at a step that the tests choose."""
+
+import dataclasses
+import json
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from aejax.objectives import CWAE
+from aejax.training import Diverged, train
+from aejax.training.checkpoints import Checkpoints
+from aejax.training.configuration import Configuration
+from aejax.training.divergence import find_step
+from aejax.training.epoch import epoch_order
+
+N, BATCH, EPOCHS = 42, 4, 6
+PER_EPOCH = N // BATCH
+MARKED = 17
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Bad(CWAE):
+  """Fails on the batch with the white image, in its loss or in its gradient only."""
+
+  where: str = "loss"
+
+  def __call__(self, model, images, **others):
+    loss, metrics = super().__call__(model, images, **others)
+    marked = jnp.any(jnp.all(images == 1, axis=(1, 2, 3)))
+    mean = jnp.mean(model.encode(images) ** 2)
+    if self.where == "loss":
+      extra = jnp.log(jnp.where(marked, -1.0, 1.0) * (1 + 0 * mean))
+    elif self.where == "overflow":
+      extra = jnp.exp(jnp.where(marked, 1e4, 0.0))
+    else:
+      # √x² is |x|, and at 0 it has no derivative.
+      extra = jnp.sqrt(jnp.where(marked, 0 * mean, mean))
+    return loss + extra, {**metrics, "loss": loss + extra}
+
+
+@pytest.fixture
+def marked(dataset):
+  images = np.minimum(dataset.train, 254)
+  images[MARKED] = 255
+  return dataclasses.replace(dataset, train=images)
+
+
+@pytest.fixture
+def diverging(configure, monkeypatch):
+  """A configuration whose objective fails where it is told to, and the steps at which it does."""
+
+  def make(where, **options):
+    monkeypatch.setattr(Configuration, "make_objective", lambda _: _Bad(where=where, weight=0.1))
+    configuration = configure("cwae", batch_size=BATCH, epochs=EPOCHS, **options)
+    key = jax.random.fold_in(jax.random.key(configuration.seed), 1)
+    steps = []
+    for epoch in range(EPOCHS):
+      at = np.flatnonzero(np.asarray(epoch_order(key, epoch, N)) == MARKED)[0] // BATCH
+      steps += [int(epoch * PER_EPOCH + at)] if at < PER_EPOCH else []
+    return configuration, steps
+
+  return make
+
+
+@pytest.mark.parametrize(
+  ("where", "term", "minutes"),
+  [
+    ("loss", "the loss became nan", 0.0),
+    ("overflow", "the loss became infinite", 10.0),
+    ("gradient", r"the gradient of \['encoder'\].* became nan", 0.0),
+  ],
+)
+def test_step_term_and_line_are_told(diverging, marked, tmp_path, where, term, minutes):
+  configuration, (step, *_) = diverging(where, checkpoint_minutes=minutes)
+  with pytest.raises(Diverged, match=f"Training diverged at step {step}: {term}") as error:
+    train(configuration, marked, tmp_path)
+  assert error.value.step == step
+  assert "\n" not in str(error.value)
+  assert f"{__file__}:" in str(error.value)  # the line is in the objective above
+
+  found = json.loads((tmp_path / "diverged.json").read_text())
+  assert found["step"] == step
+  assert found["epoch"] == step // PER_EPOCH + 1
+  assert MARKED in found["images"]
+  assert len(found["images"]) == BATCH
+  for name, values in found["statistics"].items():
+    assert (values["nan"] + values["infinite"] > 0) == (name in found["not_finite"])
+  arrays = np.load(tmp_path / "diverged.npz")
+  np.testing.assert_array_equal(arrays["images"], marked.train[found["images"]])
+  assert all(np.isfinite(arrays[name]).all() for name in arrays.files)
+  # What was good is there: no state after the step, no epoch that it is in.
+  with Checkpoints(tmp_path / "checkpoints") as checkpoints:
+    latest = checkpoints.latest
+  assert latest is None if minutes else latest is None or latest <= step
+  log = (tmp_path / "metrics.jsonl").read_text().splitlines()
+  assert len(log) == step // PER_EPOCH
+
+
+def test_of_several_seeds_the_one_is_told(diverging, marked, tmp_path):
+  configuration, (step, *_) = diverging("loss", seeds=2)
+  first = {seed: _first(seed) for seed in (0, 1)}
+  assert first[0] == step
+  seed = min(first, key=lambda s: first[s])
+  with pytest.raises(Diverged, match=f"at step {first[seed]}: the loss"):
+    train(configuration, marked, tmp_path)
+  assert json.loads((tmp_path / f"seed-{seed}" / "diverged.json").read_text())["seed"] == seed
+
+
+def _first(seed):
+  key = jax.random.fold_in(jax.random.key(seed), 1)
+  orders = np.stack(
+    [np.asarray(epoch_order(key, e, N))[: PER_EPOCH * BATCH] for e in range(EPOCHS)]
+  )
+  return int(np.flatnonzero(orders.ravel() == MARKED)[0]) // BATCH
+
+
+@pytest.mark.parametrize("where", ["loss", "gradient"])
+def test_such_steps_are_skipped_and_counted_if_asked(diverging, marked, tmp_path, where):
+  configuration, steps = diverging(where, skip_nonfinite=True)
+  train(configuration, marked, tmp_path)
+  lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+  skipped = {step // PER_EPOCH + 1 for step in steps}
+  assert len(skipped) > 0
+  assert {line["epoch"] for line in lines if line.get("skipped_steps") == 1} == skipped
+  assert all(math.isfinite(value) for line in lines for value in line.values())
+  assert not (tmp_path / "diverged.json").exists()
+
+
+def test_where_every_step_is_bad_skipping_ends(diverging, marked, tmp_path):
+  configuration, _ = diverging("loss", skip_nonfinite=True)
+  white = dataclasses.replace(marked, train=np.full_like(marked.train, 255))
+  with pytest.raises(Diverged, match="Training diverged at step 0: the loss became nan"):
+    train(configuration, white, tmp_path)
+
+
+def test_what_does_not_happen_again_is_said(diverging, marked, tmp_path, monkeypatch):
+  configuration, _ = diverging("loss")
+  monkeypatch.setattr("aejax.training.run.find_step", lambda *_: None)
+  with pytest.raises(Diverged, match="but not when these steps were taken again"):
+    train(configuration, marked, tmp_path)
+
+
+@pytest.mark.parametrize("suspect", [None, 7, 8])
+@pytest.mark.parametrize("start", [0, 5, 7])
+def test_find_step_is_exact(suspect, start):
+  # Step 7 makes a parameter infinite; the loss shows it then or one step later.
+  @dataclasses.dataclass
+  class State:
+    train: jax.Array
+    sums: "State | None" = None
+    bad_step: int = -1
+
+  jax.tree_util.register_dataclass(State)
+
+  def advance(state, step, count):
+    bad = step + count > 7
+    return State(jnp.where(bad, jnp.inf, step + count), State(jnp.zeros(()), None, -1))
+
+  begin = State(jnp.float32(start), State(jnp.zeros(()), None, -1))
+  step, before = find_step(advance, begin, start, 12, suspect)
+  assert step == 7
+  assert float(before.train) == 7
+  assert find_step(advance, begin, start, 6, None) is None
