@@ -29,6 +29,7 @@ __all__ = [
   "path",
   "positive",
   "reason",
+  "seed",
   "shown",
   "switch",
   "whole",
@@ -82,6 +83,17 @@ def whole(name: str, value: Any, *, least: int = 1, most: int = _MOST) -> int:
     limit = "less than 2^31" if most == _MOST else f"at most {most}"
     raise ValueError(f"{name} must be {limit}, but is {shown(value)}.")
   return number
+
+
+def seed(value: Any) -> int:
+  """Returns a seed; JAX would drop what exceeds 32 bits, and give two seeds the same draws.
+
+  Raises:
+    ValueError: if it is no whole number from 0 to 2^32 − 1.
+  """
+  if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**32:
+    raise ValueError(f"seed must be a whole number from 0 to 2^32 − 1, but is {shown(value)}.")
+  return value
 
 
 def positive(name: str, value: Any) -> Any:

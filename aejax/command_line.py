@@ -16,7 +16,7 @@ import tyro
 
 from aejax import objectives
 from aejax.objectives import check_method
-from aejax.training.configuration import describe_default
+from aejax.training.published import describe_default
 
 __all__ = ["choose_method", "compilation_cache", "parse", "user_errors"]
 

@@ -10,13 +10,12 @@ from typing import Annotated, Literal
 import jax
 import tyro
 
-from aejax import load
+from aejax import checks, load
 from aejax.command_line import compilation_cache, parse, user_errors
 from aejax.evaluation import save_grid
 from aejax.evaluation.figures import check_grid
 from aejax.evaluation.generation import fit_samplers
 from aejax.training import load_dataset
-from aejax.training.configuration import check_seed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +42,7 @@ def main(options: Options) -> None:
   """Loads, generates, draws."""
   trained = load(options.workdir)
   check_grid(options.num, trained.configuration.image_shape[:2])
-  key = jax.random.key(check_seed(options.seed))
+  key = jax.random.key(checks.seed(options.seed))
   if options.sampler == "prior":
     images = trained.generate(key, options.num)
   else:

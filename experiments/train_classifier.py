@@ -27,7 +27,6 @@ from aejax.evaluation.features import (
   read_classifier,
   write_classifier,
 )
-from aejax.training.configuration import check_seed
 
 # The mirror image of a garment is a garment; that of a digit is none.
 _MIRRORED = ("fashion_mnist",)
@@ -53,7 +52,7 @@ class Options:
 def main(options: Options) -> None:
   """Trains, tests, writes."""
   checks.whole("epochs", options.epochs)
-  key = jax.random.key(check_seed(options.seed))
+  key = jax.random.key(checks.seed(options.seed))
   dataset = data.load(options.dataset)
   classes = count_classes(dataset)
   assert dataset.train_labels is not None

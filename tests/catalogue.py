@@ -1,6 +1,7 @@
 """Every distance in every form, one line each: the tests in tests/distances run over this list."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import jax
@@ -154,3 +155,9 @@ def latents(n, dim, *, seed=0, m=None, num=6, dtype=np.float32):
   directions /= np.linalg.norm(directions, axis=1, keepdims=True)
   rest = {"samples": jnp.asarray(samples, dtype), "directions": jnp.asarray(directions, dtype)}
   return jnp.asarray(z, dtype), rest
+
+
+@functools.cache
+def compiled(form):
+  """(z, rest) -> value and gradient, compiled once for all tests of the form in a process."""
+  return jax.jit(jax.value_and_grad(form))

@@ -7,7 +7,6 @@ from typing import Any
 
 from aejax import checks, objectives
 from aejax.benchmarks.training_programs import Workload
-from aejax.training.configuration import check_name
 
 __all__ = ["METHODS", "NETWORKS", "Plan", "make_plan"]
 
@@ -83,9 +82,9 @@ def make_plan(
   """
   methods, networks = tuple(dict.fromkeys(methods)), tuple(dict.fromkeys(networks))
   for method in methods:
-    check_name("method", method, objectives.BY_NAME)
+    checks.known("method", method, objectives.BY_NAME)
   for network in networks:
-    check_name("network", network, NETWORKS)
+    checks.known("network", network, NETWORKS)
   for name, value, least, most in (
     ("latent_dim", latent_dim, 1, 2**20),
     ("batch_size", batch_size, 2, 2**20),

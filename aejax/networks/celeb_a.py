@@ -18,20 +18,12 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from aejax.networks.convolution import Convolution, TransposedConvolution, downsampled
-from aejax.networks.layers import (
-  ImageShape,
-  LatentLayer,
-  Latents,
-  check_images,
-  check_latents,
-  check_network,
-  flat,
-)
+from aejax.networks.layers import Decoder, Encoder, ImageShape, LatentLayer, flat
 
 __all__ = ["CelebADecoder", "CelebAEncoder"]
 
 
-class CelebAEncoder(nnx.Module):
+class CelebAEncoder(Encoder):
   """4×4 stride-2 convolutions 128, 256, 512, 1024 with GroupNorm and ReLU, then the latents."""
 
   def __init__(
@@ -43,9 +35,8 @@ class CelebAEncoder(nnx.Module):
     dtype: DTypeLike = jnp.float32,
     rngs: nnx.Rngs,
   ):
-    check_network(image_shape, latent_dim, dtype=dtype, rngs=rngs, gaussian=gaussian)
+    super().__init__(image_shape, latent_dim, gaussian=gaussian, dtype=dtype, rngs=rngs)
     channels = [image_shape[2], 128, 256, 512, 1024]
-    self.image_shape = image_shape
     self.convolutions = nnx.List(
       Convolution(before, after, kernel_size=4, stride=2, use_bias=False, dtype=dtype, rngs=rngs)
       for before, after in pairwise(channels)
@@ -56,16 +47,15 @@ class CelebAEncoder(nnx.Module):
       height * width * 1024, latent_dim, gaussian=gaussian, dtype=dtype, rngs=rngs
     )
 
-  def __call__(self, images: Float[Array, "n h w c"]) -> Latents:
-    """Latents, or a Gaussian encoder's (mean, log_variance)."""
-    images = check_images(images, self.image_shape)
+  def features(self, images: Float[Array, "n h w c"]) -> Float[Array, "n f"]:
+    """What the last layer sees of images."""
     x = images
     for convolution, norm in zip(self.convolutions, self.norms, strict=True):
       x = nnx.relu(norm(convolution(x)))
-    return self.latents(flat(x))
+    return flat(x)
 
 
-class CelebADecoder(nnx.Module):
+class CelebADecoder(Decoder):
   """A layer of H/8·W/8·1024, 4×4 stride-2 transposed 512, 256, 128, one 3×3 to pixels."""
 
   def __init__(
@@ -76,8 +66,7 @@ class CelebADecoder(nnx.Module):
     dtype: DTypeLike = jnp.float32,
     rngs: nnx.Rngs,
   ):
-    check_network(image_shape, latent_dim, dtype=dtype, rngs=rngs)
-    self.latent_dim = latent_dim
+    super().__init__(image_shape, latent_dim, dtype=dtype, rngs=rngs)
     channels = [1024, 512, 256, 128]
     self.map_shape = (*downsampled(image_shape[:2], 8), 1024)
     self.map = nnx.Linear(latent_dim, math.prod(self.map_shape), dtype=dtype, rngs=rngs)
@@ -97,9 +86,8 @@ class CelebADecoder(nnx.Module):
     self.norms = nnx.List(_norms(channels[1:], dtype=dtype, rngs=rngs))
     self.pixels = Convolution(128, image_shape[2], kernel_size=3, gain=1.0, dtype=dtype, rngs=rngs)
 
-  def __call__(self, latents: Float[Array, "n d"]) -> Float[Array, "n h w c"]:
+  def images(self, latents: Float[Array, "n d"]) -> Float[Array, "n h w c"]:
     """Images before the output's nonlinearity."""
-    latents = check_latents(latents, self.latent_dim)
     x = self.map(latents).reshape(len(latents), *self.map_shape)
     for convolution, norm in zip(self.convolutions, self.norms, strict=True):
       x = nnx.relu(norm(convolution(x)))

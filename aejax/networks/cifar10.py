@@ -16,20 +16,12 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from aejax.networks.convolution import Convolution, TransposedConvolution, downsampled
-from aejax.networks.layers import (
-  ImageShape,
-  LatentLayer,
-  Latents,
-  check_images,
-  check_latents,
-  check_network,
-  flat,
-)
+from aejax.networks.layers import Decoder, Encoder, ImageShape, LatentLayer, flat
 
 __all__ = ["CIFAR10Decoder", "CIFAR10Encoder"]
 
 
-class CIFAR10Encoder(nnx.Module):
+class CIFAR10Encoder(Encoder):
   """2×2 convolutions C, 32 (stride 2), 32, 32, a layer of 128, the latents; ReLU between."""
 
   def __init__(
@@ -41,10 +33,9 @@ class CIFAR10Encoder(nnx.Module):
     dtype: DTypeLike = jnp.float32,
     rngs: nnx.Rngs,
   ):
-    check_network(image_shape, latent_dim, dtype=dtype, rngs=rngs, gaussian=gaussian)
+    super().__init__(image_shape, latent_dim, gaussian=gaussian, dtype=dtype, rngs=rngs)
     height, width = downsampled(image_shape[:2], 2)
     channels = image_shape[2]
-    self.image_shape = image_shape
     self.convolutions = nnx.List(
       Convolution(before, after, kernel_size=2, stride=stride, dtype=dtype, rngs=rngs)
       for before, after, stride in [(channels, channels, 1), (channels, 32, 2)] + 2 * [(32, 32, 1)]
@@ -58,16 +49,15 @@ class CIFAR10Encoder(nnx.Module):
     )
     self.latents = LatentLayer(128, latent_dim, gaussian=gaussian, dtype=dtype, rngs=rngs)
 
-  def __call__(self, images: Float[Array, "n h w c"]) -> Latents:
-    """Latents, or a Gaussian encoder's (mean, log_variance)."""
-    images = check_images(images, self.image_shape)
+  def features(self, images: Float[Array, "n h w c"]) -> Float[Array, "n f"]:
+    """What the last layer sees of images."""
     x = images
     for convolution in self.convolutions:
       x = nnx.relu(convolution(x))
-    return self.latents(nnx.relu(self.hidden(flat(x))))
+    return nnx.relu(self.hidden(flat(x)))
 
 
-class CIFAR10Decoder(nnx.Module):
+class CIFAR10Decoder(Decoder):
   """Layers of 128 and H/2·W/2·32, two 2×2 convolutions, one 3×3 transposed, one 2×2 to pixels."""
 
   def __init__(
@@ -78,8 +68,7 @@ class CIFAR10Decoder(nnx.Module):
     dtype: DTypeLike = jnp.float32,
     rngs: nnx.Rngs,
   ):
-    check_network(image_shape, latent_dim, dtype=dtype, rngs=rngs)
-    self.latent_dim = latent_dim
+    super().__init__(image_shape, latent_dim, dtype=dtype, rngs=rngs)
     height, width, channels = image_shape
     self.map_shape = (*downsampled((height, width), 2), 32)
     sizes = [latent_dim, 128, math.prod(self.map_shape)]
@@ -101,9 +90,8 @@ class CIFAR10Decoder(nnx.Module):
       32, channels, kernel_size=2, padding="VALID", gain=1.0, dtype=dtype, rngs=rngs
     )
 
-  def __call__(self, latents: Float[Array, "n d"]) -> Float[Array, "n h w c"]:
+  def images(self, latents: Float[Array, "n d"]) -> Float[Array, "n h w c"]:
     """Images before the output's nonlinearity."""
-    latents = check_latents(latents, self.latent_dim)
     x = latents
     for layer in self.hidden:
       x = nnx.relu(layer(x))

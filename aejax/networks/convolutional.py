@@ -11,16 +11,7 @@ from jaxtyping import Array, Float
 
 from aejax import checks
 from aejax.networks.convolution import Convolution, TransposedConvolution, downsampled
-from aejax.networks.layers import (
-  ImageShape,
-  LatentLayer,
-  Latents,
-  check_images,
-  check_latents,
-  check_network,
-  check_sizes,
-  flat,
-)
+from aejax.networks.layers import Decoder, Encoder, ImageShape, LatentLayer, check_sizes, flat
 
 __all__ = ["ConvolutionalDecoder", "ConvolutionalEncoder"]
 
@@ -33,7 +24,17 @@ def _default_channels(image_shape: ImageShape) -> tuple[int, ...]:
   return tuple(channels)
 
 
-class ConvolutionalEncoder(nnx.Module):
+def _all_channels(image_shape: ImageShape, channels: Sequence[int] | None) -> list[int]:
+  """The image's and those of all convolutions, by default or as given."""
+  if channels is None:
+    channels = _default_channels(image_shape)
+  sizes = check_sizes("channels", channels)
+  if not sizes:
+    raise ValueError("channels must be whole numbers from 1 up, but are none.")
+  return [image_shape[2], *sizes]
+
+
+class ConvolutionalEncoder(Encoder):
   """4×4 convolutions of stride 2, a fully connected layer, the latents; ReLU between.
 
   The channels default to 32, 64, 128, 256, 256, …, one convolution for each halving until the
@@ -51,15 +52,9 @@ class ConvolutionalEncoder(nnx.Module):
     dtype: DTypeLike = jnp.float32,
     rngs: nnx.Rngs,
   ):
-    check_network(image_shape, latent_dim, dtype=dtype, rngs=rngs, gaussian=gaussian)
-    if channels is None:
-      channels = _default_channels(image_shape)
-    sizes = check_sizes("channels", channels)
-    if not sizes:
-      raise ValueError("channels must be whole numbers from 1 up, but are none.")
+    super().__init__(image_shape, latent_dim, gaussian=gaussian, dtype=dtype, rngs=rngs)
+    channels = _all_channels(image_shape, channels)
     checks.whole("hidden_size", hidden_size)
-    channels = [image_shape[2], *sizes]
-    self.image_shape = image_shape
     self.convolutions = nnx.List(
       Convolution(before, after, kernel_size=4, stride=2, dtype=dtype, rngs=rngs)
       for before, after in pairwise(channels)
@@ -70,16 +65,15 @@ class ConvolutionalEncoder(nnx.Module):
     )
     self.latents = LatentLayer(hidden_size, latent_dim, gaussian=gaussian, dtype=dtype, rngs=rngs)
 
-  def __call__(self, images: Float[Array, "n h w c"]) -> Latents:
-    """Latents, or a Gaussian encoder's (mean, log_variance)."""
-    images = check_images(images, self.image_shape)
+  def features(self, images: Float[Array, "n h w c"]) -> Float[Array, "n f"]:
+    """What the last layer sees of images."""
     x = images
     for convolution in self.convolutions:
       x = nnx.relu(convolution(x))
-    return self.latents(nnx.relu(self.hidden(flat(x))))
+    return nnx.relu(self.hidden(flat(x)))
 
 
-class ConvolutionalDecoder(nnx.Module):
+class ConvolutionalDecoder(Decoder):
   """The mirror of `ConvolutionalEncoder`; `channels` is in the encoder's order."""
 
   def __init__(
@@ -92,15 +86,9 @@ class ConvolutionalDecoder(nnx.Module):
     dtype: DTypeLike = jnp.float32,
     rngs: nnx.Rngs,
   ):
-    check_network(image_shape, latent_dim, dtype=dtype, rngs=rngs)
-    self.latent_dim = latent_dim
-    if channels is None:
-      channels = _default_channels(image_shape)
-    sizes = check_sizes("channels", channels)
-    if not sizes:
-      raise ValueError("channels must be whole numbers from 1 up, but are none.")
+    super().__init__(image_shape, latent_dim, dtype=dtype, rngs=rngs)
+    channels = _all_channels(image_shape, channels)
     checks.whole("hidden_size", hidden_size)
-    channels = [image_shape[2], *sizes]
     depth = len(channels) - 1
     self.map_shape = (*downsampled(image_shape[:2], 2**depth), channels[-1])
     self.hidden = nnx.Linear(
@@ -124,9 +112,8 @@ class ConvolutionalDecoder(nnx.Module):
       for level in reversed(range(depth))
     )
 
-  def __call__(self, latents: Float[Array, "n d"]) -> Float[Array, "n h w c"]:
+  def images(self, latents: Float[Array, "n d"]) -> Float[Array, "n h w c"]:
     """Images before the output's nonlinearity."""
-    latents = check_latents(latents, self.latent_dim)
     x = self.map(nnx.relu(self.hidden(latents))).reshape(len(latents), *self.map_shape)
     for convolution in self.convolutions:
       x = convolution(nnx.relu(x))

@@ -1,4 +1,4 @@
-"""What all encoders and decoders share: their first check and their last layer."""
+"""What all encoders and decoders share: their checks, and an encoder's last layer."""
 
 import math
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ from jaxtyping import Array, Float
 from aejax import checks
 
 __all__ = [
+  "Decoder",
+  "Encoder",
   "ImageShape",
   "LatentLayer",
   "Latents",
   "check_dtype",
   "check_image_shape",
   "check_images",
-  "check_latents",
-  "check_network",
   "check_sizes",
   "flat",
 ]
@@ -40,22 +40,6 @@ def check_image_shape(image_shape: Any) -> ImageShape:
       f"{checks.shown(image_shape)}."
     ) from None
   return height, width, channels
-
-
-def check_network(
-  image_shape: ImageShape,
-  latent_dim: int,
-  *,
-  dtype: DTypeLike,
-  rngs: nnx.Rngs,
-  gaussian: bool = False,
-) -> None:
-  """Raises a ValueError unless these are what any encoder and decoder are made of."""
-  check_image_shape(image_shape)
-  checks.whole("latent_dim", latent_dim)
-  check_dtype(dtype)
-  checks.instance("rngs", rngs, nnx.Rngs, "an nnx.Rngs")
-  checks.switch("gaussian", gaussian)
 
 
 def check_dtype(dtype: DTypeLike) -> jnp.dtype:
@@ -88,14 +72,6 @@ def check_images(images: Float[Array, "n h w c"], image_shape: ImageShape) -> Ar
       f"made for, not {images.shape}."
     )
   return images
-
-
-def check_latents(latents: Float[Array, "n d"], latent_dim: int) -> Array:
-  """Returns latents, or raises a ValueError if they are not what the network was made for."""
-  latents = checks.array("latents", latents)
-  if latents.ndim != 2 or latents.shape[1] != latent_dim:
-    raise ValueError(f"latents must have shape (n, {latent_dim}), not {latents.shape}.")
-  return latents
 
 
 def flat(x: Float[Array, "n h w c"]) -> Float[Array, "n f"]:
@@ -135,3 +111,53 @@ class LatentLayer(nnx.Module):
       return latents
     mean, log_variance = jnp.split(latents, 2, axis=1)
     return mean, log_variance
+
+
+class Encoder(nnx.Module):
+  """Images to latents: what a subclass's `features` finds in them, through its layer `latents`."""
+
+  latents: LatentLayer
+
+  def __init__(
+    self,
+    image_shape: ImageShape,
+    latent_dim: int,
+    *,
+    gaussian: bool,
+    dtype: DTypeLike,
+    rngs: nnx.Rngs,
+  ):
+    self.image_shape = check_image_shape(image_shape)
+    checks.whole("latent_dim", latent_dim)
+    checks.switch("gaussian", gaussian)
+    check_dtype(dtype)
+    checks.instance("rngs", rngs, nnx.Rngs, "an nnx.Rngs")
+
+  def features(self, images: Float[Array, "n h w c"]) -> Float[Array, "n f"]:
+    """What the last layer sees of images."""
+    raise NotImplementedError
+
+  def __call__(self, images: Float[Array, "n h w c"]) -> Latents:
+    """Latents, or a Gaussian encoder's (mean, log_variance)."""
+    return self.latents(self.features(check_images(images, self.image_shape)))
+
+
+class Decoder(nnx.Module):
+  """Latents to images, by a subclass's `images`."""
+
+  def __init__(self, image_shape: ImageShape, latent_dim: int, *, dtype: DTypeLike, rngs: nnx.Rngs):
+    self.image_shape = check_image_shape(image_shape)
+    self.latent_dim = checks.whole("latent_dim", latent_dim)
+    check_dtype(dtype)
+    checks.instance("rngs", rngs, nnx.Rngs, "an nnx.Rngs")
+
+  def images(self, latents: Float[Array, "n d"]) -> Float[Array, "n h w c"]:
+    """Images before the output's nonlinearity."""
+    raise NotImplementedError
+
+  def __call__(self, latents: Float[Array, "n d"]) -> Float[Array, "n h w c"]:
+    """Images before the output's nonlinearity."""
+    latents = checks.array("latents", latents)
+    if latents.ndim != 2 or latents.shape[1] != self.latent_dim:
+      raise ValueError(f"latents must have shape (n, {self.latent_dim}), not {latents.shape}.")
+    return self.images(latents)

@@ -7,20 +7,12 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from aejax.networks.layers import (
-  ImageShape,
-  LatentLayer,
-  Latents,
-  check_images,
-  check_latents,
-  check_network,
-  flat,
-)
+from aejax.networks.layers import Decoder, Encoder, ImageShape, LatentLayer, flat
 
 __all__ = ["LinearDecoder", "LinearEncoder"]
 
 
-class LinearEncoder(nnx.Module):
+class LinearEncoder(Encoder):
   """Pixels to latents by one affine map."""
 
   def __init__(
@@ -32,19 +24,17 @@ class LinearEncoder(nnx.Module):
     dtype: DTypeLike = jnp.float32,
     rngs: nnx.Rngs,
   ):
-    check_network(image_shape, latent_dim, dtype=dtype, rngs=rngs, gaussian=gaussian)
-    self.image_shape = image_shape
+    super().__init__(image_shape, latent_dim, gaussian=gaussian, dtype=dtype, rngs=rngs)
     self.latents = LatentLayer(
       math.prod(image_shape), latent_dim, gaussian=gaussian, dtype=dtype, rngs=rngs
     )
 
-  def __call__(self, images: Float[Array, "n h w c"]) -> Latents:
-    """Latents, or a Gaussian encoder's (mean, log_variance)."""
-    images = check_images(images, self.image_shape)
-    return self.latents(flat(images))
+  def features(self, images: Float[Array, "n h w c"]) -> Float[Array, "n f"]:
+    """What the last layer sees of images."""
+    return flat(images)
 
 
-class LinearDecoder(nnx.Module):
+class LinearDecoder(Decoder):
   """Latents to pixels by one affine map."""
 
   def __init__(
@@ -55,12 +45,9 @@ class LinearDecoder(nnx.Module):
     dtype: DTypeLike = jnp.float32,
     rngs: nnx.Rngs,
   ):
-    check_network(image_shape, latent_dim, dtype=dtype, rngs=rngs)
-    self.latent_dim = latent_dim
-    self.image_shape = image_shape
+    super().__init__(image_shape, latent_dim, dtype=dtype, rngs=rngs)
     self.pixels = nnx.Linear(latent_dim, math.prod(image_shape), dtype=dtype, rngs=rngs)
 
-  def __call__(self, latents: Float[Array, "n d"]) -> Float[Array, "n h w c"]:
+  def images(self, latents: Float[Array, "n d"]) -> Float[Array, "n h w c"]:
     """Images before the output's nonlinearity."""
-    latents = check_latents(latents, self.latent_dim)
     return self.pixels(latents).reshape(len(latents), *self.image_shape)

@@ -10,21 +10,12 @@ from jax.nn.initializers import he_normal
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from aejax.networks.layers import (
-  ImageShape,
-  LatentLayer,
-  Latents,
-  check_images,
-  check_latents,
-  check_network,
-  check_sizes,
-  flat,
-)
+from aejax.networks.layers import Decoder, Encoder, ImageShape, LatentLayer, check_sizes, flat
 
 __all__ = ["MLPDecoder", "MLPEncoder"]
 
 
-class MLPEncoder(nnx.Module):
+class MLPEncoder(Encoder):
   """Pixels through fully connected ReLU layers to latents: 784–200–200–200–D on MNIST.
 
   Reference: Knop et al., JMLR 21(164), 2020, arXiv 1805.09235.
@@ -40,23 +31,21 @@ class MLPEncoder(nnx.Module):
     dtype: DTypeLike = jnp.float32,
     rngs: nnx.Rngs,
   ):
-    check_network(image_shape, latent_dim, dtype=dtype, rngs=rngs, gaussian=gaussian)
+    super().__init__(image_shape, latent_dim, gaussian=gaussian, dtype=dtype, rngs=rngs)
     hidden_sizes = check_sizes("hidden_sizes", hidden_sizes)
     sizes = [math.prod(image_shape), *hidden_sizes]
-    self.image_shape = image_shape
     self.hidden = nnx.List(_relu_layers(sizes, dtype=dtype, rngs=rngs))
     self.latents = LatentLayer(sizes[-1], latent_dim, gaussian=gaussian, dtype=dtype, rngs=rngs)
 
-  def __call__(self, images: Float[Array, "n h w c"]) -> Latents:
-    """Latents, or a Gaussian encoder's (mean, log_variance)."""
-    images = check_images(images, self.image_shape)
+  def features(self, images: Float[Array, "n h w c"]) -> Float[Array, "n f"]:
+    """What the last layer sees of images."""
     x = flat(images)
     for layer in self.hidden:
       x = nnx.relu(layer(x))
-    return self.latents(x)
+    return x
 
 
-class MLPDecoder(nnx.Module):
+class MLPDecoder(Decoder):
   """The mirror of `MLPEncoder`; `hidden_sizes` is in the encoder's order."""
 
   def __init__(
@@ -68,17 +57,14 @@ class MLPDecoder(nnx.Module):
     dtype: DTypeLike = jnp.float32,
     rngs: nnx.Rngs,
   ):
-    check_network(image_shape, latent_dim, dtype=dtype, rngs=rngs)
-    self.latent_dim = latent_dim
+    super().__init__(image_shape, latent_dim, dtype=dtype, rngs=rngs)
     hidden_sizes = check_sizes("hidden_sizes", hidden_sizes)
     sizes = [latent_dim, *reversed(hidden_sizes)]
-    self.image_shape = image_shape
     self.hidden = nnx.List(_relu_layers(sizes, dtype=dtype, rngs=rngs))
     self.pixels = nnx.Linear(sizes[-1], math.prod(image_shape), dtype=dtype, rngs=rngs)
 
-  def __call__(self, latents: Float[Array, "n d"]) -> Float[Array, "n h w c"]:
+  def images(self, latents: Float[Array, "n d"]) -> Float[Array, "n h w c"]:
     """Images before the output's nonlinearity."""
-    latents = check_latents(latents, self.latent_dim)
     x = latents
     for layer in self.hidden:
       x = nnx.relu(layer(x))

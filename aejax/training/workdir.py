@@ -13,16 +13,16 @@ from aejax.data import Dataset
 from aejax.training.configuration import (
   MAY_CHANGE,
   Configuration,
-  Options,
   check_settings,
   differences,
   read,
-  resolve,
   write,
 )
 from aejax.training.devices import check_batch_size
 from aejax.training.lock import locked
+from aejax.training.options import Options
 from aejax.training.processes import everyone, first
+from aejax.training.published import resolve
 from aejax.training.run import build
 
 __all__ = ["load_dataset", "prepare"]

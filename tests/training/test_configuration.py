@@ -6,7 +6,8 @@ import pytest
 
 from aejax import objectives
 from aejax.training import Options, resolve
-from aejax.training.configuration import describe_default, differences, read, write
+from aejax.training.configuration import differences, read, write
+from aejax.training.published import describe_default
 
 SHAPES = {
   "digits": (8, 8, 1),
@@ -140,7 +141,7 @@ def test_no_run_is_named(tmp_path):
     (lambda text: "[]", "does not describe a run"),
     (
       lambda text: text.replace('"epochs"', '"epoch"'),
-      "missing or unknown entries 'epoch, epochs'",
+      "missing or unknown entries epoch, epochs",
     ),
     (lambda text: text.replace('"epochs": 400', '"epochs": "many"'), "epochs must be a whole"),
     (lambda text: text.replace('"cwae"', '"cwea"'), "no method 'cwea': did you mean cwae"),
