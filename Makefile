@@ -43,4 +43,4 @@ audit: env
 	.venv/audit/bin/pip-audit --requirement requirements.txt --no-deps --disable-pip
 
 clean:
-	rm -rf .venv build *.egg-info
+	rm -rf .venv .cache build *.egg-info
