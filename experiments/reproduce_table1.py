@@ -9,11 +9,14 @@ each.
 """
 
 import dataclasses
+import math
 import platform
 import sys
 import time
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -24,6 +27,7 @@ from aejax.evaluation import score
 from aejax.evaluation.table1 import ROWS, Row, write_table
 from aejax.files import read_json
 from aejax.training import Interrupted, Options, prepare, train
+from aejax.training.configuration import read
 
 # Each takes minutes: more of them are a mistake.
 _MOST_SEEDS = 1000
@@ -75,7 +79,11 @@ def main(options: Table) -> None:
   about = {
     "command": f"python experiments/reproduce_table1.py --dataset {options.dataset}",
     "date": time.strftime("%Y-%m-%d"),
-    "hours_of_training": sum(s.get("seconds", 0) for runs in summaries.values() for s in runs)
+    "hours_of_training": sum(
+      _seconds(out / "runs" / run / f"seed-{seed}", summary)
+      for run, several in summaries.items()
+      for seed, summary in enumerate(several)
+    )
     / 3600,
     "machine": f"{platform.machine()}, {jax.device_count()} × {jax.devices()[0].device_kind}",
     "versions": f"aejax {version('aejax')}, jax {jax.__version__}, numpy {np.__version__}",
@@ -88,6 +96,13 @@ def _is_scored(workdir: Path) -> bool:
   return (workdir / "summary.json").is_file() and "normal_latents" in read_json(
     workdir / "summary.json"
   )
+
+
+def _seconds(workdir: Path, summary: Mapping[str, Any]) -> float:
+  """Of all a run's steps, at the speed of its last call: the calls before were interrupted."""
+  configuration = read(workdir)
+  per_epoch = configuration.train_images // configuration.batch_size * configuration.batch_size
+  return configuration.epochs * per_epoch / summary.get("images_per_second", math.inf)
 
 
 def _run(row: Row, seed: int, workdir: Path, options: Table) -> None:

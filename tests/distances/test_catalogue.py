@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from catalogue import FORMS, compiled, latents
+from catalogue import FORMS, compiled, latents, quickly
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from point_sets import sets
@@ -162,7 +162,7 @@ def test_jit_and_vmap_agree(form):
   rest = latents(6, 3)[1]
   one_by_one = [compiled(form)(z, rest)[0] for z in stacked]
   close(form(stacked[0], rest), one_by_one[0], 6)
-  close(jax.jit(jax.vmap(form, (0, None)))(stacked, rest), jnp.stack(one_by_one), 6)
+  close(quickly(jax.vmap(form, (0, None)))(stacked, rest), jnp.stack(one_by_one), 6)
 
 
 @every_form
@@ -229,7 +229,7 @@ def test_global_batch_over_a_mapped_axis(form):
   z, rest = latents(6, 3)
   value, gradient = compiled(form)(z, rest)
 
-  @jax.jit
+  @quickly
   @functools.partial(jax.vmap, axis_name="devices")
   def shared(z, samples):
     return jax.value_and_grad(form)(z, dict(rest, samples=samples), "devices")

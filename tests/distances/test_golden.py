@@ -13,6 +13,8 @@ from aejax.distances.radial import phi
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "distances.json").read_text())
 EXPRESSIONS = sorted({e for case in GOLDEN["cases"] for e in case["exact"]})
+# float32 in all dimensions; the same code in float64 in one of each kind.
+DIMS = {"float32": {len(case["z"][0]) for case in GOLDEN["cases"]}, "float64": {1, 2, 3, 5, 64}}
 
 
 def tolerance(expression, exact, z):
@@ -39,7 +41,7 @@ def tolerance(expression, exact, z):
 def test_golden(expression, dtype):
   with jax.enable_x64(dtype == "float64"):
     for case in GOLDEN["cases"]:
-      if expression not in case["exact"]:
+      if expression not in case["exact"] or len(case["z"][0]) not in DIMS[dtype]:
         continue
       arrays = {k: jnp.asarray(case[k], dtype) for k in ("z", "samples", "directions")}
       value = float(eval(expression, dict(vars(distances)), arrays))

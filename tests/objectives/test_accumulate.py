@@ -4,6 +4,7 @@ import chex
 import jax
 import jax.numpy as jnp
 import pytest
+from catalogue import quickly
 from flax import nnx
 
 from aejax import networks, objectives
@@ -26,7 +27,7 @@ def gradient(objective, images, accumulate, network="linear"):
   def cost(params, images):
     return objective(nnx.merge(graphdef, params), images, key=KEY, accumulate=accumulate)
 
-  return jax.jit(jax.value_and_grad(cost, has_aux=True)), params
+  return quickly(jax.value_and_grad(cost, has_aux=True)), params
 
 
 @pytest.mark.parametrize(
