@@ -4,8 +4,8 @@
 
 Ten methods, three seeds, the published epochs: ten minutes on two CPU cores for digits; hours for
 Fashion-MNIST, 500 epochs each. Interrupted, the same command goes on where it was, run by run and
-within a run. The folder then holds table.md, table.json, frechet.png, and the runs, with a report
-each.
+within a run. The folder holds table.md, table.json and frechet.png of what is scored so far, and
+the runs, with a report each.
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ import math
 import platform
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,7 @@ class Table:
 
 
 def main(options: Table) -> None:
-  """Trains what is missing, then writes the table."""
+  """Trains what is missing, and writes the table anew after each run."""
   checks.known("data set of the table", options.dataset, data.NAMES)
   checks.whole("seeds", options.seeds, most=_MOST_SEEDS)
   if options.epochs is not None:
@@ -65,31 +65,48 @@ def main(options: Table) -> None:
   rows = [row for row in ROWS if not options.methods or row.run in options.methods]
   runs = {row.run: row for row in rows if row.sampler == "prior"}
   cells = [(row, seed) for seed in range(options.seeds) for row in runs.values()]
+  _write(out, rows, options)
   for number, (row, seed) in enumerate(cells, start=1):
     workdir = out / "runs" / row.run / f"seed-{seed}"
     if not _is_scored(workdir):
       print(f"{number}/{len(cells)}  {row.label}, seed {seed}", file=sys.stderr, flush=True)
       _run(row, seed, workdir, options)
-  summaries = {
-    run: [
-      read_json(out / "runs" / run / f"seed-{s}" / "summary.json") for s in range(options.seeds)
+      _write(out, rows, options)
+  for name in ("table.md", "table.json", "frechet.png"):
+    if (out / name).exists():
+      print(out / name)
+
+
+def _write(out: Path, rows: Sequence[Row], options: Table) -> None:
+  """Writes the table of the runs that are scored so far, if there is one."""
+  found = {
+    row.run: [
+      workdir
+      for seed in range(options.seeds)
+      if _is_scored(workdir := out / "runs" / row.run / f"seed-{seed}")
     ]
-    for run in runs
+    for row in rows
   }
+  summaries = {
+    run: [read_json(workdir / "summary.json") for workdir in several]
+    for run, several in found.items()
+    if several
+  }
+  if not summaries:
+    return
+  seconds = (
+    _seconds(workdir, summary)
+    for run, several in summaries.items()
+    for workdir, summary in zip(found[run], several, strict=True)
+  )
   about = {
     "command": f"python experiments/reproduce_table1.py --dataset {options.dataset}",
     "date": time.strftime("%Y-%m-%d"),
-    "hours_of_training": sum(
-      _seconds(out / "runs" / run / f"seed-{seed}", summary)
-      for run, several in summaries.items()
-      for seed, summary in enumerate(several)
-    )
-    / 3600,
+    "hours_of_training": sum(seconds) / 3600,
     "machine": f"{platform.machine()}, {jax.device_count()} × {jax.devices()[0].device_kind}",
     "versions": f"aejax {version('aejax')}, jax {jax.__version__}, numpy {np.__version__}",
   }
-  for path in write_table(out, options.dataset, rows, summaries, about):
-    print(path)
+  write_table(out, options.dataset, rows, summaries, about)
 
 
 def _is_scored(workdir: Path) -> bool:

@@ -101,18 +101,22 @@ def write_table(
     The paths.
   """
   shown = [(row.label, _figures(row, summaries[row.run])) for row in rows if row.run in summaries]
+  counts = {row.label: len(summaries[row.run]) for row in rows if row.run in summaries}
   columns = {n: h for n, h in _COLUMNS.items() if any(n in figures for _, figures in shown)}
+  listed = shown
+  if len(set(counts.values())) > 1:  # not all runs are done
+    columns = {"seeds": "seeds", **columns}
+    listed = [(label, figures | {"seeds": (counts[label], math.nan)}) for label, figures in shown]
   published = PUBLISHED_FID.get(dataset, {})
-  seeds = max(len(several) for several in summaries.values())
   normal = next(iter(summaries.values()))[0].get("normal_latents", {})
   reference = {n: (normal[n], math.nan) for n in _OF_LATENTS if n in normal}
   lines = [
     f"# Table 1, {dataset}",
     "",
     *(f"- {name.replace('_', ' ')}: {_plain(value)}" for name, value in about.items()),
-    f"- {seeds} seeds; mean ± standard error of the mean",
+    f"- {max(counts.values())} seeds; mean ± standard error of the mean",
     "",
-    markdown(columns, [*shown, ("*truly normal latents*", reference)], published),
+    markdown(columns, [*listed, ("*truly normal latents*", reference)], published),
     "",
     "Rows called *paper* have the published code's samples of the prior (SWAE, WAE-MMD) and its",
     "approximation of φ_D (CWAE), where ours have closed forms and exact values. The factor that",
@@ -128,10 +132,10 @@ def write_table(
   with replacing(table) as temporary:
     temporary.write_text("\n".join(lines), encoding="utf-8")
   rows_as_data = {
-    label: {name: {"mean": m, "standard_error": _or_none(e)} for name, (m, e) in figures.items()}
+    label: {n: {"mean": m, "standard_error": _or_none(e)} for n, (m, e) in figures.items()}
     for label, figures in shown
   }
-  write_json(data, {"dataset": dataset, "seeds": seeds, **about, "rows": rows_as_data})
+  write_json(data, {"dataset": dataset, "seeds": counts, **about, "rows": rows_as_data})
   paths = [table, data]
   distances = [(label, f["frechet_classifier"]) for label, f in shown if "frechet_classifier" in f]
   if distances:

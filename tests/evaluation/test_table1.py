@@ -54,6 +54,25 @@ def test_the_table(tmp_path):
     assert np.asarray(image.convert("L")).std() > 5
 
 
+def test_a_table_that_is_not_finished_counts_its_seeds(tmp_path):
+  rows = [row for row in ROWS if row.run in ("ae", "cwae", "vae")]
+  table, data, _ = write_table(tmp_path, "mnist", rows, {"ae": A[:1], "cwae": C}, {})
+  lines = table.read_text(encoding="utf-8").splitlines()
+  assert "- 2 seeds; mean ± standard error of the mean" in lines
+  seeds = {
+    line.split(" | ")[0]: line.split(" | ")[1]
+    for line in lines
+    if line.startswith(("| AE", "| CW"))
+  }
+  assert seeds == {
+    "| AE": "1",
+    "| AE + Gaussian mixture": "1",
+    "| CWAE": "2",
+    "| CWAE + Gaussian mixture": "2",
+  }
+  assert json.loads(data.read_text(encoding="utf-8"))["seeds"]["AE"] == 1
+
+
 def test_rows_are_runs_once_each():
   """Rows that share their runs have the same method, and one of them is the prior's."""
   by_run = {}

@@ -12,6 +12,8 @@ def test_it_trains_what_is_missing_and_writes_the_table(module, tmp_path, capsys
   out = tmp_path / "table"
   options = dict(dataset="digits", out=out, epochs=1, methods=("ae",))
   module.main(module.Table(**options, seeds=1))
+  after_one = json.loads((out / "table.json").read_text())
+  assert after_one["seeds"] == {"AE": 1, "AE + Gaussian mixture": 1}
   first = out / "runs" / "ae" / "seed-0" / "metrics.jsonl"
   before = first.stat().st_mtime_ns
   capsys.readouterr()
