@@ -33,6 +33,7 @@ docs/reliability
 docs/api
 results/distances/results
 results/training/results
+results/table1-fashion_mnist/table
 results/table1-digits/table
 ```
 """

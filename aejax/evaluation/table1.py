@@ -68,6 +68,7 @@ _COLUMNS = {
   "mardia_kurtosis": "Mardia kurtosis",
   "cramer_wold": "Cramer-Wold",
   "frechet_classifier": "Fréchet (classifier)",
+  "frechet_classifier_reconstructions": "of reconstructions",
   "kernel_classifier": "kernel distance",
   "precision_classifier": "precision",
   "recall_classifier": "recall",
@@ -124,8 +125,9 @@ def write_table(
     "mixture* decodes draws of ten Gaussians fitted to the training latents afterwards.",
     "",
     "Fréchet and kernel distances are between 64 features of a small classifier that comes with",
-    "aejax, of the test images and of as many generated ones. The published FID is of Inception's",
-    "features: only the order of methods can be compared.",
+    "aejax, of the test images and of as many generated ones; *of reconstructions* is what the",
+    "decoder loses of it, whatever the latents. The published FID is of Inception's features: only",
+    "the order of methods can be compared.",
     "",
   ]
   table, data = out / "table.md", out / "table.json"
