@@ -1,10 +1,11 @@
+import errno
 import json
 import os
 import stat
 
 import pytest
 
-from aejax.files import read_json, replacing, write_json
+from aejax.files import check_space, clear_partial, read_json, replacing, write_json
 
 
 def test_a_file_is_replaced_whole(tmp_path):
@@ -30,6 +31,26 @@ def test_a_failure_leaves_what_was_there(tmp_path):
     raise RuntimeError
   assert path.read_text() == "first"
   assert [p.name for p in tmp_path.iterdir()] == ["file.txt"]
+
+
+def test_what_a_killed_process_leaves_is_cleared(tmp_path):
+  (tmp_path / "file.txt").write_text("whole")
+  (tmp_path / ".hidden").touch()
+  left = replacing(tmp_path / "file.txt")
+  left.__enter__().write_text("hal")  # killed here
+  assert len(list(tmp_path.iterdir())) == 3
+  clear_partial(tmp_path)
+  assert {path.name for path in tmp_path.iterdir()} == {"file.txt", ".hidden"}
+  assert (tmp_path / "file.txt").read_text() == "whole"
+  clear_partial(tmp_path / "nowhere")
+
+
+def test_space_is_tried_for_and_nothing_left(tmp_path):
+  check_space(tmp_path, 4096)
+  with pytest.raises(OSError, match="No space left") as error:
+    check_space(tmp_path, 2**60)
+  assert error.value.errno == errno.ENOSPC
+  assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o077])
