@@ -13,9 +13,9 @@ from jaxtyping import Array, Float, Key, Num
 
 from aejax.autoencoder import Autoencoder
 from aejax.training import configuration as configurations
+from aejax.training.build import build
 from aejax.training.checkpoints import Checkpoints
 from aejax.training.configuration import Configuration
-from aejax.training.run import build
 from aejax.training.run_state import fresh
 from aejax.training.step import merge, pixels
 

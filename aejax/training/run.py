@@ -9,13 +9,11 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, PyTree
 
-from aejax import networks
-from aejax.autoencoder import Autoencoder
 from aejax.data import Dataset
 from aejax.files import clear_partial
+from aejax.training.build import build
 from aejax.training.checkpoints import AllCheckpoints
 from aejax.training.collapse import collapse
 from aejax.training.configuration import Configuration, members, write
@@ -35,49 +33,15 @@ from aejax.training.patience import Interrupted, Patience
 from aejax.training.processes import agree
 from aejax.training.progress import TrainingProgress
 from aejax.training.run_state import RunState, end_epoch, fresh
-from aejax.training.step import TrainState, TrainStep, create, merge, pixels
+from aejax.training.step import merge, pixels
 
-__all__ = ["build", "train"]
+__all__ = ["train"]
 
 # A call of the compiled loop takes about so long: short enough to stop and to save in time, long
 # enough that the host is never seen.
 _CALL_SECONDS = 0.5
 
 _WATCHED = 512  # images whose latents are looked at for collapse
-
-
-def build(
-  configuration: Configuration, *, steps: int = 1
-) -> tuple[Autoencoder, TrainState, TrainStep]:
-  """The model, its fresh training state, and the step, as configured.
-
-  Args:
-    configuration: of the run.
-    steps: how many the run has, for the schedule.
-  """
-  keys = jax.random.split(jax.random.key(configuration.seed), 3)
-  objective = configuration.make_objective()
-  model = networks.build(
-    configuration.network,
-    configuration.image_shape,
-    latent_dim=configuration.latent_dim,
-    gaussian=objective.gaussian_encoder,
-    dtype=jnp.dtype(configuration.precision),
-    key=keys[0],
-  )
-  rate = configuration.learning_rate
-  schedule = (
-    optax.cosine_decay_schedule(rate, steps) if configuration.schedule == "cosine" else rate
-  )
-  state, train_step = create(
-    model,
-    objective,
-    optax.adam(schedule),
-    key=keys[1],
-    accumulate=configuration.accumulate,
-    skip_nonfinite=configuration.skip_nonfinite,
-  )
-  return model, state, train_step
 
 
 def train(configuration: Configuration, dataset: Dataset, workdir: Path) -> dict[str, float]:

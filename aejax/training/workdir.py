@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from aejax import checks, data
 from aejax.data import Dataset
+from aejax.training.build import build
 from aejax.training.configuration import (
   MAY_CHANGE,
   Configuration,
@@ -23,7 +24,6 @@ from aejax.training.lock import locked
 from aejax.training.options import Options
 from aejax.training.processes import everyone, first
 from aejax.training.published import resolve
-from aejax.training.run import build
 
 __all__ = ["load_dataset", "prepare"]
 

@@ -10,8 +10,8 @@ import pytest
 from children import epochs, own_tracebacks, said, wait_until
 
 from aejax import data
-from aejax.training import run as runs
 from aejax.training import train
+from aejax.training.build import build
 from aejax.training.checkpoints import Checkpoints
 from aejax.training.configuration import read
 from aejax.training.run_state import fresh
@@ -22,7 +22,7 @@ OPTIONS = ("--epochs", 10**7, "--checkpoint-minutes", 0)
 
 def _everything(configuration, workdir):
   """All numbers of the newest checkpoint: parameters, optimizer, key, sums, best epoch."""
-  _, state, _ = runs.build(configuration)
+  _, state, _ = build(configuration)
   with Checkpoints(workdir / "checkpoints") as checkpoints:
     saved = checkpoints.restore(fresh(state))
   leaves = jax.tree.leaves(saved)

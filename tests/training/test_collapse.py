@@ -34,6 +34,12 @@ def test_latents_in_fewer_directions_are_told(rank, offset):
   assert f"latent collapse: the latents of different images spread along {rank} of 8" in sentence
 
 
+def test_rounding_is_no_direction():
+  z = np.float32(5 + 1.5e-7 * RNG.normal(size=(512, 3)))
+  assert len(np.unique(z)) > 1
+  assert "along 0 of 3 directions" in collapse(z, gaussian=False)
+
+
 @pytest.mark.parametrize("latent_dim", [1, 2])
 def test_one_dimension_is_one_direction(latent_dim):
   assert collapse(RNG.normal(size=(64, latent_dim)).astype(np.float32), gaussian=False) is None

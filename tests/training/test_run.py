@@ -18,6 +18,7 @@ import pytest
 
 import aejax
 from aejax.training import Diverged, Interrupted, Options, prepare, run, train
+from aejax.training.build import build
 from aejax.training.checkpoints import Checkpoints
 from aejax.training.configuration import write
 from aejax.training.run_state import fresh
@@ -31,7 +32,7 @@ def _lines(workdir):
 
 def _final(configuration, workdir):
   """Everything in the newest checkpoint, as plain arrays."""
-  _, state, _ = run.build(configuration)
+  _, state, _ = build(configuration)
   with Checkpoints(workdir / "checkpoints") as checkpoints:
     saved = checkpoints.restore(fresh(state))
   state = saved.train
@@ -218,7 +219,7 @@ def test_the_last_good_checkpoint_is_kept(five_epochs, dataset, tmp_path):
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_parameters_that_are_not_finite_are_not_saved(configure, tmp_path, bad):
-  _, state, _ = run.build(configure())
+  _, state, _ = build(configure())
   params = jax.tree.map(lambda leaf: leaf.at[..., -1].set(bad), state.params)
   with Checkpoints(tmp_path) as checkpoints:
     with pytest.raises(Diverged):
@@ -230,15 +231,13 @@ def test_parameters_that_are_not_finite_are_not_saved(configure, tmp_path, bad):
 
 
 def test_the_seed_decides(configure):
-  one, same, other = (
-    jax.tree.leaves(run.build(configure(seed=seed))[1].params) for seed in (1, 1, 2)
-  )
+  one, same, other = (jax.tree.leaves(build(configure(seed=seed))[1].params) for seed in (1, 1, 2))
   chex.assert_trees_all_equal(one, same)
   assert all(not np.array_equal(a, b) for a, b in zip(one, other, strict=True) if a.ndim > 1)
 
 
 def test_a_cosine_schedule_ends_at_zero(configure, dataset):
-  _, state, train_step = run.build(configure("ae", schedule="cosine"), steps=3)
+  _, state, train_step = build(configure("ae", schedule="cosine"), steps=3)
   step = jax.jit(train_step)
   way = []
   for _ in range(4):
@@ -251,9 +250,9 @@ def test_a_cosine_schedule_ends_at_zero(configure, dataset):
 
 
 def test_bfloat16_computes_and_float32_remembers(configure, dataset):
-  _, state, train_step = run.build(configure(precision="bfloat16"))
+  _, state, train_step = build(configure(precision="bfloat16"))
   assert {leaf.dtype for leaf in jax.tree.leaves(state.params)} == {jnp.dtype("float32")}
   text = str(jax.make_jaxpr(train_step)(state, dataset.train[:8]))
   assert "bf16[8,2]" in text
-  _, state, train_step = run.build(configure())
+  _, state, train_step = build(configure())
   assert "bf16" not in str(jax.make_jaxpr(train_step)(state, dataset.train[:8]))
