@@ -3,7 +3,7 @@
 python experiments/evaluate.py runs/cwae-digits
 
 With `--inception` and the file weights-inception-2015-12-05-6726825d.pth, which torch-fidelity
-publishes, the samples' FID too: minutes on a GPU, hours on a CPU, for ten thousand test images.
+publishes, the samples' FID too; with ten thousand test images that takes hours on a CPU.
 """
 
 import dataclasses

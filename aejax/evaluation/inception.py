@@ -8,6 +8,7 @@ padding, a maximum where the last block should have an average, and TensorFlow 1
 import dataclasses
 import functools
 import hashlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -69,7 +70,7 @@ def inception(path: str | Path) -> Extractor:
     1706.08500.
   """
   path = checks.path("path", path)
-  if not path.is_file():
+  if not os.path.isfile(path):  # False too of what is too long to be a path
     raise ValueError(f"path must be that of {_FILE}, but there is no file {checks.shown(path)}.")
   if (size := path.stat().st_size) > _LARGEST:
     raise ValueError(f"{checks.shown(path)} cannot be {_FILE}: it has {size} bytes.")

@@ -1,6 +1,6 @@
 """The FID's network, with random weights: the published ones are not ours to have here.
 
-`golden/inception_features.json` holds every 128th feature as torch-fidelity 0.4.0 gives it in
+`golden/inception_features.json` holds every 64th feature as torch-fidelity 0.4.0 gives it in
 float64, of `IMAGES` and with the weights of `torch_files.random_state`. With torch and
 torch-fidelity installed all 2048 are compared. To make the file anew:
 
@@ -88,12 +88,12 @@ def test_features_are_those_of_the_golden_file(name, weights):
   found = jax.jit(features)(weights, IMAGES[name] / np.float32(255))
   assert found.shape == (2, 2048)
   assert found.dtype == jnp.float32
-  np.testing.assert_allclose(found[:, ::128], json.loads(GOLDEN.read_text())[name], **CLOSE)
+  np.testing.assert_allclose(found[:, 7::64], json.loads(GOLDEN.read_text())[name], **CLOSE)
 
 
 @pytest.mark.slow
 def test_golden_is_made(peer):
-  found = {name: peer(some)[:, ::128].round(7).tolist() for name, some in IMAGES.items()}
+  found = {name: peer(some)[:, 7::64].round(7).tolist() for name, some in IMAGES.items()}
   if not GOLDEN.exists():
     GOLDEN.write_text(json.dumps(found, indent=1) + "\n")
   stored = json.loads(GOLDEN.read_text())
@@ -131,7 +131,7 @@ def test_single_precision_whatever_the_default(weights):
   with jax.enable_x64(True):
     found = jax.jit(features)(weights, jnp.asarray(IMAGES["grey"] / 255))
   assert found.dtype == jnp.float32
-  np.testing.assert_allclose(found[:, ::128], json.loads(GOLDEN.read_text())["grey"], **CLOSE)
+  np.testing.assert_allclose(found[:, 7::64], json.loads(GOLDEN.read_text())["grey"], **CLOSE)
 
 
 def test_resizing_is_tensorflow_ones():
