@@ -23,7 +23,8 @@ import numpy as np
 
 from aejax import checks, data
 from aejax.command_line import compilation_cache, parse, user_errors
-from aejax.evaluation import score
+from aejax.evaluation import inception, score
+from aejax.evaluation.features import Extractor
 from aejax.evaluation.table1 import ROWS, Row, write_table
 from aejax.files import read_json
 from aejax.training import Interrupted, Options, prepare, train
@@ -43,6 +44,7 @@ class Table:
     seeds: runs of each method; the error is that of their mean.
     epochs: instead of the published number.
     methods: which runs, such as cwae vae wae-mmd-paper; by default all of them.
+    inception: the file weights-inception-2015-12-05-6726825d.pth, for the FID of the samples.
   """
 
   dataset: str = "fashion_mnist"
@@ -50,6 +52,7 @@ class Table:
   seeds: int = 3
   epochs: int | None = None
   methods: tuple[str, ...] = ()
+  inception: Path | None = None
 
 
 def main(options: Table) -> None:
@@ -60,6 +63,7 @@ def main(options: Table) -> None:
     checks.whole("epochs", options.epochs)
   for method in options.methods:
     checks.known("method of the table", method, dict.fromkeys(row.run for row in ROWS))
+  extractor = None if options.inception is None else inception(options.inception)
   out = options.out or Path("results") / f"table1-{options.dataset}"
   checks.folder("out", out)
   rows = [row for row in ROWS if not options.methods or row.run in options.methods]
@@ -68,9 +72,9 @@ def main(options: Table) -> None:
   _write(out, rows, options)
   for number, (row, seed) in enumerate(cells, start=1):
     workdir = out / "runs" / row.run / f"seed-{seed}"
-    if not _is_scored(workdir):
+    if not _is_scored(workdir, extractor):
       print(f"{number}/{len(cells)}  {row.label}, seed {seed}", file=sys.stderr, flush=True)
-      _run(row, seed, workdir, options)
+      _run(row, seed, workdir, options, extractor)
       _write(out, rows, options)
   for name in ("table.md", "table.json", "frechet.png"):
     if (out / name).exists():
@@ -109,10 +113,10 @@ def _write(out: Path, rows: Sequence[Row], options: Table) -> None:
   write_table(out, options.dataset, rows, summaries, about)
 
 
-def _is_scored(workdir: Path) -> bool:
-  return (workdir / "summary.json").is_file() and "normal_latents" in read_json(
-    workdir / "summary.json"
-  )
+def _is_scored(workdir: Path, extractor: Extractor | None = None) -> bool:
+  path = workdir / "summary.json"
+  summary = read_json(path) if path.is_file() else {}
+  return "normal_latents" in summary and (extractor is None or extractor.frechet_name in summary)
 
 
 def _seconds(workdir: Path, summary: Mapping[str, Any]) -> float:
@@ -122,7 +126,7 @@ def _seconds(workdir: Path, summary: Mapping[str, Any]) -> float:
   return configuration.epochs * per_epoch / summary.get("images_per_second", math.inf)
 
 
-def _run(row: Row, seed: int, workdir: Path, options: Table) -> None:
+def _run(row: Row, seed: int, workdir: Path, options: Table, extractor: Extractor | None) -> None:
   settings = Options(
     dataset=options.dataset,
     workdir=workdir,
@@ -136,7 +140,7 @@ def _run(row: Row, seed: int, workdir: Path, options: Table) -> None:
   except Interrupted as interrupted:
     print("Stopped and saved; the same command goes on from there.", file=sys.stderr)
     sys.exit(128 + interrupted.signal_number)
-  score(configuration, dataset, workdir, **timing)
+  score(configuration, dataset, workdir, extractor=extractor, **timing)
 
 
 if __name__ == "__main__":

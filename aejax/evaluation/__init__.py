@@ -10,6 +10,7 @@ from aejax.evaluation.figures import (
   save_reconstructions,
 )
 from aejax.evaluation.frechet import Moments, frechet_distance
+from aejax.evaluation.inception import inception
 from aejax.evaluation.kernel_distance import (
   KernelDistance,
   kernel_distance,
@@ -40,6 +41,7 @@ __all__ = [
   "evaluate",
   "frechet_distance",
   "importance_weighted_bound",
+  "inception",
   "kernel_distance",
   "kernel_distance_in_blocks",
   "latent_metrics",

@@ -13,8 +13,9 @@ import numpy as np
 from aejax.data import Dataset
 from aejax.evaluation import diagnostics, figures
 from aejax.evaluation.canvas import as_pixels, compose, frame, write_png
-from aejax.evaluation.features import CLASSIFIERS, classifier
+from aejax.evaluation.features import CLASSIFIERS, Extractor, classifier
 from aejax.evaluation.generation import (
+  FEWEST,
   fit_samplers,
   generation_metrics,
   likelihood_metrics,
@@ -39,7 +40,12 @@ _TILES, _REACH, _POINTS = 40, 3.0, 1000  # of the interactive plane
 
 
 def score(
-  configuration: Configuration, dataset: Dataset, workdir: Path, **timing: float
+  configuration: Configuration,
+  dataset: Dataset,
+  workdir: Path,
+  *,
+  extractor: Extractor | None = None,
+  **timing: float,
 ) -> tuple[dict[str, Any], list[Path]]:
   """Scores and draws what was trained in `workdir`, each of its runs if there are several seeds.
 
@@ -50,7 +56,7 @@ def score(
   summaries, pictures = [], []
   for _, folder in runs:
     trained = load(folder)
-    summaries.append(evaluate(folder, trained, dataset, **timing))
+    summaries.append(evaluate(folder, trained, dataset, extractor=extractor, **timing))
     pictures += draw(folder, trained, dataset)
   summary = summaries[0] if len(runs) == 1 else summarise(workdir, summaries)
   report = write_report(workdir / "report.html", [folder for _, folder in runs])
@@ -58,7 +64,12 @@ def score(
 
 
 def evaluate(
-  workdir: Path, trained: TrainedAutoencoder, dataset: Dataset, **timing: float
+  workdir: Path,
+  trained: TrainedAutoencoder,
+  dataset: Dataset,
+  *,
+  extractor: Extractor | None = None,
+  **timing: float,
 ) -> dict[str, Any]:
   """Writes summary.json: the run in brief, and its figures of merit on the whole test set.
 
@@ -67,14 +78,22 @@ def evaluate(
     trained: what it trained.
     dataset: the data set that it was trained on; of `dataset.train` only the densities fitted
       afterwards are made.
+    extractor: of features to compare generated images by, such as `inception`; beside those of
+      the classifier, where one comes with aejax.
     timing: of the training, for the summary; an earlier summary's is kept.
 
   Returns:
     The summary.
 
   Raises:
-    ValueError: if a figure is not finite.
+    ValueError: if a figure is not finite, or the test images are too few, or of too many channels,
+      for the extractor.
   """
+  if extractor is not None and len(dataset.test) < FEWEST:
+    raise ValueError(
+      f"Features of {extractor.name} are compared for {FEWEST} test images at least, but "
+      f"{dataset.name} has {len(dataset.test)}."
+    )
   path = workdir / "summary.json"
   noise_key, directions_key = jax.random.split(jax.random.key(0))
   # The equation compares P_E(X) with the prior: of a VAE, draws and not means.
@@ -94,7 +113,7 @@ def evaluate(
     **latent_metrics(latents, key=directions_key),
   }
   _check_finite(summary, workdir)
-  summary |= _of_generated(trained, dataset) | kept | timing
+  summary |= _of_generated(trained, dataset, extractor) | kept | timing
   references = normal_references(*latents.shape, key=jax.random.key(2))
   summary["normal_latents"] = {name: reference.mean for name, reference in references.items()}
   _check_finite(summary, workdir)
@@ -108,15 +127,20 @@ def evaluate(
   return summary
 
 
-def _of_generated(trained: TrainedAutoencoder, dataset: Dataset) -> dict[str, Any]:
+def _of_generated(
+  trained: TrainedAutoencoder, dataset: Dataset, extractor: Extractor | None
+) -> dict[str, Any]:
   """What generated images are worth, where there are features to tell; a VAE's likelihood."""
   fit_key, generation_key, likelihood_key = jax.random.split(jax.random.key(1), 3)
   configuration = trained.configuration
   found = likelihood_metrics(trained, dataset, key=likelihood_key)
+  extractors = [] if extractor is None else [extractor]
   if configuration.dataset in CLASSIFIERS and configuration.image_size is None:
+    extractors.insert(0, classifier(configuration.dataset))
+  if extractors:
     samplers = fit_samplers(trained, dataset, key=fit_key)
-    extractor = classifier(configuration.dataset)
-    found |= generation_metrics(trained, dataset, extractor, samplers, key=generation_key)
+    for each in extractors:
+      found |= generation_metrics(trained, dataset, each, samplers, key=generation_key)
   return found
 
 

@@ -1,7 +1,7 @@
 """What images are compared by: features of them, and the name under which results go.
 
 A Fréchet or kernel distance is a distance between features, so its name says which: those of the
-classifiers that come with aejax give `frechet_classifier`, and only Inception's would be a `fid`.
+classifiers that come with aejax give `frechet_classifier`, and only Inception's are a `fid`.
 """
 
 import dataclasses
@@ -31,9 +31,6 @@ __all__ = [
   "count_classes",
   "read_classifier",
 ]
-
-# Images a call: bounds the memory of the activations.
-_BATCH = 1000
 
 _MOST_CLASSES = 100_000
 
@@ -79,11 +76,24 @@ class Extractor:
 
   Attributes:
     name: what figures made of them are called by, as in `frechet_NAME`.
-    function: pure, from images in [0, 1] `[n, h, w, c]` to features `[n, f]`.
+    function: pure, from images in [0, 1] `[n, h, w, c]` to features `[n, f]`. Large weights are
+      best bound to it by `jax.tree_util.Partial`, which keeps them out of the compiled program.
+    batch: images a call, which bounds the memory of the activations.
   """
 
   name: str
   function: Callable[[Float[Array, "n h w c"]], Float[Array, "n f"]]
+  batch: int = 1000
+
+  @property
+  def frechet_name(self) -> str:
+    """What a Fréchet distance of these features is called."""
+    return f"frechet_{self.name}"
+
+  @property
+  def kernel_name(self) -> str:
+    """What a kernel distance of these features is called."""
+    return f"kernel_{self.name}"
 
   def __call__(self, images: Num[Array | np.ndarray, "n h w c"]) -> Float[np.ndarray, "n f"]:
     """The features of images, uint8 or floats in [0, 1], a batch at a time.
@@ -98,10 +108,13 @@ class Extractor:
       raise ValueError(f"images must be uint8, or floats in [0, 1], but are {images.dtype}.")
     if len(images) == 0:
       raise ValueError("images must be one at least, but there is none.")
+    batch = checks.whole("batch", self.batch)
     compute = jax.jit(self.function)
+    if isinstance(self.function, jax.tree_util.Partial):
+      compute = functools.partial(_apply, self.function)
     parts = []
-    for start in range(0, len(images), _BATCH):
-      some = jnp.asarray(images[start : start + _BATCH])
+    for start in range(0, len(images), batch):
+      some = jnp.asarray(images[start : start + batch])
       scaled = some / jnp.float32(255) if some.dtype == jnp.uint8 else some
       parts.append(np.asarray(compute(scaled)))
     features = np.concatenate(parts)
@@ -113,6 +126,12 @@ class Extractor:
     if not np.isfinite(features).all():
       raise ValueError(f"The extractor {self.name} gave features that are not finite.")
     return features
+
+
+@jax.jit
+def _apply(function: jax.tree_util.Partial, images: Array) -> Array:
+  """With the function's bound arrays as arguments of the program, and not constants of it."""
+  return function(images)
 
 
 @functools.cache

@@ -18,13 +18,13 @@ from aejax.evaluation.samplers import BY_NAME, Sampler
 from aejax.objectives import VAE
 from aejax.trained import TrainedAutoencoder
 
-__all__ = ["fit_samplers", "generation_metrics", "likelihood_metrics", "nearest"]
+__all__ = ["FEWEST", "fit_samplers", "generation_metrics", "likelihood_metrics", "nearest"]
 
 # Of the importance-weighted bound: samples an image, and images.
 _SAMPLES, _IMAGES = 100, 1000
 
-# Features are compared in sets of at least so many.
-_FEWEST = 20
+FEWEST = 20
+"""Features are compared in sets of at least so many."""
 
 
 def fit_samplers(
@@ -55,7 +55,8 @@ def generation_metrics(
   With F the extractor's name: `frechet_F` of decoded draws from the prior, `frechet_F_gaussian`
   and `frechet_F_mixture` of those from densities fitted afterwards, `frechet_F_reconstructions` of
   the test images' reconstructions, and for the prior's `kernel_F` with its standard error,
-  `precision_F`, `recall_F`, `density_F` and `coverage_F`. A set of few test images gives none.
+  `precision_F`, `recall_F`, `density_F` and `coverage_F`. With those of `inception`, `fid` and
+  `kid` stand for `frechet_F` and `kernel_F`. A set of few test images gives none.
 
   Args:
     trained: the model.
@@ -65,9 +66,8 @@ def generation_metrics(
     key: draws the latents.
   """
   n = len(dataset.test)
-  if n < _FEWEST:
+  if n < FEWEST:
     return {}
-  name = extractor.name
   real = extractor(dataset.test)
   moments = Moments.of(real)
   keys = dict(zip(samplers, jax.random.split(key, len(samplers)), strict=True))
@@ -76,16 +76,18 @@ def generation_metrics(
     for which, sampler in samplers.items()
   }
   found = {
-    f"frechet_{name}" + ("" if which == "prior" else f"_{which}"): frechet_distance(moments, own)
+    extractor.frechet_name + ("" if which == "prior" else f"_{which}"): frechet_distance(
+      moments, own
+    )
     for which, own in generated.items()
   }
   reconstructed = extractor(trained.reconstruct(dataset.test))
-  found[f"frechet_{name}_reconstructions"] = frechet_distance(moments, reconstructed)
+  found[f"{extractor.frechet_name}_reconstructions"] = frechet_distance(moments, reconstructed)
   kernel = kernel_distance_in_blocks(real, generated["prior"], key=key)
-  found[f"kernel_{name}"] = kernel.value
-  found[f"kernel_{name}_standard_error"] = kernel.standard_error
+  found[extractor.kernel_name] = kernel.value
+  found[f"{extractor.kernel_name}_standard_error"] = kernel.standard_error
   covered = coverage_metrics(real, generated["prior"])
-  return found | {f"{which}_{name}": value for which, value in covered.items()}
+  return found | {f"{which}_{extractor.name}": value for which, value in covered.items()}
 
 
 def likelihood_metrics(

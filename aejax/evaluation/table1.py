@@ -72,6 +72,8 @@ _COLUMNS = {
   "kernel_classifier": "kernel distance",
   "precision_classifier": "precision",
   "recall_classifier": "recall",
+  "fid": "FID",
+  "kid": "KID",
 }
 _OF_LATENTS = ("mardia_skewness", "mardia_kurtosis", "cramer_wold")
 _OF_SAMPLES = (
@@ -79,6 +81,8 @@ _OF_SAMPLES = (
   "kernel_classifier",
   "precision_classifier",
   "recall_classifier",
+  "fid",
+  "kid",
 )
 
 
@@ -124,10 +128,7 @@ def write_table(
     "the published Cramer-Wold distance lacks is a constant under the logarithm. *+ Gaussian",
     "mixture* decodes draws of ten Gaussians fitted to the training latents afterwards.",
     "",
-    "Fréchet and kernel distances are between 64 features of a small classifier that comes with",
-    "aejax, of the test images and of as many generated ones; *of reconstructions* is what the",
-    "decoder loses of it, whatever the latents. The published FID is of Inception's features: only",
-    "the order of methods can be compared.",
+    *_about_features("fid" in columns),
     "",
   ]
   table, data = out / "table.md", out / "table.json"
@@ -145,14 +146,31 @@ def write_table(
   return paths
 
 
+def _about_features(has_fid: bool) -> list[str]:
+  """What the distances of samples are between."""
+  lines = [
+    "Fréchet and kernel distances are between 64 features of a small classifier that comes with",
+    "aejax, of the test images and of as many generated ones; *of reconstructions* is what the",
+  ]
+  lost = "decoder loses of it, whatever the latents. The published FID is of Inception's features"
+  if not has_fid:
+    return [*lines, f"{lost}: only", "the order of methods can be compared."]
+  return [
+    *lines,
+    f"{lost},",
+    "as FID and KID are here; both depend on the number of images, and the published may be of",
+    "another.",
+  ]
+
+
 def _figures(row: Row, summaries: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, float]]:
   """The figures of a row; a sampler fitted afterwards changes those of the samples."""
   figures = statistics(summaries)
   if row.sampler == "prior":
     return figures
   kept = {name: value for name, value in figures.items() if name not in _OF_SAMPLES}
-  fitted = f"frechet_classifier_{row.sampler}"
-  return kept | ({"frechet_classifier": figures[fitted]} if fitted in figures else {})
+  fitted = {name: f"{name}_{row.sampler}" for name in ("frechet_classifier", "fid")}
+  return kept | {name: figures[own] for name, own in fitted.items() if own in figures}
 
 
 def _save_distances(path: Path, distances: Sequence[tuple[str, tuple[float, float]]]) -> Path:

@@ -14,6 +14,7 @@ from aejax import data
 from aejax.autoencoder import Posterior
 from aejax.data import Dataset
 from aejax.evaluation import draw, evaluate, latent_metrics, table
+from aejax.evaluation.features import Extractor
 from aejax.trained import TrainedAutoencoder
 
 KEYS = {
@@ -73,6 +74,19 @@ def test_summary_of_a_run(digits_run, trained, digits):
   difference = np.asarray(trained.reconstruct(digits.test)) - digits.test / 255
   expected = np.sum(difference**2) / len(digits.test)
   assert summary["reconstruction_error"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_an_extractor_of_ones_own(digits_run, trained, digits, tmp_path):
+  """Beside the classifier's, whose figures it does not change."""
+  extractor = Extractor("pixels", lambda images: images.reshape(len(images), -1)[:, ::7])
+  before = json.loads((digits_run / "summary.json").read_text())
+  found = evaluate(tmp_path, trained, digits, extractor=extractor)
+  assert {"frechet_pixels", "frechet_pixels_mixture", "kernel_pixels"} < set(found)
+  for name in set(found) & set(before) - {"normal_latents"}:
+    assert found[name] == before[name]
+  few = Dataset("digits", digits.train, digits.test[:19])
+  with pytest.raises(ValueError, match="pixels are compared for 20 test images at least, but dig"):
+    evaluate(tmp_path, trained, few, extractor=extractor)
 
 
 def test_scoring_again_keeps_the_timing(digits_run, trained, digits, tmp_path):

@@ -69,6 +69,25 @@ def test_an_extractor_of_ones_own():
   assert calls == [(1000, 4, 4, 3), (500, 4, 4, 3)]  # traced once for each size
 
 
+def test_bound_arrays_are_no_part_of_the_program():
+  """In batches of another size; what is bound may change without another trace."""
+  calls = []
+
+  def scaled(weights, images):
+    calls.append(images.shape)
+    assert isinstance(weights, jax.core.Tracer)
+    return weights * images.reshape(len(images), -1)
+
+  images = np.random.default_rng(0).integers(0, 256, (7, 2, 2, 1), np.uint8)
+  for weights in (jnp.arange(4.0), jnp.ones(4)):
+    extractor = Extractor("scaled", jax.tree_util.Partial(scaled, weights), batch=3)
+    expected = weights * images.reshape(7, 4) / 255
+    np.testing.assert_allclose(extractor(images), expected, rtol=1e-6)
+  assert calls == [(3, 2, 2, 1), (1, 2, 2, 1)]
+  with pytest.raises(ValueError, match="batch must be a whole number from 1 up, but is 0"):
+    Extractor("scaled", scaled, batch=0)(images)
+
+
 @pytest.mark.parametrize(
   ("function", "message"),
   [

@@ -14,6 +14,7 @@ from aejax.evaluation.generation import (
   likelihood_metrics,
   nearest,
 )
+from aejax.evaluation.inception import _Inception
 from aejax.trained import TrainedAutoencoder
 
 KEY = jax.random.key(0)
@@ -44,6 +45,21 @@ def test_fitted_samplers_have_the_moments_of_the_training_latents(trained, digit
     scale = latents.std(axis=0)
     assert np.all(abs(drawn.mean(0) - latents.mean(0)) < 5 * scale / 141)
     np.testing.assert_allclose(drawn.std(0), scale, rtol=0.06)
+
+
+def test_only_inceptions_distances_are_called_fid(trained, digits, samplers):
+  """A stand-in of the class that only `inception` makes; the values are those of its features."""
+  inception = _Inception("inception", PIXELS.function)
+  found = generation_metrics(trained, digits, inception, samplers, key=KEY)
+  pixels = generation_metrics(trained, digits, PIXELS, samplers, key=KEY)
+  renamed = {
+    name.replace("frechet_pixels", "fid").replace("kernel_pixels", "kid"): value
+    for name, value in pixels.items()
+  }
+  assert found == {name.replace("pixels", "inception"): v for name, v in renamed.items()}
+  assert {"fid", "fid_reconstructions", "kid_standard_error", "recall_inception"} < set(found)
+  namesake = Extractor("inception", PIXELS.function)
+  assert "fid" not in generation_metrics(trained, digits, namesake, samplers, key=KEY)
 
 
 def test_generation_metrics(trained, digits, samplers):

@@ -35,6 +35,30 @@ def test_it_trains_what_is_missing_and_writes_the_table(module, tmp_path, capsys
   assert rows["AE"]["reconstruction_error"]["mean"] == pytest.approx(mean)
 
 
+def test_with_inception_what_is_trained_is_scored_again(module, tmp_path, monkeypatch, capsys):
+  from aejax.evaluation.inception import _Inception
+
+  thin = _Inception("inception", lambda images: images.mean(1).reshape(len(images), -1))
+  monkeypatch.setattr(module, "inception", lambda path: thin)
+  out = tmp_path / "table"
+  options = dict(dataset="digits", out=out, epochs=1, methods=("ae",), seeds=1)
+  module.main(module.Table(**options))
+  log = out / "runs" / "ae" / "seed-0" / "metrics.jsonl"
+  before = log.read_text()  # with times, which training again would change
+  assert "FID" not in (out / "table.md").read_text().split("Rows called")[0]
+  for again in (True, False):
+    capsys.readouterr()
+    module.main(module.Table(**options, inception=tmp_path / "any"))
+    assert ("AE, seed 0" in capsys.readouterr().err) == again
+  assert log.read_text() == before
+  table = (out / "table.md").read_text()
+  assert "| recall | FID | KID |" in table
+  assert "as FID and KID are here" in table
+  rows = json.loads((out / "table.json").read_text())["rows"]
+  assert rows["AE"]["fid"]["mean"] > 0
+  assert rows["AE"]["fid"] != rows["AE + Gaussian mixture"]["fid"]
+
+
 @pytest.mark.parametrize(
   ("options", "message"),
   [

@@ -25,7 +25,8 @@ def call(script, capsys):
     capsys.readouterr()
     try:
       with user_errors():
-        module.main(arguments if name == "train" else parse(module.Options, arguments))
+        kind = module.Table if name == "reproduce_table1" else getattr(module, "Options", None)
+        module.main(arguments if name == "train" else parse(kind, arguments))
     except SystemExit as exit:
       return exit.code, *capsys.readouterr()
     return 0, *capsys.readouterr()
@@ -180,6 +181,30 @@ def test_evaluate_draws_and_scores_again(call, digits_run):
   shown = [line for line in out.splitlines() if line.endswith((".png", ".html"))]
   made = {str(picture) for picture in pictures if picture.name != "plane_tiles.png"}
   assert set(shown) == made | {str(digits_run / "report.html")}
+
+
+def test_evaluate_with_inception(call, digits_run, tmp_path, monkeypatch):
+  """With a stand-in for the network; and with files that are not its weights."""
+  from aejax.evaluation.inception import _Inception
+
+  before = (digits_run / "summary.json").read_text()
+  wrong = tmp_path / "wrong.pth"
+  wrong.write_bytes(b"abc")
+  _fails(call("evaluate", digits_run, "--inception", wrong), "whose SHA-256 begins with 6726825d")
+  _fails(call("evaluate", digits_run, "--inception", tmp_path / "x"), "but there is no file")
+  _fails(call("evaluate", digits_run, "--inception", tmp_path), "but there is no file")
+  _fails(call("reproduce_table1", "--inception", wrong), "whose SHA-256 begins with 6726825d")
+  assert (digits_run / "summary.json").read_text() == before
+  thin = _Inception("inception", lambda images: images.mean(1).reshape(len(images), -1))
+  monkeypatch.setattr(aejax.evaluation, "inception", lambda path: thin)
+  try:
+    code, out, err = call("evaluate", digits_run, "--inception", wrong)
+  finally:
+    found = json.loads((digits_run / "summary.json").read_text())
+    (digits_run / "summary.json").write_text(before)
+  assert (code, err) == (0, "")
+  assert {"fid", "fid_reconstructions", "kid", "frechet_classifier"} < set(found)
+  assert "\nfid " in out
 
 
 def test_sample(call, digits_run, tmp_path):

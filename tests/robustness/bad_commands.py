@@ -100,6 +100,8 @@ def _others():
     yield script, []
     yield script, ["{digits}", "--nonsense"]
   yield "evaluate", ["{digits}", "{digits}"]
+  for value in ("{folder}", "{file}", "{images}", "{folder}/nowhere.pth", "", "/dev/zero"):
+    yield "evaluate", ["{digits}", "--inception", value]
   for value in [*WHOLE, "1000000000000", "1000000000", "100000"]:
     if value != "1e3":
       yield "sample", ["{digits}", "--num", value, "--out", "{folder}/a.png"]
@@ -120,6 +122,7 @@ def _others():
     "--epochs": WHOLE,
     "--methods": ["cwea", "", "cwae,vae"],
     "--out": ["{file}", "{file}/table"],
+    "--inception": ["{folder}", "{file}", "{images}", "{folder}/nowhere.pth"],
     "--nonsense": ["1"],
   }
   for flag, values in table.items():

@@ -305,6 +305,24 @@ def _diagnostics():
     )
 
 
+def _inception():
+  f, name = evaluation.inception, "inception"
+  yield from _each(
+    name, "^path must be a path, but is", f, [None, 3, b"weights.pth", np.zeros(3), []]
+  )
+  nowhere = "^path must be that of weights-inception-2015-12-05-6726825d.pth, but there is no file"
+  yield from _each(
+    name, nowhere, f, ["nowhere.pth", "", "/dev/zero", "/dev/null", "a\0b", "x" * 300]
+  )
+  yield name, nowhere, lambda w: f(w.folder)
+  yield name, nowhere, lambda w: f(w.file / "weights.pth")
+  yield from _each(name, "^path is .*no such home", f, ["~nobody-here/weights.pth"])
+  other = "whose SHA-256 begins with 6726825d, but its own begins with "
+  yield name, f"{other}e3b0c442", lambda w: f(w.file)
+  yield name, other, lambda w: f(str(w.text))
+  yield name, other, lambda w: f(w.images)
+
+
 def _features():
   known = "^No classifier comes with aejax for|^dataset must be"
   yield from _each("classifier", known, features.classifier, ["mnits", "", "../digits", None, 3])
@@ -314,6 +332,8 @@ def _features():
   yield from _each("Extractor", "^images must have shape", extract, [Z, IMAGES[0], np.float32(1)])
   wrong = "^images must be uint8, or floats in .0, 1., but"
   yield from _each("Extractor", wrong, extract, [IMAGES.astype(int), IMAGES > 0])
+  in_batches = lambda batch: features.Extractor("x", extract.function, batch)(IMAGES)  # noqa: E731
+  yield from _each("Extractor", "^batch must be a whole number from 1", in_batches, NOT_WHOLE)
   yield from _each("Extractor", "gave features that are not finite", extract, [IMAGES * np.nan])
   whole = features.Extractor("x", lambda images: images)
   yield from _each("Extractor", "must give features of shape .4, f., but", whole, [IMAGES])
@@ -329,6 +349,6 @@ def _features():
   )
 
 
-PARTS = (_metrics, _of_images, _neighbours, _likelihood, _samplers, _features)
+PARTS = (_metrics, _of_images, _neighbours, _likelihood, _samplers, _inception, _features)
 PICTURES = (_figures, _reconstructions, _plane, _scatter, _diagnostics)
 CASES = [case for part in PARTS + PICTURES for case in part()]
