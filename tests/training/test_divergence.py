@@ -99,6 +99,18 @@ def test_step_term_and_line_are_told(diverging, marked, tmp_path, where, term, m
   assert len(log) == step // PER_EPOCH
 
 
+def test_it_is_sought_from_the_last_checkpoint_on(configure, diverging, marked, tmp_path):
+  options = dict(batch_size=BATCH, epochs=3)
+  train(configure("cwae", {"weight": 0.1}, **options), marked, tmp_path)
+  configuration, steps = diverging("gradient")
+  step = next(step for step in steps if step >= 3 * PER_EPOCH)
+  with pytest.raises(Diverged, match=f"Training diverged at step {step}: the gradient"):
+    train(configuration, marked, tmp_path)
+  found = json.loads((tmp_path / "diverged.json").read_text())
+  assert (found["step"], found["epoch"]) == (step, step // PER_EPOCH + 1)
+  assert MARKED in found["images"]
+
+
 def test_of_several_seeds_the_one_is_told(diverging, marked, tmp_path):
   configuration, (step, *_) = diverging("loss", seeds=2)
   first = {seed: _first(seed) for seed in (0, 1)}
