@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from catalogue import quickly
 from jax import lax
 
 from aejax.networks import convolving
@@ -55,15 +56,18 @@ def test_convolution_and_its_gradients(case):
   def expected(x, kernel):
     return by_xla(x, kernel, stride, padding)
 
-  (weights,) = arrays(expected(x, kernel).shape)
-  for function in (jax.jit(ours), ours):
-    got, pull = jax.vjp(function, x, kernel)
-    wanted, pull_wanted = jax.vjp(expected, x, kernel)
-    close(got, wanted)
-    for gradient, gradient_wanted in zip(pull(weights), pull_wanted(weights), strict=True):
-      close(gradient, gradient_wanted)
-  tangents = jax.jvp(ours, (x, kernel), (dx, dkernel))[1]
-  close(tangents, jax.jvp(expected, (x, kernel), (dx, dkernel))[1])
+  (weights,) = arrays(jax.eval_shape(expected, x, kernel).shape)
+
+  def derivatives(function):
+    def all_of_them(x, kernel, weights, tangents):
+      value, pull = jax.vjp(function, x, kernel)
+      return value, pull(weights), jax.jvp(function, (x, kernel), tangents)[1]
+
+    return quickly(all_of_them)(x, kernel, weights, (dx, dkernel))
+
+  wanted = derivatives(expected)
+  jax.tree.map(close, derivatives(ours), wanted)
+  close(ours(x, kernel), wanted[0])  # not within a larger program
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -84,11 +88,14 @@ def test_transposed_convolution_and_its_gradients(case):
     turned = kernel[::-1, ::-1].swapaxes(2, 3)
     return jax.linear_transpose(lambda v: by_xla(v, turned, stride, padding), like)(x)[0]
 
-  got, pull = jax.vjp(jax.jit(ours), x, kernel)
-  wanted, pull_wanted = jax.vjp(expected, x, kernel)
-  close(got, wanted)
-  for gradient, gradient_wanted in zip(pull(weights), pull_wanted(weights), strict=True):
-    close(gradient, gradient_wanted)
+  def derivatives(function):
+    def value_and_gradients(x, kernel, weights):
+      value, pull = jax.vjp(function, x, kernel)
+      return value, pull(weights)
+
+    return quickly(value_and_gradients)(x, kernel, weights)
+
+  jax.tree.map(close, derivatives(ours), derivatives(expected))
 
 
 def test_elsewhere_xla_convolves(monkeypatch):
@@ -104,8 +111,8 @@ def test_elsewhere_xla_convolves(monkeypatch):
 
   with monkeypatch.context() as patch:
     patch.setattr(convolving, "_by_platform", lambda on_cpu, elsewhere: elsewhere)
-    expected = both(x, kernel, bias, z), gradient(x, kernel, bias, z)
-  found = both(x, kernel, bias, z), gradient(x, kernel, bias, z)
+    expected = quickly(lambda *a: (both(*a), gradient(*a)))(x, kernel, bias, z)
+  found = quickly(lambda *a: (both(*a), gradient(*a)))(x, kernel, bias, z)
   jax.tree.map(close, found, expected)
   assert "conv_general_dilated" in str(
     jax.make_jaxpr(lambda x, k: convolve(x, k, stride=2, padding="SAME"))(x, kernel)
@@ -119,9 +126,10 @@ def test_a_kernel_for_each_of_several_runs():
     y = convolve(x, kernel, stride=2, padding="SAME")
     return jnp.sum(transposed_convolve(y, kernel.swapaxes(2, 3), stride=2, size=(6, 6)) ** 2)
 
-  together = jax.vmap(jax.grad(cost))(kernels)
+  together = quickly(jax.vmap(jax.grad(cost)))(kernels)
+  alone = quickly(jax.grad(cost))
   for kernel, gradient in zip(kernels, together, strict=True):
-    close(gradient, jax.grad(cost)(kernel))
+    close(gradient, alone(kernel))
 
 
 def test_images_in_chunks_change_nothing(monkeypatch):
