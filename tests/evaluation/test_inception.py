@@ -22,7 +22,8 @@ import pytest
 import torch_files
 
 from aejax import evaluation
-from aejax.evaluation.inception import _mean, features, folded, resized
+from aejax.evaluation.inception import folded
+from aejax.evaluation.inception_network import _mean, features, resized
 
 MODULE = importlib.import_module("aejax.evaluation.inception")
 GOLDEN = Path(__file__).parents[1] / "golden/inception_features.json"
