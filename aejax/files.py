@@ -68,3 +68,5 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     raise ValueError(f"There is no {path}.") from None
   except ValueError as error:
     raise ValueError(f"{path} is damaged: {error}.") from None
+  except RecursionError:
+    raise ValueError(f"{path} is damaged: it is nested too deeply.") from None

@@ -140,7 +140,7 @@ def _run(row: Row, seed: int, workdir: Path, options: Table, extractor: Extracto
   except Interrupted as interrupted:
     print("Stopped and saved; the same command goes on from there.", file=sys.stderr)
     sys.exit(128 + interrupted.signal_number)
-  score(configuration, dataset, workdir, extractor=extractor, **timing)
+  score(configuration, dataset, workdir, extractor=extractor, timing=timing)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def run(method: str, objective: dict[str, Any], options: Options) -> None:
     sys.exit(128 + interrupted.signal_number)
   if jax.process_index() > 0:
     return
-  summary, pictures = score(configuration, dataset, workdir, extractor=None, **timing)
+  summary, pictures = score(configuration, dataset, workdir, timing=timing)
   print(table(summary))
   for picture in pictures:
     print(picture)

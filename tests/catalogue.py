@@ -161,8 +161,3 @@ def latents(n, dim, *, seed=0, m=None, num=6, dtype=np.float32):
 def compiled(form):
   """(z, rest) -> value and gradient, compiled once for all tests of the form in a process."""
   return jax.jit(jax.value_and_grad(form))
-
-
-def quickly(function):
-  """Compiled with less optimisation, in half the time: for what is run once."""
-  return jax.jit(function, compiler_options={"xla_backend_optimization_level": 0})

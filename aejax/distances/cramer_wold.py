@@ -42,7 +42,7 @@ def cramer_wold(
     z: latents, one a row.
     target: None for N(0, I), a `priors.GaussianMixture`, or samples [m, d].
     gamma: variance of the smoothing. By default Silverman's rule: (4 / (3n))^(2/5) for the global
-      n, and (1.06 σ)² m^(−2/5) with samples, σ their standard deviation.
+      n, and (1.06 σ)² m^(−2/5) with samples, σ their standard deviation, 10⁻⁶ at least.
     unbiased: leave the pairs i = i out, so that the estimate is right on average and may be
       negative. The published distance keeps them.
     approximate: use the published φ_D ≈ (1 + 4s / (2D − 3))^(−1/2). It is no faster, and its error

@@ -3,7 +3,7 @@
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ def score(
   workdir: Path,
   *,
   extractor: Extractor | None = None,
-  **timing: float,
+  timing: Mapping[str, float] | None = None,
 ) -> tuple[dict[str, Any], list[Path]]:
   """Scores and draws what was trained in `workdir`, each of its runs if there are several seeds.
 
@@ -56,7 +56,7 @@ def score(
   summaries, pictures = [], []
   for _, folder in runs:
     trained = load(folder)
-    summaries.append(evaluate(folder, trained, dataset, extractor=extractor, **timing))
+    summaries.append(evaluate(folder, trained, dataset, extractor=extractor, timing=timing))
     pictures += draw(folder, trained, dataset)
   summary = summaries[0] if len(runs) == 1 else summarise(workdir, summaries)
   report = write_report(workdir / "report.html", [folder for _, folder in runs])
@@ -69,7 +69,7 @@ def evaluate(
   dataset: Dataset,
   *,
   extractor: Extractor | None = None,
-  **timing: float,
+  timing: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
   """Writes summary.json: the run in brief, and its figures of merit on the whole test set.
 
@@ -80,7 +80,7 @@ def evaluate(
       afterwards are made.
     extractor: of features to compare generated images by, such as `inception`; beside those of
       the classifier, where one comes with aejax.
-    timing: of the training, for the summary; an earlier summary's is kept.
+    timing: of the training, as `train` returns it, for the summary; an earlier one's is kept.
 
   Returns:
     The summary.
@@ -113,7 +113,7 @@ def evaluate(
     **latent_metrics(latents, key=directions_key),
   }
   _check_finite(summary, workdir)
-  summary |= _of_generated(trained, dataset, extractor) | kept | timing
+  summary |= _of_generated(trained, dataset, extractor) | kept | dict(timing or {})
   references = normal_references(*latents.shape, key=jax.random.key(2))
   summary["normal_latents"] = {name: reference.mean for name, reference in references.items()}
   _check_finite(summary, workdir)
@@ -134,9 +134,11 @@ def _of_generated(
   fit_key, generation_key, likelihood_key = jax.random.split(jax.random.key(1), 3)
   configuration = trained.configuration
   found = likelihood_metrics(trained, dataset, key=likelihood_key)
-  extractors = [] if extractor is None else [extractor]
+  extractors = []
   if configuration.dataset in CLASSIFIERS and configuration.image_size is None:
-    extractors.insert(0, classifier(configuration.dataset))
+    extractors.append(classifier(configuration.dataset))
+  if extractor is not None:
+    extractors.append(extractor)
   if extractors:
     samplers = fit_samplers(trained, dataset, key=fit_key)
     for each in extractors:

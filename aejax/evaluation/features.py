@@ -109,9 +109,8 @@ class Extractor:
     if len(images) == 0:
       raise ValueError("images must be one at least, but there is none.")
     batch = checks.whole("batch", self.batch)
-    compute = jax.jit(self.function)
-    if isinstance(self.function, jax.tree_util.Partial):
-      compute = functools.partial(_apply, self.function)
+    bound = isinstance(self.function, jax.tree_util.Partial)
+    compute = functools.partial(_apply, self.function) if bound else jax.jit(self.function)
     parts = []
     for start in range(0, len(images), batch):
       some = jnp.asarray(images[start : start + batch])

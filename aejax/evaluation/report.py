@@ -55,7 +55,7 @@ def write_report(path: str | Path, runs: Sequence[str | Path], *, title: str | N
   if not runs:
     raise ValueError("runs must name one work directory at least, but is empty.")
   folders = [Path(run) for run in runs]
-  summaries = [_read(folder, "summary.json") for folder in folders]
+  summaries = [_read_summary(folder) for folder in folders]
   settings = [_read(folder, "config.json") for folder in folders]
   names = _names(folders)
   sections = {"Figures of merit": _scores(names, summaries)}
@@ -92,22 +92,19 @@ def _read(folder: Path, name: str) -> dict[str, Any]:
     raise ValueError(
       f"{folder} holds no scored run: there is no {name} in it. evaluate.py scores a trained one."
     )
-  values = _json(folder / name)
+  values = read_json(folder / name)
   if not isinstance(values, dict):
     raise ValueError(f"{folder / name} must hold an object, but holds {checks.kind(values)}.")
-  if name == "summary.json":
-    for entry, kind in (("dataset", str), ("test_images", int), ("normal_latents", dict)):
-      found = values.get(entry, {} if kind is dict else None)
-      if not isinstance(found, kind):
-        raise ValueError(f"{folder / name} is damaged: its {entry} is {checks.shown(found)}.")
   return values
 
 
-def _json(path: Path) -> Any:
-  try:
-    return read_json(path)
-  except RecursionError:
-    raise ValueError(f"{path} is damaged: it is nested too deeply.") from None
+def _read_summary(folder: Path) -> dict[str, Any]:
+  summary = {"normal_latents": {}, **_read(folder, "summary.json")}
+  for entry, kind in (("dataset", str), ("test_images", int), ("normal_latents", dict)):
+    if not isinstance(found := summary.get(entry), kind):
+      where = folder / "summary.json"
+      raise ValueError(f"{where} is damaged: its {entry} is {checks.shown(found)}.")
+  return summary
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
@@ -129,7 +126,7 @@ def _scores(names: Sequence[str], summaries: Sequence[dict[str, Any]]) -> str:
   """Each figure of merit, the runs side by side, and what normal latents would score."""
   references: dict[str, Any] = {}
   for summary in summaries:
-    references |= summary.get("normal_latents", {})
+    references |= summary["normal_latents"]
   rows = []
   for name in dict.fromkeys(key for s in summaries for key in s):
     values = [s.get(name) for s in summaries]
@@ -191,7 +188,7 @@ def _plane(folder: Path) -> str:
   sprite, about = folder / "plane_tiles.png", folder / "plane.json"
   if not (sprite.is_file() and about.is_file()):
     return ""
-  described = html.escape(json.dumps(_json(about)), quote=True)
+  described = html.escape(json.dumps(read_json(about)), quote=True)
   return (
     f'<div class="plane" data-about="{described}" data-sprite="{_embedded(sprite)}">'
     '<canvas width="420" height="420"></canvas>'

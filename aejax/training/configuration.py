@@ -15,6 +15,7 @@ from aejax.objectives import check_method
 from aejax.training.options import Options, Precision, Schedule
 
 __all__ = [
+  "DEFAULTS",
   "HELD",
   "MAY_CHANGE",
   "Configuration",
@@ -57,12 +58,12 @@ class Configuration:
     return objectives.make(self.method, self.objective)
 
 
-# Fields that older runs do not have.
-_LATER = {
+DEFAULTS = {
   field.name: field.default
   for field in dataclasses.fields(Configuration)
   if field.default is not dataclasses.MISSING
 }
+"""Fields that older runs do not have, and what they were without them."""
 HELD = {field.name for field in dataclasses.fields(Configuration)}
 """Names of the fields of a configuration."""
 
@@ -135,7 +136,7 @@ def read(workdir: Path) -> Configuration:
         f"{path} was written by a newer aejax: its format is {format!r}, and this one reads up to "
         f"{_FORMAT}."
       )
-    values = {**_LATER, **values}
+    values = {**DEFAULTS, **values}
   if not isinstance(values, dict) or set(values) != HELD:
     found = set(values) if isinstance(values, dict) else set()
     wrong = textwrap.shorten(", ".join(sorted(HELD ^ found)), 200)

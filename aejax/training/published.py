@@ -5,13 +5,13 @@ from typing import Any
 
 from aejax import networks, objectives
 from aejax.objectives import check_method
-from aejax.training.configuration import HELD, Configuration, check_settings
+from aejax.training.configuration import DEFAULTS, HELD, Configuration, check_settings
 from aejax.training.options import Options
 
 __all__ = ["describe_default", "resolve"]
 
 # Network, D and epochs of gmum/cwae-pytorch, reproduce_table1.sh, and ours for other data.
-_DEFAULTS = dict(
+_DEFAULTS: dict[str, Any] = dict(
   latent_dim=8,
   epochs=200,
   batch_size=128,
@@ -19,12 +19,7 @@ _DEFAULTS = dict(
   schedule="constant",
   precision="float32",
   seed=0,
-  seeds=1,
-  accumulate=1,
-  skip_nonfinite=False,
-  checkpoint_minutes=2.0,
-  checkpoint_epochs=0,
-  keep_checkpoints=2,
+  **DEFAULTS,
 )
 _BY_DATASET: dict[str, dict[str, Any]] = {
   "digits": dict(latent_dim=4, epochs=400),

@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from catalogue import FORMS, compiled, latents, quickly
+from catalogue import FORMS, compiled, latents
+from compiling import quickly
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from point_sets import sets

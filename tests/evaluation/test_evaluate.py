@@ -94,7 +94,7 @@ def test_scoring_again_keeps_the_timing(digits_run, trained, digits, tmp_path):
   before = json.loads((tmp_path / "summary.json").read_text())
   assert evaluate(tmp_path, trained, digits) == before
   assert json.loads((tmp_path / "summary.json").read_text()) == before
-  after = evaluate(tmp_path, trained, digits, seconds=7.0, images_per_second=8.0)
+  after = evaluate(tmp_path, trained, digits, timing={"seconds": 7.0, "images_per_second": 8.0})
   assert after == before | {"seconds": 7.0, "images_per_second": 8.0}
   (tmp_path / "summary.json").write_text("{")
   with pytest.raises(ValueError, match="is damaged"):

@@ -8,10 +8,8 @@ import numpy as np
 import pytest
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_rgb
-from PIL import Image
+from pictures import enlarged, random_images, read
 
-from aejax.evaluation import canvas, figures
 from aejax.evaluation.figures import (
   save_decoded_plane,
   save_grid,
@@ -26,22 +24,6 @@ GAP = 6  # pixels between images, 3 in the decoded plane
 def unchecked(function):
   """The function as a user meets it, without the shape checks that the tests wrap around it."""
   return inspect.unwrap(function)
-
-
-def random_images(*shape: int, seed: int = 0) -> np.ndarray:
-  return np.random.default_rng(seed).random(shape).astype(np.float32)
-
-
-def read(path) -> np.ndarray:
-  with Image.open(path) as picture:
-    assert picture.format == "PNG"
-    return np.asarray(picture.convert("RGB"))
-
-
-def enlarged(image: np.ndarray, factor: int) -> np.ndarray:
-  """The bytes that an image in [0, 1] should appear as, one pixel a block."""
-  colour = np.broadcast_to(np.rint(255 * image), (*image.shape[:2], 3))
-  return np.kron(colour, np.ones((factor, factor, 1))).astype(np.uint8)
 
 
 @pytest.mark.parametrize(
@@ -127,126 +109,6 @@ def test_interpolations_have_a_row_a_walk(tmp_path):
       y, x = row * (h + 2 * GAP), step * (w + GAP)
       tile = picture[y : y + h, x : x + w]
       np.testing.assert_array_equal(tile, enlarged(images[row, step], factor))
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-  """The figures written during a test."""
-  drawn = []
-
-  def write_png(path, figure):
-    drawn.append(figure)
-    return canvas.write_png(path, figure)
-
-  monkeypatch.setattr(figures, "write_png", write_png)
-  return drawn
-
-
-@pytest.mark.parametrize(
-  ("shape", "factor"), [((9, 9, 8, 8, 1), 14), ((2, 5, 12, 8, 3), 25), ((4, 3, 400, 300, 3), 1)]
-)
-def test_decoded_plane_puts_each_image_at_its_latents(tmp_path, drawn, shape, factor):
-  images = random_images(*shape)
-  left, right, bottom, top = extent = (-2.0, 2.5, -3.0, 1.0)
-  picture = read(save_decoded_plane(tmp_path / "plane.png", images, extent))
-  rows, columns, h, w, _ = shape
-  height, width = factor * h, factor * w
-  (figure,) = drawn
-  (axes,) = figure.axes
-  for row, z2 in enumerate(np.linspace(top, bottom, rows)):
-    for column, z1 in enumerate(np.linspace(left, right, columns)):
-      x, y_up = axes.transData.transform((z1, z2))
-      x0, y0 = x - width / 2, picture.shape[0] - y_up - height / 2
-      # Exact but for float64 in matplotlib's transforms.
-      assert abs(x0 - round(x0)) < 1e-6
-      assert abs(y0 - round(y0)) < 1e-6
-      # The frame is drawn over the outermost pixels.
-      inside = np.s_[round(y0) + 2 : round(y0) + height - 2, round(x0) + 2 : round(x0) + width - 2]
-      tile = enlarged(images[row, column], factor)[2:-2, 2:-2]
-      np.testing.assert_array_equal(picture[inside], tile)
-  assert not is_cut(picture)
-
-
-def is_cut(picture: np.ndarray) -> bool:
-  """Whether something touches the edge of a picture that should have a margin."""
-  edge = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
-  return bool((edge != 255).any())
-
-
-def test_scatter_has_a_point_a_latent_on_equal_axes(tmp_path, drawn):
-  z = np.random.default_rng(0).standard_normal((500, 2)).astype(np.float32)
-  picture = read(save_latent_scatter(tmp_path / "scatter.png", z))
-  (axes,) = drawn[0].axes
-  (points,) = axes.collections
-  np.testing.assert_array_equal(
-    np.sort(points.get_offsets(), axis=0), np.sort(z.astype(np.float64), axis=0)
-  )
-  assert [circle.get_radius() for circle in axes.patches] == [1, 2, 3]
-  ends = axes.transData.transform([(0, 0), (1, 0), (0, 1)])
-  unit = ends[1, 0] - ends[0, 0]
-  assert ends[2, 1] - ends[0, 1] == pytest.approx(unit, rel=1e-12)
-  # The circle of radius 3 is where it should be in the picture: dark above the origin, at 3 units.
-  x, y = ends[0, 0], picture.shape[0] - ends[0, 1] - 3 * unit
-  assert picture[round(y) - 1 : round(y) + 2, round(x) - 20 : round(x) + 20].min() < 100
-  assert axes.get_legend() is None
-  assert min(picture.shape[:2]) > 800
-  assert not is_cut(picture)
-
-
-@pytest.mark.parametrize("scale", [1e-3, 1.0, 300.0])
-def test_scatter_shows_every_point_and_every_circle(tmp_path, drawn, scale):
-  z = (scale * np.random.default_rng(0).standard_normal((50, 2))).astype(np.float32)
-  picture = read(save_latent_scatter(tmp_path / "scatter.png", jnp.asarray(z)))
-  (axes,) = drawn[0].axes
-  for low, high in (axes.get_xlim(), axes.get_ylim()):
-    assert low == -high
-    assert high > max(3, np.abs(z).max())
-  assert not is_cut(picture)
-
-
-@pytest.mark.parametrize(
-  "names",
-  [
-    [0],
-    list(range(10)),
-    list(range(47)),
-    ["T-shirt/top", "Ankle boot", "a class with quite a long name, as some have"],
-  ],
-)
-def test_scatter_gives_each_class_its_colour_and_a_name(tmp_path, drawn, names):
-  labels = np.repeat(np.array(names), 20)
-  z = np.random.default_rng(0).standard_normal((len(labels), 2)).astype(np.float32)
-  # Each latent carries its class in its first digits, to find it again after the shuffle.
-  z[:, 0] = np.repeat(np.arange(len(names)), 20) / 10
-  picture = read(save_latent_scatter(tmp_path / "scatter.png", z, labels))
-  (axes,) = drawn[0].axes
-  legend = axes.get_legend()
-  shown = {
-    text.get_text(): tuple(to_rgb(handle.get_color()))
-    for text, handle in zip(legend.get_texts(), legend.legend_handles, strict=True)
-  }
-  assert set(shown) == {str(name) for name in names}
-  assert len(set(shown.values())) == len(names)
-  (points,) = axes.collections
-  for (x, _), colour in zip(points.get_offsets(), points.get_facecolors(), strict=True):
-    assert tuple(colour[:3]) == shown[str(names[round(10 * x)])]
-  # The picture has grown to hold the names, whole.
-  assert legend.get_window_extent().x1 < picture.shape[1]
-  assert not is_cut(picture)
-
-
-def test_scatter_draws_ten_thousand_points_at_most(tmp_path, drawn):
-  # Sorted by class: the first ten thousand rows would miss the second class.
-  labels = np.repeat([0, 1], 8000)
-  z = np.random.default_rng(0).standard_normal((16_000, 2)).astype(np.float32)
-  first = save_latent_scatter(tmp_path / "1.png", z, labels).read_bytes()
-  assert first == save_latent_scatter(tmp_path / "2.png", z, labels).read_bytes()
-  (points,) = drawn[0].axes[0].collections
-  assert len(points.get_offsets()) == 10_000
-  colours, counts = np.unique(points.get_facecolors(), axis=0, return_counts=True)
-  assert len(colours) == 2
-  # Hypergeometric: mean 5000, standard deviation sqrt(10000 · ¼ · 6000/16000) = 31.
-  assert abs(counts[0] - 5000) < 5 * 31
 
 
 X = np.zeros((4, 8, 8, 1), np.float32)

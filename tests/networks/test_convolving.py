@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from catalogue import quickly
+from compiling import quickly
 from jax import lax
 
 from aejax.networks import convolving

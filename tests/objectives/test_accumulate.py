@@ -4,7 +4,7 @@ import chex
 import jax
 import jax.numpy as jnp
 import pytest
-from catalogue import quickly
+from compiling import quickly
 from flax import nnx
 
 from aejax import networks, objectives

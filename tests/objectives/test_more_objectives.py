@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from catalogue import quickly
+from compiling import quickly
 from flax import nnx
 
 from aejax import distances, networks, objectives

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+from robustness.cases import each
 
 import aejax
 from aejax import data, training
@@ -14,17 +15,12 @@ NOT_PATHS = [None, 3, 2.5, [], {}, b"digits", ("a", "b"), True]
 NOT_SIZES = [0, -1, 2.5, "big", True, np.nan]
 
 
-def _each(name, pattern, call, values):
-  for value in values:
-    yield name, pattern, lambda w, v=value: call(v)
-
-
 def _load():
   load = data.load
-  yield from _each("load", "^name must be a name or a path, but is", load, NOT_PATHS)
+  yield from each("load", "^name must be a name or a path, but is", load, NOT_PATHS)
   unknown = "^no data set .* there are digits, mnist"
   names = ["", "mnits", "DIGITS", "digits ", "mnist.tar", "celeb-a", "\n", "\0", "x" * 5000, "ディ"]
-  yield from _each("load", unknown, load, names)
+  yield from each("load", unknown, load, names)
   missing = "^no file or folder"
   names = [
     "a/b",
@@ -36,12 +32,12 @@ def _load():
     f"{'x' * 5000}.npy",
     "/\n/x",
   ]
-  yield from _each("load", missing, load, names)
-  yield from _each("load", missing, load, ["/" + "x/" * 3000])
+  yield from each("load", missing, load, names)
+  yield from each("load", missing, load, ["/" + "x/" * 3000])
   home = ["~nobody-of-this-name/x.npy", "~nobody-of-this-name"]
-  yield from _each("load", "^name is .*, but there is no such home", load, home)
+  yield from each("load", "^name is .*, but there is no such home", load, home)
   call = lambda v: load("digits", data_dir=v)  # noqa: E731
-  yield from _each("load", "^data_dir is .*, but there is no such home", call, home)
+  yield from each("load", "^data_dir is .*, but there is no such home", call, home)
   yield "load", "is neither a folder of images nor a .npy or .npz file", lambda w: load(w.text)
   yield "load", "is neither a folder of images nor a .npy or .npz", lambda w: load(os.devnull)
   size = "^image_size must be a whole number from 1 up, but is|^image_size must be at most 16384"
@@ -118,31 +114,29 @@ def _dataset():
   make = data.Dataset
   wrong = "must be uint8 of shape .n, height, width, channels., got"
   values = [BYTES[..., 0], BYTES.astype(float), BYTES > 0, [1, 2], None, "digits", 3]
-  yield from _each("Dataset", wrong, lambda v: make("x", v, BYTES), values)
-  yield from _each("Dataset", wrong, lambda v: make("x", BYTES, v), values)
-  yield from _each("Dataset", "is empty: shape", lambda v: make("x", v, BYTES), [BYTES[:0]])
+  yield from each("Dataset", wrong, lambda v: make("x", v, BYTES), values)
+  yield from each("Dataset", wrong, lambda v: make("x", BYTES, v), values)
+  yield from each("Dataset", "is empty: shape", lambda v: make("x", v, BYTES), [BYTES[:0]])
   shapes = "^train and test images must share one shape"
-  yield from _each("Dataset", shapes, lambda v: make("x", v, BYTES), [BYTES[:, :5]])
+  yield from each("Dataset", shapes, lambda v: make("x", v, BYTES), [BYTES[:, :5]])
   labels = "_labels must have one label for each of 4 images, got"
   values = [np.zeros(3, int), np.zeros((4, 1), int), [0, 1, 2, 3], "abcd", 3]
-  yield from _each("Dataset", labels, lambda v: make("x", BYTES, BYTES, v), values)
-  yield from _each("Dataset", labels, lambda v: make("x", BYTES, BYTES, None, v), values)
+  yield from each("Dataset", labels, lambda v: make("x", BYTES, BYTES, v), values)
+  yield from each("Dataset", labels, lambda v: make("x", BYTES, BYTES, None, v), values)
   name = "^name must be a string, but is"
-  yield from _each("Dataset", name, lambda v: make(v, BYTES, BYTES), [None, 3, Path("x")])
+  yield from each("Dataset", name, lambda v: make(v, BYTES, BYTES), [None, 3, Path("x")])
   shape = "^shape must be four whole numbers, but is"
   make_stored = lambda v: stored.StoredImages(v, lambda rows: BYTES)  # noqa: E731
   values = [(4, 6, 6), None, 3, "abcd", (4, 6, 6, -1), (4, 6.5, 6, 1)]
-  yield from _each("StoredImages", shape, make_stored, values)
+  yield from each("StoredImages", shape, make_stored, values)
   images = stored.StoredImages((4, 6, 6, 1), lambda rows: BYTES[rows.start : rows.stop])
   index = "^rows must be a slice, but is"
-  yield from _each(
-    "StoredImages", index, lambda v: images[v], [0, None, "a", [1, 2], (slice(1), 2)]
-  )
+  yield from each("StoredImages", index, lambda v: images[v], [0, None, "a", [1, 2], (slice(1), 2)])
 
 
 def _runs():
   values = ["nowhere", "", "a\0b", "x" * 5000, "/dev/null"]
-  yield from _each("aejax.load", "holds no run: there is no config.json", aejax.load, values)
+  yield from each("aejax.load", "holds no run: there is no config.json", aejax.load, values)
   read = training.configuration.read
   yield "aejax.load", "holds no run", lambda w: read(w.folder)
   resolve = training.resolve
@@ -157,21 +151,21 @@ def _runs():
       num_images=100,
     )
 
-  yield from _each("resolve", "^There is no method", settle, ["cwea", "", "cwae+", None, 3])
+  yield from each("resolve", "^There is no method", settle, ["cwea", "", "cwae+", None, 3])
   yield "resolve", "^A sum names each method once", lambda w: settle("ae+ae")
   for name in ("latent_dim", "epochs", "batch_size", "seeds", "accumulate"):
     call = lambda v, n=name: settle(**{n: v})  # noqa: E731
     pattern = f"^{name} must be a whole number from 1 up, but is"
-    yield from _each("resolve", pattern, call, [0, -1, 2.5, "ten", np.nan, True])
+    yield from each("resolve", pattern, call, [0, -1, 2.5, "ten", np.nan, True])
   rate = "^learning_rate must be positive and finite, but is"
   values = [0.0, -1.0, np.nan, np.inf, "fast", 1j]
-  yield from _each("resolve", rate, lambda v: settle(learning_rate=v), values)
+  yield from each("resolve", rate, lambda v: settle(learning_rate=v), values)
   seed = "^seed must be a whole number from 0 to 2.32 − 1, but is"
-  yield from _each("resolve", seed, lambda v: settle(seed=v), [-1, 2**32, 0.5, "a", True])
+  yield from each("resolve", seed, lambda v: settle(seed=v), [-1, 2**32, 0.5, "a", True])
   for name in ("network", "schedule", "precision"):
     values = ["?", "", 3, ["mlp"]]
     call = lambda v, n=name: settle(**{n: v})  # noqa: E731
-    yield from _each("resolve", f"^There is no {name} ", call, values)
+    yield from each("resolve", f"^There is no {name} ", call, values)
   yield (
     "resolve",
     "^batch_size is 101, but the training set has 100",
@@ -183,7 +177,7 @@ def _runs():
     lambda w: settle(objective={"wieght": 1.0}),
   )
   weight = "^The weight of the penalty must be finite and not negative, but is"
-  yield from _each("resolve", weight, lambda v: settle(objective={"weight": v}), [-1.0, "a", None])
+  yield from each("resolve", weight, lambda v: settle(objective={"weight": v}), [-1.0, "a", None])
 
 
 CASES = [case for part in (_load, _files, _dataset, _runs) for case in part()]

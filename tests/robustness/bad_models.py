@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from robustness.cases import each
 
 from aejax import Autoencoder, networks, objectives, priors
 
@@ -15,11 +16,6 @@ NOT_POSITIVE = [0.0, -1.0, np.nan, np.inf, "one", None]
 NOT_WEIGHTS = [-1.0, np.nan, np.inf, "heavy", None, (1.0,)]
 NOT_SWITCHES = ["yes", 1, None]
 NOT_KEYS = [0, None, "seed", np.zeros(3), np.zeros(2, np.float32)]
-
-
-def _each(name, pattern, call, values):
-  for value in values:
-    yield name, pattern, lambda _, v=value: call(v)
 
 
 def _key():
@@ -41,40 +37,38 @@ def _priors():
   kinds = ("StandardNormal", "UniformSphere", "UniformBall", "UniformCube")
   for name in kinds:
     make = getattr(priors, name)
-    yield from _each(name, WHOLE, make, [*NOT_WHOLE, 2**40])
+    yield from each(name, WHOLE, make, [*NOT_WHOLE, 2**40])
     prior = make(2)
-    yield from _each(name, "^key must be", lambda k, p=prior: p.sample(k, 3), NOT_KEYS)
+    yield from each(name, "^key must be", lambda k, p=prior: p.sample(k, 3), NOT_KEYS)
     n = "^n must be (a whole number from 0 up|less than 2.31), but is"
     sample = lambda v, p=prior: p.sample(_key(), v)  # noqa: E731
-    yield from _each(name, n, sample, [-1, 2.5, "many", None, 2**40])
+    yield from each(name, n, sample, [-1, 2.5, "many", None, 2**40])
     if name != "UniformSphere":
       wrong = lambda z, p=prior: p.log_prob(z)  # noqa: E731
-      yield from _each(name, "^z has dimension 3, but the prior", wrong, [np.zeros((4, 3))])
-      yield from _each(name, "^z must be an array of numbers, but is", wrong, ["z", None, {}])
-      yield from _each(name, "^z must have a last axis, but is a single", wrong, [np.float32(1)])
+      yield from each(name, "^z has dimension 3, but the prior", wrong, [np.zeros((4, 3))])
+      yield from each(name, "^z must be an array of numbers, but is", wrong, ["z", None, {}])
+      yield from each(name, "^z must have a last axis, but is a single", wrong, [np.float32(1)])
   for name, argument in zip(kinds[1:], ("radius", "radius", "half_width"), strict=True):
     make = getattr(priors, name)
     positive = f"^{argument} must be positive and finite, but is"
-    yield from _each(name, positive, lambda v, m=make: m(2, v), [*NOT_POSITIVE, (1.0, 2.0)])
+    yield from each(name, positive, lambda v, m=make: m(2, v), [*NOT_POSITIVE, (1.0, 2.0)])
   name = "GaussianMixture"
-  yield from _each(name, FORMS, lambda v: _mixture(weights=v), [(0.5,), 1.0, (), [[0.5], [0.5]]])
-  yield from _each(name, FORMS, lambda v: _mixture(means=v), [(0.5, 0.5), np.zeros((2, 0)), 1.0])
-  yield from _each(name, FORMS, lambda v: _mixture(variances=v), [1.0, (1.0, 1.0, 1.0), np.eye(2)])
+  yield from each(name, FORMS, lambda v: _mixture(weights=v), [(0.5,), 1.0, (), [[0.5], [0.5]]])
+  yield from each(name, FORMS, lambda v: _mixture(means=v), [(0.5, 0.5), np.zeros((2, 0)), 1.0])
+  yield from each(name, FORMS, lambda v: _mixture(variances=v), [1.0, (1.0, 1.0, 1.0), np.eye(2)])
   for argument, what in (
     ("weights", "finite and not negative"),
     ("means", "finite"),
     ("variances", "finite and positive"),
   ):
     make = lambda v, a=argument: _mixture(**{a: v})  # noqa: E731
-    yield from _each(name, f"^{argument} must be an array of numbers, but is", make, ["x", None])
+    yield from each(name, f"^{argument} must be an array of numbers, but is", make, ["x", None])
     shape = (2, 2) if argument == "means" else (2,)
     values = [np.full(shape, np.nan), np.full(shape, np.inf)]
     values += [] if argument == "means" else [np.array([-1.0, 2.0]), np.zeros(2)]
-    yield from _each(
-      name, f"^{argument} must (be {what}, but one is|not all be zero)", make, values
-    )
-  yield from _each(name, "^key must be", lambda k: _mixture().sample(k, 3), NOT_KEYS)
-  yield from _each(name, "^n must be a whole", lambda n: _mixture().sample(_key(), n), [-1, 0.5])
+    yield from each(name, f"^{argument} must (be {what}, but one is|not all be zero)", make, values)
+  yield from each(name, "^key must be", lambda k: _mixture().sample(k, 3), NOT_KEYS)
+  yield from each(name, "^n must be a whole", lambda n: _mixture().sample(_key(), n), [-1, 0.5])
   yield name, "^z has dimension 3", lambda _: _mixture().log_prob(np.zeros((1, 3)))
   yield name, "^z must be an array of numbers", lambda _: _mixture().log_prob("z")
 
@@ -84,39 +78,39 @@ def _objectives():
   weight = "^(The weight of the penalty|weight|beta|decay) must be finite and not negative, but is"
   for name in ("CWAE", "SWAE", "WAEMMD", "Energy", "SIGReg", "Sinkhorn", "RAE"):
     make = getattr(o, name)
-    yield from _each(name, weight, lambda v, m=make: m(weight=v), NOT_WEIGHTS)
-  yield from _each("VAE", weight, lambda v: o.VAE(beta=v), NOT_WEIGHTS)
-  yield from _each("RAE", weight, lambda v: o.RAE(decay=v), NOT_WEIGHTS)
+    yield from each(name, weight, lambda v, m=make: m(weight=v), NOT_WEIGHTS)
+  yield from each("VAE", weight, lambda v: o.VAE(beta=v), NOT_WEIGHTS)
+  yield from each("RAE", weight, lambda v: o.RAE(decay=v), NOT_WEIGHTS)
   for name in ("AE", "VAE", "CWAE", "InfoVAE", "RAE", "Objective"):
     make = getattr(o, name)
     values = ["squared", None, 1, ("squared_error",), ["squared_error"]]
     kind = "^reconstruction must be squared_error or binary_cross_entropy, but is"
-    yield from _each(name, kind, lambda v, m=make: m(reconstruction=v), values)
+    yield from each(name, kind, lambda v, m=make: m(reconstruction=v), values)
   for name in ("CWAE", "SWAE", "WAEMMD", "Energy"):
     make = getattr(o, name)
     switch = "^sample_prior must be True or False, but is"
-    yield from _each(name, switch, lambda v, m=make: m(sample_prior=v), NOT_SWITCHES)
+    yield from each(name, switch, lambda v, m=make: m(sample_prior=v), NOT_SWITCHES)
   for name in ("CWAE", "SWAE", "WAEMMD", "Energy", "Sinkhorn"):
     make = getattr(o, name)
     values = ["normal", 2, priors.StandardNormal, Z]
-    yield from _each(name, "^prior must be None or a prior", lambda v, m=make: m(prior=v), values)
-  yield from _each("CWAE", "^log must be True or", lambda v: o.CWAE(log=v), NOT_SWITCHES)
-  yield from _each("CWAE", "^approximate must be", lambda v: o.CWAE(approximate=v), NOT_SWITCHES)
+    yield from each(name, "^prior must be None or a prior", lambda v, m=make: m(prior=v), values)
+  yield from each("CWAE", "^log must be True or", lambda v: o.CWAE(log=v), NOT_SWITCHES)
+  yield from each("CWAE", "^approximate must be", lambda v: o.CWAE(approximate=v), NOT_SWITCHES)
   many = "^num_directions must be (a whole number from 1 up|less than 2.31), but is"
-  yield from _each("SWAE", many, lambda v: o.SWAE(num_directions=v), [*NOT_WHOLE, 2**40])
+  yield from each("SWAE", many, lambda v: o.SWAE(num_directions=v), [*NOT_WHOLE, 2**40])
   kernel = "^kernel must be a kernel such as .*, but is"
   for make in (o.WAEMMD, o.InfoVAE):
     values = ["imq", None, 1.0, [1.0]]
-    yield from _each(make.__name__, kernel, lambda v, m=make: m(kernel=v), values)
+    yield from each(make.__name__, kernel, lambda v, m=make: m(kernel=v), values)
   epsilon = "^epsilon must be positive and finite, but is"
-  yield from _each("Sinkhorn", epsilon, lambda v: o.Sinkhorn(epsilon=v), NOT_POSITIVE)
+  yield from each("Sinkhorn", epsilon, lambda v: o.Sinkhorn(epsilon=v), NOT_POSITIVE)
   alpha = "^1 − alpha must be finite and not negative, but is|^alpha must be a finite number"
-  yield from _each("InfoVAE", alpha, lambda v: o.InfoVAE(alpha=v), [2.0, np.nan, "half", None])
+  yield from each("InfoVAE", alpha, lambda v: o.InfoVAE(alpha=v), [2.0, np.nan, "half", None])
   alpha = "^alpha . weight − 1 must be finite|^The weight of the penalty must be|^weight must be"
-  yield from _each("InfoVAE", alpha, lambda v: o.InfoVAE(weight=v), [-1.0, np.nan, "x", None])
+  yield from each("InfoVAE", alpha, lambda v: o.InfoVAE(weight=v), [-1.0, np.nan, "x", None])
   make = o.make
   known = "^There is no method .*There are ae, vae, wae-mmd"
-  yield from _each("make", known, lambda v: make(v, {}), ["cwea", "", "cwae+", "CWAE", 3, None])
+  yield from each("make", known, lambda v: make(v, {}), ["cwea", "", "cwae+", "CWAE", 3, None])
   yield "make", "^A sum names each method once, but", lambda _: make("cwae+cwae", {})
   unknown = "^There is no field of cwae 'wieght': did you mean weight"
   yield "make", unknown, lambda _: make("cwae", {"wieght": 1.0})
@@ -125,19 +119,19 @@ def _objectives():
     "^There is no field of cwae.energy 'weight': did you mean cwae_weight",
     lambda _: make("cwae+energy", {"weight": 1.0}),
   )
-  yield from _each("make", "^fields must be a dict", lambda v: make("cwae", v), [None, 1.0, ["x"]])
-  yield from _each("term_fields", "^fields must be a", lambda v: o.term_fields("ae", v), [None, 3])
-  yield from _each("term_fields", known, lambda v: o.term_fields(v, {}), ["cwea", None])
+  yield from each("make", "^fields must be a dict", lambda v: make("cwae", v), [None, 1.0, ["x"]])
+  yield from each("term_fields", "^fields must be a", lambda v: o.term_fields("ae", v), [None, 3])
+  yield from each("term_fields", known, lambda v: o.term_fields(v, {}), ["cwea", None])
   yield (
     "Combined",
     "^Objectives with different reconstruction terms",
     lambda _: o.CWAE() + o.AE(reconstruction="binary_cross_entropy"),
   )
-  yield from _each("check_method", known, o.check_method, ["cwea", None, 3, "ae+", b"ae"])
+  yield from each("check_method", known, o.check_method, ["cwea", None, 3, "ae+", b"ae"])
   added = "^What is added to an objective must be an objective, but is"
-  yield from _each("Combined", added, lambda v: o.CWAE() + v, [1.0, "ae", None, o.AE])
-  yield from _each("Combined", "^terms must be objec", lambda v: o.Combined(terms=v), [(), None, 3])
-  yield from _each("Objective", "^model must be an Autoencoder", _cost_of, ["model", None, _Flat()])
+  yield from each("Combined", added, lambda v: o.CWAE() + v, [1.0, "ae", None, o.AE])
+  yield from each("Combined", "^terms must be objec", lambda v: o.Combined(terms=v), [(), None, 3])
+  yield from each("Objective", "^model must be an Autoencoder", _cost_of, ["model", None, _Flat()])
   model = _model()
   yield "Objective", "^images must have shape", lambda _: o.CWAE()(model, IMAGES[0], key=_key())
   yield "Objective", "^images must be an array", lambda _: o.CWAE()(model, "x", key=_key())
@@ -214,17 +208,15 @@ def _networks():
 
   names = ["mpl", "", None, 3, ["mlp"]]
   known = "^There is no architecture .* There are linear, mlp, convolutional"
-  yield from _each("build", known, build, names)
-  yield from _each("build", IMAGE_SHAPE, lambda v: build(shape=v), NOT_SHAPES)
-  yield from _each("build", LATENT_DIM, lambda v: build(latent_dim=v), [*NOT_WHOLE, 2**40])
-  yield from _each("build", "^gaussian must be", lambda v: build(gaussian=v), NOT_SWITCHES)
+  yield from each("build", known, build, names)
+  yield from each("build", IMAGE_SHAPE, lambda v: build(shape=v), NOT_SHAPES)
+  yield from each("build", LATENT_DIM, lambda v: build(latent_dim=v), [*NOT_WHOLE, 2**40])
+  yield from each("build", "^gaussian must be", lambda v: build(gaussian=v), NOT_SWITCHES)
   dtype = "^dtype must be a floating-point type, but is"
-  yield from _each(
-    "build", dtype, lambda v: build(dtype=v), ["int32", "half-float", int, [], "f99"]
-  )
-  yield from _each("build", "^key must be", lambda v: build(key=v), NOT_KEYS)
+  yield from each("build", dtype, lambda v: build(dtype=v), ["int32", "half-float", int, [], "f99"])
+  yield from each("build", "^key must be", lambda v: build(key=v), NOT_KEYS)
   default = networks.default_architecture
-  yield from _each("default_architecture", IMAGE_SHAPE, default, NOT_SHAPES)
+  yield from each("default_architecture", IMAGE_SHAPE, default, NOT_SHAPES)
   for name in networks.__all__:
     make = getattr(networks, name)
     if not name.endswith(("Encoder", "Decoder")):
@@ -233,30 +225,30 @@ def _networks():
     def one(shape=SHAPE, dim=2, make=make, **options):
       return make(shape, dim, **{"rngs": nnx.Rngs(0), **options})
 
-    yield from _each(name, IMAGE_SHAPE, lambda v, f=one: f(v), NOT_SHAPES[:6])
-    yield from _each(name, LATENT_DIM, lambda v, f=one: f(dim=v), NOT_WHOLE[:5])
-    yield from _each(name, "^rngs must be an nnx.Rngs, but", lambda v, f=one: f(rngs=v), [None, 0])
-    yield from _each(name, dtype, lambda v, f=one: f(dtype=v), ["int32", "wide"])
+    yield from each(name, IMAGE_SHAPE, lambda v, f=one: f(v), NOT_SHAPES[:6])
+    yield from each(name, LATENT_DIM, lambda v, f=one: f(dim=v), NOT_WHOLE[:5])
+    yield from each(name, "^rngs must be an nnx.Rngs, but", lambda v, f=one: f(rngs=v), [None, 0])
+    yield from each(name, dtype, lambda v, f=one: f(dtype=v), ["int32", "wide"])
     if name.endswith("Encoder"):
       switch = "^gaussian must be True or False"
-      yield from _each(name, switch, lambda v, f=one: f(gaussian=v), NOT_SWITCHES)
+      yield from each(name, switch, lambda v, f=one: f(gaussian=v), NOT_SWITCHES)
       apply = lambda v, f=one: nnx.eval_shape(lambda: f()(v))  # noqa: E731
-      yield from _each(name, "^images must have shape", apply, [np.zeros((2, 9, 8, 1), "f"), Z])
-      yield from _each(name, "^images must be an array", apply, ["x", None])
+      yield from each(name, "^images must have shape", apply, [np.zeros((2, 9, 8, 1), "f"), Z])
+      yield from each(name, "^images must be an array", apply, ["x", None])
     else:
       apply = lambda v, f=one: nnx.eval_shape(lambda: f()(v))  # noqa: E731
-      yield from _each(name, "^latents must have shape", apply, [np.zeros((3, 5), "f"), Z[0]])
-      yield from _each(name, "^latents must be an array", apply, ["x", None])
+      yield from each(name, "^latents must have shape", apply, [np.zeros((3, 5), "f"), Z[0]])
+      yield from each(name, "^latents must be an array", apply, ["x", None])
     if name.startswith("MLP"):
       sizes = "^hidden_sizes must be whole numbers from 1 up, but"
       values = [(0,), (200, -1), (2.5,), 200, "abc", None]
-      yield from _each(name, sizes, lambda v, f=one: f(hidden_sizes=v), values)
+      yield from each(name, sizes, lambda v, f=one: f(hidden_sizes=v), values)
     if name.startswith("Convolutional"):
       sizes = "^channels must be whole numbers from 1 up, but"
       values = [(0,), (32, -1), (2.5,), 32, "abc", ()]
-      yield from _each(name, sizes, lambda v, f=one: f(channels=v), values)
+      yield from each(name, sizes, lambda v, f=one: f(channels=v), values)
       hidden = "^hidden_size must be a whole number from 1 up, but is"
-      yield from _each(name, hidden, lambda v, f=one: f(hidden_size=v), NOT_WHOLE[:5])
+      yield from each(name, hidden, lambda v, f=one: f(hidden_size=v), NOT_WHOLE[:5])
 
 
 def _autoencoder():
@@ -266,11 +258,11 @@ def _autoencoder():
     return Autoencoder(encoder, decoder, latent_dim=latent_dim, **options)
 
   name = "Autoencoder"
-  yield from _each(name, LATENT_DIM, lambda v: make(latent_dim=v), [*NOT_WHOLE, 2**40])
+  yield from each(name, LATENT_DIM, lambda v: make(latent_dim=v), [*NOT_WHOLE, 2**40])
   output = "^There is no output .* There are identity, sigmoid, tanh"
-  yield from _each(name, output, lambda v: make(output=v), ["relu", None, 3, ["tanh"], jax.nn.relu])
-  yield from _each(name, "^encoder must be a function", lambda v: make(encoder=v), [None, "mlp", 3])
-  yield from _each(name, "^decoder must be a function", lambda v: make(decoder=v), [None, "mlp", 3])
+  yield from each(name, output, lambda v: make(output=v), ["relu", None, 3, ["tanh"], jax.nn.relu])
+  yield from each(name, "^encoder must be a function", lambda v: make(encoder=v), [None, "mlp", 3])
+  yield from each(name, "^decoder must be a function", lambda v: make(decoder=v), [None, "mlp", 3])
   yield (
     name,
     "^encoder and decoder may hold nnx.Param only",
@@ -278,16 +270,16 @@ def _autoencoder():
   )
   model = make()
   for method in (model.encode, model.posterior, model.reconstruct):
-    yield from _each(name, "^images must have shape", method, [IMAGES[0], IMAGES[..., 0], Z])
-    yield from _each(name, "^images must be an array of numbers", method, ["x", None, {}])
+    yield from each(name, "^images must have shape", method, [IMAGES[0], IMAGES[..., 0], Z])
+    yield from each(name, "^images must be an array of numbers", method, ["x", None, {}])
     wrong = "^images must be floats in .0, 1., not"
-    yield from _each(name, wrong, method, [IMAGES.astype("uint8"), IMAGES > 0])
+    yield from each(name, wrong, method, [IMAGES.astype("uint8"), IMAGES > 0])
   for method in (model.decode, model.logits):
-    yield from _each(name, r"^latents must have shape \(n, 64\)", method, [Z, Z[0], np.float32(1)])
-    yield from _each(name, "^latents must be an array of numbers", method, ["x", None, {}])
+    yield from each(name, r"^latents must have shape \(n, 64\)", method, [Z, Z[0], np.float32(1)])
+    yield from each(name, "^latents must be an array of numbers", method, ["x", None, {}])
   num = "^num must be (a whole number from 1 up|less than 2.31), but is"
-  yield from _each(name, num, lambda v: model.generate(_key(), v), [*NOT_WHOLE, 2**40])
-  yield from _each(name, "^key must be", lambda v: model.generate(v, 3), NOT_KEYS)
+  yield from each(name, num, lambda v: model.generate(_key(), v), [*NOT_WHOLE, 2**40])
+  yield from each(name, "^key must be", lambda v: model.generate(v, 3), NOT_KEYS)
   returned = "^encoder must return"
   for encoder in (lambda x: x, lambda x: None, lambda x: (1, 2, 3), lambda x: "z"):
     yield name, returned, lambda _, e=encoder: make(e).encode(IMAGES)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from robustness import bad_data, bad_distances, bad_evaluation, bad_models
+from robustness import bad_data, bad_distances, bad_evaluation, bad_models, bad_pictures
 from robustness.bad_commands import COMMANDS
 
 import aejax
@@ -18,6 +18,7 @@ TABLE = {
   "distances": bad_distances.CASES,
   "models": bad_models.CASES,
   "evaluation": bad_evaluation.CASES,
+  "pictures": bad_pictures.CASES,
   "data": bad_data.CASES,
 }
 CALLS = [case for cases in TABLE.values() for case in cases]
@@ -102,4 +103,11 @@ def test_as_many_as_are_said_to_be():
   assert counted == COUNTED
 
 
-COUNTED = {"distances": 426, "models": 707, "evaluation": 680, "data": 223, "commands": 415}
+COUNTED = {
+  "distances": 426,
+  "models": 707,
+  "evaluation": 502,
+  "pictures": 178,
+  "data": 223,
+  "commands": 415,
+}
