@@ -139,6 +139,18 @@ def test_the_users_mistakes_are_one_sentence(capsys):
   assert "/nowhere/at/all" in capsys.readouterr().err
 
 
+def test_what_a_name_holds_does_not_reach_the_terminal(capsys):
+  with pytest.raises(SystemExit), user_errors():
+    Path("/nowhere/\x1b[31mred\nand\tmore").read_text()
+  err = capsys.readouterr().err
+  assert err.startswith("error: ")
+  assert err.count("\n") == 1
+  assert err.rstrip("\n").isprintable()
+  with pytest.raises(SystemExit), user_errors():
+    raise OSError("first\x1b[2J line\nsecond line")
+  assert capsys.readouterr().err == "error: first\\x1b[2J line second line\n"
+
+
 def test_the_users_mistakes_inside_jit_are_one_sentence(capsys):
   with pytest.raises(SystemExit) as exit, user_errors():
     jax.jit(lambda z: objectives.CWAE(weight=-1.0) and z)(np.ones(3))

@@ -100,6 +100,21 @@ def test_a_hostile_pickle_does_not_run(form, protocol, tmp_path):
 
 
 @pytest.mark.parametrize(
+  ("pickle_bytes", "instruction"),
+  [
+    (pickle.dumps({"x": bytearray(b"x")}, 5), "FRAME"),
+    (b"\x80\x02ccollections\nOrderedDict\n)\x81.", "NEWOBJ"),
+    (b"\x80\x02(icollections\nOrderedDict\n.", "INST"),
+    (b"\x80\x02(ccollections\nOrderedDict\no.", "OBJ"),
+    (b"\x80\x02\x82\x01.", "EXT1"),
+    (b"\x80\x02I1\n.", "INT"),
+  ],
+)
+def test_instructions_that_no_tensor_needs(pickle_bytes, instruction):
+  refused(torch_files.zipped(pickle_bytes, {}), f"it has the instruction ({instruction}),")
+
+
+@pytest.mark.parametrize(
   "name",
   [
     "builtins eval",

@@ -170,11 +170,13 @@ def test_a_pipe_for_a_file_is_refused_at_once(suffix, tmp_path):
   refused(tmp_path / f"loop{suffix}", "no file or folder")
 
 
-def test_halves_that_are_one_folder(tmp_path):
+@pytest.mark.parametrize("inside", [".", "below"])
+@pytest.mark.parametrize(("real", "link"), [("train", "test"), ("test", "train")])
+def test_halves_that_share_a_folder(real, link, inside, tmp_path):
   folder = _folder(tmp_path)
-  (folder / "train").mkdir()
-  Image.fromarray(BYTES[0, ..., 0]).save(folder / "train" / "a.png")
-  (folder / "test").symlink_to("train")
+  (folder / real / inside).mkdir(parents=True)
+  Image.fromarray(BYTES[0, ..., 0]).save(folder / real / inside / "a.png")
+  (folder / link).symlink_to(Path(real, inside))
   refused(folder, "must be two folders, but share one")
 
 
