@@ -16,6 +16,7 @@ from aejax import checks
 from aejax.files import replacing
 
 if TYPE_CHECKING:
+  from matplotlib.axis import Axis
   from matplotlib.figure import Figure
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
   "compose",
   "frame",
   "in_rows",
+  "label_powers",
   "lay_out",
   "write_png",
 ]
@@ -141,6 +143,15 @@ def frame(canvas: UInt8[np.ndarray, "height width 3"], *, left: int = 0) -> "Fig
   figure = blank_figure(left + width, height)
   figure.figimage(canvas, left, 0, origin="upper")
   return figure
+
+
+def label_powers(axis: "Axis") -> None:
+  """Names 1, 2 and 5 of each power of ten on a logarithmic axis, in as few digits as they have."""
+  from matplotlib.ticker import FuncFormatter, LogLocator
+
+  axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+  axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+  axis.set_minor_locator(LogLocator(subs=()))
 
 
 def write_png(path: str | Path, figure: "Figure") -> Path:

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Key
 
 from aejax import checks, distances
 from aejax.evaluation.blocks import features_in_float64
-from aejax.evaluation.canvas import DPI, blank_figure, write_png
+from aejax.evaluation.canvas import DPI, blank_figure, label_powers, write_png
 
 if TYPE_CHECKING:
   from matplotlib.axes import Axes
@@ -39,7 +39,7 @@ def save_curves(path: str | Path, epochs: Sequence[dict[str, Any]]) -> Path:
     ValueError: if there is no epoch.
   """
   _check_epochs(epochs)
-  figure, axes = _panels(2, columns=2, size=(460, 300))
+  figure, axes = _panels(2, columns=2, size=(460, 300), gap=80)
   x = [line["epoch"] for line in epochs]
   titles = ("reconstruction error", "penalty")
   for panel, name in zip(axes, ("reconstruction_error", "penalty"), strict=True):
@@ -49,6 +49,7 @@ def save_curves(path: str | Path, epochs: Sequence[dict[str, Any]]) -> Path:
   errors = [line["reconstruction_error"] for line in epochs]
   if min(errors) > 0 and max(errors) > 10 * min(errors):
     axes[0].set_yscale("log")
+    label_powers(axes[0].yaxis)
   return _save(path, figure)
 
 
@@ -192,7 +193,7 @@ def _panels(
   """Panels of so many pixels each, row by row."""
   columns = min(columns, count)
   rows = -(-count // columns)
-  left, bottom, top = 70, 56, 30
+  left, bottom, top = max(70, gap + 16), 56, 30
   width = left + columns * (size[0] + gap)
   height = bottom + top + rows * (size[1] + gap) - gap
   figure = blank_figure(width, height)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from aejax.evaluation.canvas import blank_figure, write_png
+from aejax.evaluation.canvas import blank_figure, label_powers, write_png
 from aejax.files import replacing, write_json
 
 __all__ = ["PUBLISHED_FID", "ROWS", "Row", "markdown", "statistics", "write_table"]
@@ -186,12 +186,8 @@ def _save_distances(path: Path, distances: Sequence[tuple[str, tuple[float, floa
   axes.set_ylim(-0.6, len(ordered) - 0.4)
   means = [mean for _, (mean, _) in ordered]
   if min(means) > 0 and max(means) > 8 * min(means):
-    from matplotlib.ticker import FuncFormatter, LogLocator
-
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-    axes.xaxis.set_minor_locator(LogLocator(subs=()))
+    label_powers(axes.xaxis)
   else:
     axes.set_xlim(left=0)
   axes.set_xlabel("Fréchet distance of samples, classifier features (less is better)", fontsize=9)

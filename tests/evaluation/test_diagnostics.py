@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from pictures import is_cut, read
 from PIL import Image
 
 from aejax.evaluation import diagnostics
@@ -34,6 +35,17 @@ def test_every_picture_shows_the_latents(tmp_path, dim):
     assert blue(path) > 200
   with Image.open(drawn[0]) as image:
     assert max(image.size) < 1400
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 30.0, 4000.0])
+@pytest.mark.parametrize("fall", [3, 15, 10_000])
+def test_curves_are_labelled_within_the_picture(tmp_path, scale, fall):
+  errors = scale * np.geomspace(fall, 1, 40)
+  epochs = [
+    {"epoch": e, "reconstruction_error": float(error), "penalty": -scale / e}
+    for e, error in enumerate(errors, start=1)
+  ]
+  assert not is_cut(read(diagnostics.save_curves(tmp_path / "curves.png", epochs)))
 
 
 def test_curves(tmp_path):

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
-from pictures import enlarged, random_images, read
+from pictures import enlarged, is_cut, random_images, read
 
 from aejax.evaluation import canvas, figures
 from aejax.evaluation.figures import save_decoded_plane, save_latent_scatter
@@ -46,12 +46,6 @@ def test_decoded_plane_puts_each_image_at_its_latents(tmp_path, drawn, shape, fa
       tile = enlarged(images[row, column], factor)[2:-2, 2:-2]
       np.testing.assert_array_equal(picture[inside], tile)
   assert not is_cut(picture)
-
-
-def is_cut(picture: np.ndarray) -> bool:
-  """Whether something touches the edge of a picture that should have a margin."""
-  edge = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
-  return bool((edge != 255).any())
 
 
 def test_scatter_has_a_point_a_latent_on_equal_axes(tmp_path, drawn):
