@@ -38,12 +38,14 @@ class Options:
 
   Attributes:
     dataset: digits, mnist, fashion_mnist or cifar10; or an .npz file with labels.
+    data_dir: folder with the data set's original files, where they are on disk already.
     out: folder in which DATASET.npz is written.
     epochs: passes over the training set.
     seed: of the weights, the order and the augmentation.
   """
 
   dataset: Annotated[str, tyro.conf.Positional]
+  data_dir: Path | None = None
   out: Path = Path("aejax/evaluation/classifiers")
   epochs: int = 40
   seed: int = 0
@@ -53,7 +55,7 @@ def main(options: Options) -> None:
   """Trains, tests, writes."""
   checks.whole("epochs", options.epochs)
   key = jax.random.key(checks.seed(options.seed))
-  dataset = data.load(options.dataset)
+  dataset = data.load(options.dataset, data_dir=options.data_dir)
   classes = count_classes(dataset)
   assert dataset.train_labels is not None
   assert dataset.test_labels is not None

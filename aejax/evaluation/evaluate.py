@@ -160,17 +160,19 @@ def summarise(workdir: Path, summaries: Sequence[dict[str, Any]]) -> dict[str, A
     summaries: theirs, two at least.
 
   Returns:
-    The summary: what all agree on as it is, of each other figure the mean, and under its name with
-    `_standard_error` the standard deviation of the seeds over √seeds.
+    The summary of what all of them have: what they agree on as it is, of each other figure the
+    mean, and under its name with `_standard_error` the standard deviation over √seeds.
   """
   summary: dict[str, Any] = {"seeds": len(summaries)}
   for name, first in summaries[0].items():
-    values = [s[name] for s in summaries]
-    if not isinstance(first, float):
-      summary[name] = first
+    # A run that was killed while it was scored and scored again has no timing.
+    values = [run[name] for run in summaries if name in run]
+    if len(values) < len(summaries):
       continue
-    summary[name] = float(np.mean(values))
-    if min(values) < max(values):
+    if all(value == first for value in values):
+      summary[name] = first
+    elif isinstance(first, float | int):
+      summary[name] = float(np.mean(values))
       error = float(np.std(values, ddof=1)) / math.sqrt(len(values))
       summary[f"{name}_standard_error"] = error
   write_json(workdir / "summary.json", summary)

@@ -59,6 +59,32 @@ def test_with_inception_what_is_trained_is_scored_again(module, tmp_path, monkey
   assert rows["AE"]["fid"] != rows["AE + Gaussian mixture"]["fid"]
 
 
+def test_on_an_accelerator_the_seeds_of_a_method_are_trained_at_once(
+  module, tmp_path, monkeypatch, capsys
+):
+  out = tmp_path / "table"
+  folder = out / "runs" / "ae"
+  options = dict(dataset="digits", out=out, epochs=1, methods=("ae",))
+  with monkeypatch.context() as patched:
+    patched.setattr(module.jax, "default_backend", lambda: "gpu")
+    module.main(module.Table(**options, seeds=2))
+  assert "1/1  AE, seed 0, 1\n" in capsys.readouterr().err
+  assert json.loads((folder / "config.json").read_text())["seeds"] == 2
+  assert json.loads((out / "table.json").read_text())["seeds"]["AE"] == 2
+
+  # Begun at once, it goes on so, on a CPU too; a seed more is a run of its own.
+  logs = [folder / f"seed-{seed}" / "metrics.jsonl" for seed in (0, 1)]
+  before = [log.read_text() for log in logs]
+  (folder / "seed-1" / "summary.json").unlink()
+  module.main(module.Table(**options, seeds=3))
+  errors = capsys.readouterr().err
+  assert "1/2  AE, seed 0, 1\n" in errors
+  assert "2/2  AE, seed 2\n" in errors
+  assert [log.read_text() for log in logs] == before
+  assert json.loads((out / "table.json").read_text())["seeds"]["AE"] == 3
+  assert json.loads((folder / "seed-2" / "config.json").read_text())["seeds"] == 1
+
+
 @pytest.mark.parametrize(
   ("options", "message"),
   [

@@ -118,6 +118,7 @@ def _others():
   yield "report", ["--out", "{folder}/r.html"]
   table = {
     "--dataset": ["mnits", "", "{file}", "{folder}"],
+    "--data-dir": ["{folder}/nowhere", "{file}", "~nobody-here"],
     "--seeds": WHOLE,
     "--epochs": WHOLE,
     "--methods": ["cwea", "", "cwae,vae"],
@@ -134,6 +135,7 @@ def _others():
     yield "train_classifier", [dataset, "--out", "{folder}"]
   yield "train_classifier", ["--out", "{folder}"]
   for flag, values in {
+    "--data-dir": ["{folder}/nowhere", "{file}", "~nobody-here"],
     "--epochs": WHOLE,
     "--seed": ["-1", "4294967296", "0.5", "a", ""],
     "--out": ["{file}", "{file}/x"],

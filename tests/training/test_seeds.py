@@ -91,6 +91,20 @@ def test_summary_of_seeds(tmp_path):
   assert read_json(tmp_path / "summary.json") == summary
 
 
+def test_summary_of_seeds_that_do_not_agree(tmp_path):
+  """Whole numbers have a mean too; and what one run lacks has none, a killed one its timing."""
+  runs = [
+    {"active_units": 7, "seconds": 1.0, "normal_latents": {"mmd": 0.1}},
+    {"active_units": 8, "normal_latents": {"mmd": 0.1}},
+  ]
+  assert summarise(tmp_path, runs) == {
+    "seeds": 2,
+    "active_units": 7.5,
+    "active_units_standard_error": 0.5,
+    "normal_latents": {"mmd": 0.1},
+  }
+
+
 @pytest.mark.parametrize("seeds", [0, -1])
 def test_too_few_seeds(configure, seeds):
   with pytest.raises(ValueError, match="seeds must be a whole number from 1 up"):
