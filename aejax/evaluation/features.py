@@ -34,7 +34,7 @@ __all__ = [
 
 _MOST_CLASSES = 100_000
 
-CLASSIFIERS = ("digits", "fashion_mnist")
+CLASSIFIERS = ("digits", "mnist", "fashion_mnist")
 """The data sets for which a classifier comes with aejax."""
 
 
