@@ -119,13 +119,18 @@ def _transport(costs, potential, epsilon):
   """
   # A constant in g changes nothing, but its rounding would.
   potential = potential - potential.mean()
-  exponents = (potential - costs) / epsilon
-  largest = lax.stop_gradient(jnp.max(exponents, axis=1, keepdims=True))
-  below = exponents - largest
+  scores = potential - costs
+  # Far from the prior scores are 10⁸ and more. The compiler may round one and the same in two ways,
+  # where it is the largest and where it is compared with that, and a last digit of it, over ε, is
+  # beyond the exponential: so the largest is zero below itself by its place.
+  best = jnp.argmax(scores, axis=1, keepdims=True) == jnp.arange(scores.shape[1])
+  largest = jnp.sum(jnp.where(best, scores, 0), axis=1, keepdims=True)
+  difference = scores - largest
+  below = jnp.where(best | (difference > 0), 0, difference) / epsilon
   # With ε far above the costs the exponentials are near 1, and log would lose what sets them apart.
   excess = jnp.mean(jnp.expm1(below), axis=1)
   logs = jnp.where(excess > -0.5, jnp.log1p(excess), jnp.log(jnp.mean(jnp.exp(below), axis=1)))
-  return potential.mean() - epsilon * jnp.mean(largest[:, 0] + logs)
+  return potential.mean() - jnp.mean(largest[:, 0] + epsilon * logs)
 
 
 def _squared_distances(x, y):

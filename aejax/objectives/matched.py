@@ -92,7 +92,8 @@ class CWAE(Matched):
     distance = distances.cramer_wold(
       z, self.target(z, key, axis_name), approximate=self.approximate, axis_name=axis_name
     )
-    return jnp.log(distance + 1e-7) if self.log else distance
+    # The last digits of a distance near zero may be below it, as no logarithm is to be.
+    return jnp.log(jnp.maximum(distance, 0.0) + 1e-7) if self.log else distance
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 Every shape compiles a solver anew, in seconds: nearly all tests share 12 latents and 9 samples.
 """
 
+import functools
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiling import quickly
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 from scipy.special import logsumexp
@@ -64,6 +66,21 @@ def test_fixed_point_in_float64(shape, epsilon):
     assert value.dtype == jnp.float64
     # Marginals within 1e-8 this time, so that even ε n is multiplied by 1e-16 only.
     np.testing.assert_allclose(value, expected, rtol=1e-12, atol=1e-12 * (2 * dim + 1))
+
+
+@pytest.mark.parametrize("compiled", [jax.jit, quickly])
+def test_latents_far_from_the_prior(compiled):
+  """Scores of 10⁹ over ε: nothing overflows, whichever way the compiler rounds them."""
+  scale = 3e4
+  x, y = scale * points(12), points(12, seed=1)
+  costs = cdist(x, y, "sqeuclidean")
+  matched = y[linear_sum_assignment(costs)[1]]
+  # By a constant the compiler divides by multiplying with its inverse, here or there.
+  own = compiled(jax.value_and_grad(functools.partial(sinkhorn_divergence, epsilon=0.3)))
+  value, gradient = own(*float32(x, y))
+  # The target is a point, seen from so far: of order 1/scale.
+  np.testing.assert_allclose(value, np.square(x - matched).sum(1).mean(), rtol=2 / scale)
+  np.testing.assert_allclose(gradient, (x - matched) / 6, atol=4 / 6)
 
 
 def test_small_epsilon_is_the_squared_wasserstein_distance():
