@@ -3,7 +3,7 @@
   python experiments/reproduce_table1.py --dataset fashion_mnist --out results/table1-fashion_mnist
 
 Ten methods, three seeds, the published epochs: ten minutes on two CPU cores for digits; hours for
-Fashion-MNIST, 500 epochs each. On a GPU or TPU the seeds of a method are trained at once.
+Fashion-MNIST, 500 epochs each. On a GPU or TPU all seeds of a small network are trained at once.
 Interrupted, the same command goes on where it was, run by run and within a run. The folder holds
 table.md, table.json and frechet.png of what is scored so far, and the runs, with a report each.
 """
@@ -21,7 +21,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from aejax import checks, data
+from aejax import checks, data, networks
 from aejax.command_line import compilation_cache, parse, user_errors
 from aejax.evaluation import inception, score
 from aejax.evaluation.features import Extractor
@@ -66,7 +66,7 @@ def main(options: Table) -> None:
   for method in options.methods:
     checks.known("method of the table", method, dict.fromkeys(row.run for row in ROWS))
   extractor = None if options.inception is None else inception(options.inception)
-  data.load(options.dataset, data_dir=options.data_dir, in_memory=False)  # or says why not, now
+  at_once = options.seeds if _pays_at_once(options) else 1
   out = options.out or Path("results") / f"table1-{options.dataset}"
   checks.folder("out", out)
   rows = [row for row in ROWS if not options.methods or row.run in options.methods]
@@ -74,7 +74,7 @@ def main(options: Table) -> None:
   cells = [
     (row, seeds)
     for row in runs.values()
-    for seeds in _together(out / "runs" / row.run, options.seeds)
+    for seeds in _batches(out / "runs" / row.run, options.seeds, at_once)
   ]
   cells.sort(key=lambda cell: cell[1].start)
   _write(out, rows, options)
@@ -90,19 +90,24 @@ def main(options: Table) -> None:
       print(out / name)
 
 
-def _together(folder: Path, seeds: int) -> list[range]:
-  """The seeds of a row's runs, those in one list that are trained at once.
+def _pays_at_once(options: Table) -> bool:
+  """Whether to train all seeds of a method in one program.
 
-  One small network leaves most of an accelerator idle; a CPU takes as long for all of them at once
-  as for one after the other. What was begun in one way goes on in it.
+  One small network leaves most of an accelerator idle; a CPU takes as long for all seeds at once as
+  for one after the other.
   """
-  at_once = 0
+  dataset = data.load(options.dataset, data_dir=options.data_dir, in_memory=False)
+  small = networks.default_architecture(dataset.image_shape) == "mlp"
+  return small and jax.default_backend() != "cpu"
+
+
+def _batches(folder: Path, seeds: int, at_once: int) -> list[range]:
+  """The seeds of a row's runs, in one range those trained at once; begun runs stay as they are."""
   if (folder / "config.json").is_file():
     at_once = read(folder).seeds
-  elif jax.default_backend() != "cpu" and seeds > 1 and not folder.exists():
-    at_once = seeds
-  first = [range(at_once)] if at_once else []
-  return [*first, *(range(seed, seed + 1) for seed in range(at_once, seeds))]
+  elif folder.exists():
+    at_once = 1
+  return [range(at_once), *(range(seed, seed + 1) for seed in range(at_once, seeds))]
 
 
 def _write(out: Path, rows: Sequence[Row], options: Table) -> None:
