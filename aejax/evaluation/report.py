@@ -44,7 +44,7 @@ def write_report(path: str | Path, runs: Sequence[str | Path], *, title: str | N
   Args:
     path: the page to write.
     runs: work directories, each scored already: with config.json, summary.json and pictures.
-    title: of the page; by default the runs' names.
+    title: of the page; by default the runs' names, of four and more their number.
 
   Returns:
     The path written.
@@ -72,7 +72,7 @@ def write_report(path: str | Path, runs: Sequence[str | Path], *, title: str | N
   page = string.Template(
     (resources.files("aejax.evaluation") / "report.html").read_text(encoding="utf-8")
   ).substitute(
-    title=html.escape(title or ", ".join(names)),
+    title=html.escape(title or (", ".join(names) if len(names) < 4 else f"{len(names)} runs")),
     lead=html.escape(_lead(summaries)),
     contents=" ".join(f'<a href="#{_anchor(h)}">{h}</a>' for h in sections),
     sections="\n".join(
@@ -100,7 +100,8 @@ def _read(folder: Path, name: str) -> dict[str, Any]:
 
 def _read_summary(folder: Path) -> dict[str, Any]:
   summary = {"normal_latents": {}, **_read(folder, "summary.json")}
-  for entry, kind in (("dataset", str), ("test_images", int), ("normal_latents", dict)):
+  kinds = {"method": str, "dataset": str, "test_images": int, "normal_latents": dict}
+  for entry, kind in kinds.items():
     if not isinstance(found := summary.get(entry), kind):
       where = folder / "summary.json"
       raise ValueError(f"{where} is damaged: its {entry} is {checks.shown(found)}.")
@@ -108,18 +109,24 @@ def _read_summary(folder: Path) -> dict[str, Any]:
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
-  """The folders' names, with as many of their parents as tell them apart."""
-  for depth in range(1, max(len(folder.parts) for folder in folders) + 1):
-    names = ["/".join(folder.resolve().parts[-depth:]) for folder in folders]
+  """The folders' names; with parents if these tell them apart, and then without what all end in."""
+  paths = [folder.resolve().parts for folder in folders]
+  for depth in range(1, max(map(len, paths)) + 1):
+    names = [path[-depth:] for path in paths]
     if len(set(names)) == len(names):
-      return names
+      while len({name[-1] for name in names}) == 1 < min(map(len, names)):
+        names = [name[:-1] for name in names]
+      return ["/".join(name) for name in names]
   return [str(folder) for folder in folders]
 
 
 def _lead(summaries: Sequence[dict[str, Any]]) -> str:
   sets = ", ".join(dict.fromkeys(Path(s["dataset"]).name for s in summaries))
+  methods = ", ".join(dict.fromkeys(s["method"] for s in summaries))
   images = max(s["test_images"] for s in summaries)
-  return f"{sets}: scored on {images:,} test images. Latents are compared with N(0, I)."
+  return (
+    f"{methods} on {sets}: scored on {images:,} test images. Latents are compared with N(0, I)."
+  )
 
 
 def _scores(names: Sequence[str], summaries: Sequence[dict[str, Any]]) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from aejax.evaluation import report
 from aejax.evaluation.report import write_report
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
@@ -61,6 +62,7 @@ def test_a_run_on_one_page(digits_run):
   summary = json.loads((digits_run / "summary.json").read_text())
   assert f"{summary['reconstruction_error']:.4g}" in page.words
   assert "mardia skewness" in page.words
+  assert any(word.startswith("cwae on digits: scored on 359") for word in page.words)
   # Nothing is fetched: pictures are in the page, links lead to its own sections.
   assert len(page.sources) > 15
   assert all(source.startswith(("data:image/png;base64,", "#")) for source in page.sources)
@@ -78,11 +80,30 @@ def test_runs_side_by_side(digits_run, second, tmp_path):
   assert page.words.count("cwae") == 2  # in the settings
 
 
-def test_names_tell_runs_apart(digits_run, tmp_path):
-  for parent in ("x", "y"):
-    shutil.copytree(digits_run, tmp_path / parent / "run")
-  out = write_report(tmp_path / "r.html", [tmp_path / "x" / "run", tmp_path / "y" / "run"])
-  assert {"x/run", "y/run"} <= set(Page(out.read_text(encoding="utf-8")).headings)
+@pytest.mark.parametrize(
+  ("folders", "names"),
+  [
+    (["x/run", "y/run"], ["x", "y"]),
+    (["runs/cwae", "runs/vae"], ["cwae", "vae"]),
+    (["t/ae/seed-0", "t/vae/seed-0", "t/vae/seed-1"], ["ae/seed-0", "vae/seed-0", "vae/seed-1"]),
+    (["b/a/run", "c/a/run"], ["b", "c"]),
+    (["run/a/a", "run/a"], ["a", "run"]),
+    (["d/one", "e/two"], ["one", "two"]),
+    (["one"], ["one"]),
+  ],
+)
+def test_names_tell_runs_apart(tmp_path, folders, names):
+  found = report._names([tmp_path / folder for folder in folders])
+  assert found == names
+
+
+def test_many_runs_have_a_short_title(digits_run, tmp_path):
+  folders = [shutil.copytree(digits_run, tmp_path / name / "seed-0") for name in "abcd"]
+  text = write_report(tmp_path / "r.html", folders).read_text(encoding="utf-8")
+  assert "<title>4 runs</title>" in text
+  assert set("abcd") <= set(Page(text).headings)
+  text = write_report(tmp_path / "r.html", folders[:3]).read_text(encoding="utf-8")
+  assert "<title>a, b, c</title>" in text
 
 
 def test_what_is_no_scored_run(digits_run, tmp_path):

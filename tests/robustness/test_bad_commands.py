@@ -15,7 +15,9 @@ def digits_run(tmp_path_factory):
   options = Options(workdir=workdir, network="linear", latent_dim=2, epochs=2)
   configuration, dataset, _ = prepare("cwae", {}, options)
   train(configuration, dataset, workdir)
-  (workdir / "summary.json").write_text('{"dataset": "digits", "test_images": 359}')
+  (workdir / "summary.json").write_text(
+    '{"method": "cwae", "dataset": "digits", "test_images": 359}'
+  )
   return workdir
 
 
