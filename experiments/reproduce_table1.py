@@ -3,9 +3,10 @@
   python experiments/reproduce_table1.py --dataset fashion_mnist --out results/table1-fashion_mnist
 
 Ten methods, three seeds, the published epochs: ten minutes on two CPU cores for digits; hours for
-Fashion-MNIST, 500 epochs each. On a GPU or TPU all seeds of a small network are trained at once.
-Interrupted, the same command goes on where it was, run by run and within a run. The folder holds
-table.md, table.json and frechet.png of what is scored so far, and the runs, with a report each.
+Fashion-MNIST, 500 epochs each. Of small networks a CPU trains one run a core, a GPU or TPU all
+seeds of a method at once. Interrupted, the same command goes on where it was, run by run and within
+a run. The folder holds table.md, table.json and frechet.png of what is scored so far, and the runs,
+with a report each.
 """
 
 import dataclasses
@@ -16,7 +17,7 @@ import time
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import numpy as np
@@ -27,11 +28,14 @@ from aejax.evaluation import inception, score
 from aejax.evaluation.features import Extractor
 from aejax.evaluation.table1 import ROWS, Row, write_table
 from aejax.files import read_json
-from aejax.training import Interrupted, Options, prepare, train
+from aejax.memory import available_bytes
+from aejax.training import Interrupted, Options, prepare, side_by_side, train
 from aejax.training.configuration import read
 
 # Each takes minutes: more of them are a mistake.
 _MOST_SEEDS = 1000
+# What a small network's run takes at the most, its data included.
+_BYTES_A_RUN = 2**31
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +70,7 @@ def main(options: Table) -> None:
   for method in options.methods:
     checks.known("method of the table", method, dict.fromkeys(row.run for row in ROWS))
   extractor = None if options.inception is None else inception(options.inception)
-  at_once = options.seeds if _pays_at_once(options) else 1
+  small, cpu = _is_small(options), jax.default_backend() == "cpu"
   out = options.out or Path("results") / f"table1-{options.dataset}"
   checks.folder("out", out)
   rows = [row for row in ROWS if not options.methods or row.run in options.methods]
@@ -74,10 +78,12 @@ def main(options: Table) -> None:
   cells = [
     (row, seeds)
     for row in runs.values()
-    for seeds in _batches(out / "runs" / row.run, options.seeds, at_once)
+    for seeds in _batches(out / "runs" / row.run, options.seeds, at_once=small and not cpu)
   ]
   cells.sort(key=lambda cell: cell[1].start)
   _write(out, rows, options)
+  if small and cpu:
+    _train_side_by_side(cells, rows, out, options)
   for number, (row, seeds) in enumerate(cells, start=1):
     folder = out / "runs" / row.run
     if not all(_is_scored(folder / f"seed-{seed}", extractor) for seed in seeds):
@@ -90,24 +96,68 @@ def main(options: Table) -> None:
       print(out / name)
 
 
-def _pays_at_once(options: Table) -> bool:
-  """Whether to train all seeds of a method in one program.
-
-  One small network leaves most of an accelerator idle; a CPU takes as long for all seeds at once as
-  for one after the other.
-  """
+def _is_small(options: Table) -> bool:
+  """Whether the network leaves most of an accelerator idle, and makes little use of many cores."""
   dataset = data.load(options.dataset, data_dir=options.data_dir, in_memory=False)
-  small = networks.default_architecture(dataset.image_shape) == "mlp"
-  return small and jax.default_backend() != "cpu"
+  return networks.default_architecture(dataset.image_shape) == "mlp"
 
 
-def _batches(folder: Path, seeds: int, at_once: int) -> list[range]:
+def _batches(folder: Path, seeds: int, at_once: bool) -> list[range]:
   """The seeds of a row's runs, in one range those trained at once; begun runs stay as they are."""
+  together = seeds if at_once and not folder.exists() else 1
   if (folder / "config.json").is_file():
-    at_once = read(folder).seeds
-  elif folder.exists():
-    at_once = 1
-  return [range(at_once), *(range(seed, seed + 1) for seed in range(at_once, seeds))]
+    together = read(folder).seeds
+  return [range(together), *(range(seed, seed + 1) for seed in range(together, seeds))]
+
+
+def _train_side_by_side(
+  cells: Sequence[tuple[Row, range]], rows: Sequence[Row], out: Path, options: Table
+) -> None:
+  """Trains and scores what is missing, a run on each core, if there are several of both."""
+  missing = [
+    (row, seeds[0], folder)
+    for row, seeds in cells
+    if len(seeds) == 1 and not _is_scored(folder := out / "runs" / row.run / f"seed-{seeds[0]}")
+  ]
+  cores = side_by_side.cores()[: max(1, int(available_bytes() // _BYTES_A_RUN))]
+  if min(len(missing), len(cores)) < 2:
+    return
+  jobs = [
+    side_by_side.Job(
+      f"{row.label}, seed {seed}", _command(row, seed, folder, options), folder.with_suffix(".txt")
+    )
+    for row, seed, folder in missing
+  ]
+  where = out / "runs" / "*" / "seed-*.txt"
+  print(f"{len(jobs)} runs, {len(cores)} at a time: {where} tell how each is", file=sys.stderr)
+  done = []
+
+  def finished(job: side_by_side.Job) -> None:
+    done.append(job)
+    print(f"{len(done)}/{len(jobs)}  {job.label}", file=sys.stderr, flush=True)
+    _write(out, rows, options)
+
+  if (signal_number := side_by_side.run(jobs, cores, finished)) is not None:
+    _stop(signal_number)
+
+
+def _command(row: Row, seed: int, workdir: Path, options: Table) -> list[str]:
+  """What trains and scores one run, as anybody may call it."""
+  given = {
+    "dataset": options.dataset,
+    "data-dir": options.data_dir,
+    "workdir": workdir,
+    "seed": seed,
+    "epochs": options.epochs,
+    **{name.replace("_", "-"): value for name, value in row.objective.items()},
+  }
+  words = [sys.executable, str(Path(__file__).with_name("train.py")), row.method]
+  for name, value in given.items():
+    if value is True:
+      words.append(f"--{name}")
+    elif value is not None:
+      words += [f"--{name}", str(value)]
+  return [*words, "--resume"] if (workdir / "config.json").is_file() else words
 
 
 def _write(out: Path, rows: Sequence[Row], options: Table) -> None:
@@ -170,9 +220,13 @@ def _run(row: Row, seeds: range, folder: Path, options: Table, extractor: Extrac
   try:
     timing = train(configuration, dataset, workdir)
   except Interrupted as interrupted:
-    print("Stopped and saved; the same command goes on from there.", file=sys.stderr)
-    sys.exit(128 + interrupted.signal_number)
+    _stop(interrupted.signal_number)
   score(configuration, dataset, workdir, extractor=extractor, timing=timing)
+
+
+def _stop(signal_number: int) -> NoReturn:
+  print("Stopped and saved; the same command goes on from there.", file=sys.stderr)
+  sys.exit(128 + signal_number)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
 import json
+import os
+from pathlib import Path
 
 import pytest
 
@@ -83,6 +85,35 @@ def test_on_an_accelerator_the_seeds_of_a_method_are_trained_at_once(
   assert [log.read_text() for log in logs] == before
   assert json.loads((out / "table.json").read_text())["seeds"]["AE"] == 3
   assert json.loads((folder / "seed-2" / "config.json").read_text())["seeds"] == 1
+
+
+def test_several_runs_are_trained_side_by_side(module, tmp_path, monkeypatch, capsys):
+  monkeypatch.setattr(module.side_by_side, "cores", lambda: sorted(os.sched_getaffinity(0)) * 2)
+  out = tmp_path / "table"
+  options = module.Table(dataset="digits", out=out, epochs=1, methods=("ae", "cwae-paper"), seeds=1)
+  module.main(options)
+  lines = capsys.readouterr().err.splitlines()
+  assert lines[0].startswith("2 runs, ")
+  assert sorted(line.split("  ")[1] for line in lines[1:]) == ["AE, seed 0", "CWAE, paper, seed 0"]
+  runs = out / "runs"
+  assert "1/1  loss" in (runs / "ae" / "seed-0.txt").read_text()
+  found = json.loads((runs / "cwae-paper" / "seed-0" / "config.json").read_text())
+  assert (found["epochs"], found["objective"]["approximate"]) == (1, True)
+  assert json.loads((out / "table.json").read_text())["seeds"]["CWAE, paper"] == 1
+
+
+def test_the_commands_of_runs_side_by_side(module, tmp_path):
+  rows = {row.run: row for row in module.ROWS}
+  options = module.Table(dataset="mnist", data_dir=tmp_path / "files", epochs=7)
+  begun = tmp_path / "sigreg" / "seed-2"
+  begun.mkdir(parents=True)
+  (begun / "config.json").touch()
+  command = module._command(rows["sigreg"], 2, begun, options)
+  assert Path(command[1]).name == "train.py"
+  assert " ".join(command[2:]) == (
+    f"sigreg --dataset mnist --data-dir {tmp_path}/files --workdir {begun} --seed 2 --epochs 7 "
+    "--weight 100.0 --resume"
+  )
 
 
 @pytest.mark.parametrize(
