@@ -10,24 +10,19 @@ with a report each.
 """
 
 import dataclasses
-import math
-import platform
 import sys
-import time
-from collections.abc import Mapping, Sequence
-from importlib.metadata import version
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import jax
-import numpy as np
 
 from aejax import checks, data, networks
 from aejax.command_line import compilation_cache, parse, user_errors
 from aejax.evaluation import inception, score
 from aejax.evaluation.features import Extractor
-from aejax.evaluation.table1 import ROWS, Row, write_table
-from aejax.files import read_json
+from aejax.evaluation.table1 import ROWS, Row
+from aejax.evaluation.table1_runs import is_scored, write_scored
 from aejax.memory import available_bytes
 from aejax.training import Interrupted, Options, prepare, side_by_side, train
 from aejax.training.configuration import read
@@ -81,16 +76,16 @@ def main(options: Table) -> None:
     for seeds in _batches(out / "runs" / row.run, options.seeds, at_once=small and not cpu)
   ]
   cells.sort(key=lambda cell: cell[1].start)
-  _write(out, rows, options)
+  write_scored(out, options.dataset, rows, options.seeds)
   if small and cpu:
     _train_side_by_side(cells, rows, out, options)
   for number, (row, seeds) in enumerate(cells, start=1):
     folder = out / "runs" / row.run
-    if not all(_is_scored(folder / f"seed-{seed}", extractor) for seed in seeds):
+    if not all(is_scored(folder / f"seed-{seed}", extractor) for seed in seeds):
       which = ", ".join(map(str, seeds))
       print(f"{number}/{len(cells)}  {row.label}, seed {which}", file=sys.stderr, flush=True)
       _run(row, seeds, folder, options, extractor)
-      _write(out, rows, options)
+      write_scored(out, options.dataset, rows, options.seeds)
   for name in ("table.md", "table.json", "frechet.png"):
     if (out / name).exists():
       print(out / name)
@@ -117,7 +112,7 @@ def _train_side_by_side(
   missing = [
     (row, seeds[0], folder)
     for row, seeds in cells
-    if len(seeds) == 1 and not _is_scored(folder := out / "runs" / row.run / f"seed-{seeds[0]}")
+    if len(seeds) == 1 and not is_scored(folder := out / "runs" / row.run / f"seed-{seeds[0]}")
   ]
   cores = side_by_side.cores()[: max(1, int(available_bytes() // _BYTES_A_RUN))]
   if min(len(missing), len(cores)) < 2:
@@ -135,7 +130,7 @@ def _train_side_by_side(
   def finished(job: side_by_side.Job) -> None:
     done.append(job)
     print(f"{len(done)}/{len(jobs)}  {job.label}", file=sys.stderr, flush=True)
-    _write(out, rows, options)
+    write_scored(out, options.dataset, rows, options.seeds)
 
   if (signal_number := side_by_side.run(jobs, cores, finished)) is not None:
     _stop(signal_number)
@@ -158,51 +153,6 @@ def _command(row: Row, seed: int, workdir: Path, options: Table) -> list[str]:
     elif value is not None:
       words += [f"--{name}", str(value)]
   return [*words, "--resume"] if (workdir / "config.json").is_file() else words
-
-
-def _write(out: Path, rows: Sequence[Row], options: Table) -> None:
-  """Writes the table of the runs that are scored so far, if there is one."""
-  found = {
-    row.run: [
-      workdir
-      for seed in range(options.seeds)
-      if _is_scored(workdir := out / "runs" / row.run / f"seed-{seed}")
-    ]
-    for row in rows
-  }
-  summaries = {
-    run: [read_json(workdir / "summary.json") for workdir in several]
-    for run, several in found.items()
-    if several
-  }
-  if not summaries:
-    return
-  seconds = (
-    _seconds(workdir, summary)
-    for run, several in summaries.items()
-    for workdir, summary in zip(found[run], several, strict=True)
-  )
-  about = {
-    "command": f"python experiments/reproduce_table1.py --dataset {options.dataset}",
-    "date": time.strftime("%Y-%m-%d"),
-    "hours_of_training": sum(seconds) / 3600,
-    "machine": f"{platform.machine()}, {jax.device_count()} × {jax.devices()[0].device_kind}",
-    "versions": f"aejax {version('aejax')}, jax {jax.__version__}, numpy {np.__version__}",
-  }
-  write_table(out, options.dataset, rows, summaries, about)
-
-
-def _is_scored(workdir: Path, extractor: Extractor | None = None) -> bool:
-  path = workdir / "summary.json"
-  summary = read_json(path) if path.is_file() else {}
-  return "normal_latents" in summary and (extractor is None or extractor.frechet_name in summary)
-
-
-def _seconds(workdir: Path, summary: Mapping[str, Any]) -> float:
-  """Of all a run's steps, at the speed of its last call: the calls before were interrupted."""
-  configuration = read(workdir)
-  per_epoch = configuration.train_images // configuration.batch_size * configuration.batch_size
-  return configuration.epochs * per_epoch / summary.get("images_per_second", math.inf)
 
 
 def _run(row: Row, seeds: range, folder: Path, options: Table, extractor: Extractor | None) -> None:

@@ -16,6 +16,8 @@ def test_it_trains_what_is_missing_and_writes_the_table(module, tmp_path, capsys
   module.main(module.Table(**options, seeds=1))
   after_one = json.loads((out / "table.json").read_text())
   assert after_one["seeds"] == {"AE": 1, "AE + Gaussian mixture": 1}
+  command = "python experiments/reproduce_table1.py --dataset digits --seeds 1 --methods ae"
+  assert after_one["command"] == command
   first = out / "runs" / "ae" / "seed-0" / "metrics.jsonl"
   before = first.stat().st_mtime_ns
   capsys.readouterr()
