@@ -114,7 +114,8 @@ def _train_side_by_side(
     for row, seeds in cells
     if len(seeds) == 1 and not is_scored(folder := out / "runs" / row.run / f"seed-{seeds[0]}")
   ]
-  cores = side_by_side.cores()[: max(1, int(available_bytes() // _BYTES_A_RUN))]
+  cores = side_by_side.cores()
+  cores = cores[: max(1, int(min(len(cores), available_bytes() / _BYTES_A_RUN)))]
   if min(len(missing), len(cores)) < 2:
     return
   jobs = [
