@@ -34,6 +34,7 @@ docs/api
 results/distances/results
 results/training/results
 results/table1-fashion_mnist/table
+results/table1-mnist/table
 results/table1-digits/table
 ```
 """
