@@ -1,24 +1,71 @@
-"""Autoencoders whose latent distribution is matched to a prior, in JAX.
+"""Models whose latent distribution is matched to a prior, in JAX.
 
     COST(X; E, D) = reconstruction(X, D(E(X))) + λ · d(P_E(X), P_Z)
 
-`distances` are the d, `objectives` the whole equation, `networks` give E and D, `training`
-minimises, and `load` opens what a run has trained.
+`distances` holds d, `objectives` the whole equation, `networks` E and D. `training` minimises the
+cost, `metrics` and `evaluation` score the result, and `load` opens a trained run.
+
+Submodules are imported on first use, so that `import aejax.distances` needs JAX, jaxtyping, NumPy
+and SciPy only.
 """
 
-from aejax import data, distances, evaluation, networks, objectives, priors, training
-from aejax.autoencoder import Autoencoder
-from aejax.trained import TrainedAutoencoder, load
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+  from aejax import (
+    data,
+    distances,
+    evaluation,
+    metrics,
+    networks,
+    objectives,
+    priors,
+    training,
+  )
+  from aejax._messages import AejaxWarning
+  from aejax.autoencoder import Autoencoder
+  from aejax.training import Run, TrainedAutoencoder, load
+
+__version__ = "0.2.0.dev0"
 
 __all__ = [
+  "AejaxWarning",
   "Autoencoder",
+  "Run",
   "TrainedAutoencoder",
+  "__version__",
   "data",
   "distances",
   "evaluation",
   "load",
+  "metrics",
   "networks",
   "objectives",
   "priors",
   "training",
 ]
+
+_MODULE_OF = {
+  "AejaxWarning": "aejax._messages",
+  "Autoencoder": "aejax.autoencoder",
+  "Run": "aejax.training",
+  "TrainedAutoencoder": "aejax.training",
+  "load": "aejax.training",
+}
+
+
+def __getattr__(name: str) -> object:
+  """Imports a public name on first use (PEP 562)."""
+  if name in _MODULE_OF:
+    value = getattr(importlib.import_module(_MODULE_OF[name]), name)
+  elif name in __all__:
+    value = importlib.import_module(f"aejax.{name}")
+  else:
+    raise AttributeError(f"module 'aejax' has no attribute {name!r}")
+  globals()[name] = value
+  return value
+
+
+def __dir__() -> list[str]:
+  return __all__

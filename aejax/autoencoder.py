@@ -9,10 +9,10 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Key, Num
 
-from aejax import checks
-from aejax.memory import check_fits
+from aejax import _checks
+from aejax._memory import check_fits
 
-__all__ = ["Autoencoder", "Posterior"]
+__all__ = ["Autoencoder", "Posterior", "pixels"]
 
 _OUTPUTS: dict[str, Callable[[Array], Array]] = {
   "identity": lambda logits: logits,
@@ -34,6 +34,20 @@ class Posterior(NamedTuple):
 
   mean: Float[Array, "n d"]
   log_variance: Float[Array, "n d"] | None
+
+  def sample(self, key: Key[Array, ""]) -> Float[Array, "n d"]:
+    """Draws one latent from each posterior; a deterministic encoder's latents are returned as is.
+
+    Args:
+      key: the random key; the same key gives the same latents.
+    """
+    return self.reparameterize(jax.random.normal(_checks.key("key", key), self.mean.shape))
+
+  def reparameterize(self, noise: Float[Array, "n d"]) -> Float[Array, "n d"]:
+    """Returns mean + standard deviation · `noise`, the reparameterised draw for given noise."""
+    if self.log_variance is None:
+      return self.mean
+    return self.mean + jnp.exp(self.log_variance / 2) * noise
 
 
 class Autoencoder(nnx.Module):
@@ -70,9 +84,11 @@ class Autoencoder(nnx.Module):
   ):
     for name, network in (("encoder", encoder), ("decoder", decoder)):
       if not callable(network) or isinstance(network, type):
-        raise ValueError(f"{name} must be a function or a module, but is {checks.kind(network)}.")
-    checks.whole("latent_dim", latent_dim)
-    checks.known("output", output, _OUTPUTS)
+        raise ValueError(
+          f"{name} must be a function or a module, but is {_checks.type_name(network)}."
+        )
+    _checks.integer("latent_dim", latent_dim)
+    _checks.one_of("output", output, _OUTPUTS)
     self.encoder = encoder
     self.decoder = decoder
     self.latent_dim = latent_dim
@@ -92,7 +108,7 @@ class Autoencoder(nnx.Module):
       ValueError: if `images` is no batch of floats, or the encoder returns another shape than
         `[n, latent_dim]`.
     """
-    images = checks.array("images", images)
+    images = _checks.array("images", images)
     if images.ndim != 4:
       raise ValueError(f"images must have shape (n, h, w, c), not {jnp.shape(images)}.")
     if not jnp.issubdtype(images.dtype, jnp.floating):
@@ -126,7 +142,7 @@ class Autoencoder(nnx.Module):
     Raises:
       ValueError: if `latents` is not `[n, latent_dim]`, or the decoder's value not `[n, h, w, c]`.
     """
-    latents = checks.array("latents", latents)
+    latents = _checks.array("latents", latents)
     if latents.ndim != 2 or latents.shape[1] != self.latent_dim:
       raise ValueError(f"latents must have shape (n, {self.latent_dim}), not {jnp.shape(latents)}.")
     logits = self.decoder(jnp.asarray(latents, jnp.float32))
@@ -151,7 +167,7 @@ class Autoencoder(nnx.Module):
     Raises:
       ValueError: if the decoder's images have another shape than `images`.
     """
-    images = checks.array("images", images)
+    images = _checks.array("images", images)
     reconstruction = self.decode(self.encode(images))
     if reconstruction.shape != images.shape:
       raise ValueError(
@@ -167,9 +183,9 @@ class Autoencoder(nnx.Module):
       key: the random key; the same key gives the same images.
       num: how many.
     """
-    shape = checks.whole("num", num), self.latent_dim
+    shape = _checks.integer("num", num), self.latent_dim
     check_fits("num", num, 4 * num * self.latent_dim)
-    return self.decode(jax.random.normal(checks.key("key", key), shape))
+    return self.decode(jax.random.normal(_checks.key("key", key), shape))
 
   def _latents(self, encoded: Any, name: str, num: int) -> Float[Array, "n d"]:
     if _shape_of("encoder", encoded) != (num, self.latent_dim):
@@ -180,11 +196,23 @@ class Autoencoder(nnx.Module):
     return jnp.asarray(encoded, jnp.float32)
 
 
+def pixels(images: Num[Array | np.ndarray, "n h w c"]) -> Float[Array, "n h w c"]:
+  """Images as float32 in [0, 1]; uint8 is scaled, floats pass.
+
+  Raises:
+    ValueError: for other integers, of which nobody knows what white is.
+  """
+  if images.dtype != jnp.uint8 and not jnp.issubdtype(images.dtype, jnp.floating):
+    raise ValueError(f"images must be uint8, or floats in [0, 1], but are {images.dtype}.")
+  floats = jnp.asarray(images, jnp.float32)
+  return floats / 255 if images.dtype == jnp.uint8 else floats
+
+
 def _shape_of(network: str, returned: Any) -> tuple[int, ...]:
   if isinstance(returned, jax.Array | np.ndarray):
     return returned.shape
   what = "latents" if network == "encoder" else "images"
-  raise ValueError(f"{network} must return {what}, but returned {checks.kind(returned)}.")
+  raise ValueError(f"{network} must return {what}, but returned {_checks.type_name(returned)}.")
 
 
 def _check_variables(model: Autoencoder) -> None:

@@ -15,8 +15,8 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, Key
 
-from aejax import checks
-from aejax.memory import check_fits
+from aejax import _checks
+from aejax._memory import check_fits
 
 __all__ = [
   "GaussianMixture",
@@ -57,15 +57,15 @@ def check_dimension(prior: Prior, z: jax.Array) -> int:
 
 def _draw_shape(key: Any, n: Any, dim: int) -> tuple[int, int]:
   """The shape of a draw, once its arguments are checked."""
-  checks.key("key", key)
-  n = checks.whole("n", n, least=0)
+  _checks.key("key", key)
+  n = _checks.integer("n", n, least=0)
   check_fits("n", n, 4 * n * dim)
   return n, dim
 
 
 def _points(prior: Prior, z: Any) -> jax.Array:
   """Points of the prior's dimension, one a row of the last axis."""
-  z = checks.array("z", z)
+  z = _checks.array("z", z)
   if not z.ndim:
     raise ValueError("z must have a last axis, but is a single number.")
   check_dimension(prior, z)
@@ -80,7 +80,7 @@ class StandardNormal:
   dim: int = _static()
 
   def __post_init__(self):
-    checks.whole("dim", self.dim)
+    _checks.integer("dim", self.dim)
 
   def sample(self, key: Key[Array, ""], n: int) -> Float[Array, "{n} d"]:
     """Draws `n` independent rows."""
@@ -104,7 +104,7 @@ class GaussianMixture:
 
   def __post_init__(self):
     for name in self._leaves:
-      values = jnp.asarray(checks.array(name, getattr(self, name)))
+      values = jnp.asarray(_checks.array(name, getattr(self, name)))
       values = values.astype(jnp.promote_types(values.dtype, jnp.float32))
       object.__setattr__(self, name, values)
     shapes = [jnp.shape(getattr(self, name)) for name in self._leaves]
@@ -174,8 +174,8 @@ class UniformSphere:
   radius: float = _static(default=1.0)
 
   def __post_init__(self):
-    checks.whole("dim", self.dim)
-    checks.positive("radius", self.radius)
+    _checks.integer("dim", self.dim)
+    _checks.positive("radius", self.radius)
 
   def sample(self, key: Key[Array, ""], n: int) -> Float[Array, "{n} d"]:
     """Draws `n` independent rows."""
@@ -192,8 +192,8 @@ class UniformBall:
   radius: float = _static(default=1.0)
 
   def __post_init__(self):
-    checks.whole("dim", self.dim)
-    checks.positive("radius", self.radius)
+    _checks.integer("dim", self.dim)
+    _checks.positive("radius", self.radius)
 
   def sample(self, key: Key[Array, ""], n: int) -> Float[Array, "{n} d"]:
     """Draws `n` independent rows."""
@@ -220,8 +220,8 @@ class UniformCube:
   half_width: float = _static(default=1.0)
 
   def __post_init__(self):
-    checks.whole("dim", self.dim)
-    checks.positive("half_width", self.half_width)
+    _checks.integer("dim", self.dim)
+    _checks.positive("half_width", self.half_width)
 
   def sample(self, key: Key[Array, ""], n: int) -> Float[Array, "{n} d"]:
     """Draws `n` independent rows."""

@@ -11,10 +11,12 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from aejax import checks
-from aejax.benchmarks.plan import make_plan
-from aejax.benchmarks.run import Interrupted, benchmark_distances, configure
-from aejax.command_line import parse, user_errors
+from benchmarks.plan import make_plan
+from benchmarks.run import Interrupted, benchmark_distances, configure
+
+from aejax import _checks
+from aejax._command_line import parse
+from aejax.cli import user_errors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +59,7 @@ def main(options: Options) -> None:
     torch_compile=options.torch_compile,
     quick=options.quick,
   )
-  checks.folder("out", options.out)
+  _checks.folder("out", options.out)
   try:
     paths = benchmark_distances(plan, options.out)
   except Interrupted as interrupted:

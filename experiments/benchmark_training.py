@@ -11,11 +11,13 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from aejax import checks
-from aejax.benchmarks.run import Interrupted, configure
-from aejax.benchmarks.training import benchmark_training
-from aejax.benchmarks.training_plan import make_plan
-from aejax.command_line import parse, user_errors
+from benchmarks.run import Interrupted, configure
+from benchmarks.training import benchmark_training
+from benchmarks.training_plan import make_plan
+
+from aejax import _checks
+from aejax._command_line import parse
+from aejax.cli import user_errors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +63,7 @@ def main(options: Options) -> None:
     quick=options.quick,
   )
   configure(None)
-  checks.folder("out", options.out)
+  _checks.folder("out", options.out)
   try:
     paths = benchmark_training(plan, options.out)
   except Interrupted as interrupted:

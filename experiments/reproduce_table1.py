@@ -16,15 +16,18 @@ from pathlib import Path
 from typing import NoReturn
 
 import jax
+from table1 import process_pool
+from table1.runs import is_scored, write_scored
+from table1.table import ROWS, Row
 
-from aejax import checks, data, networks
-from aejax.command_line import compilation_cache, parse, user_errors
-from aejax.evaluation import inception, score
-from aejax.evaluation.features import Extractor
-from aejax.evaluation.table1 import ROWS, Row
-from aejax.evaluation.table1_runs import is_scored, write_scored
-from aejax.memory import available_bytes
-from aejax.training import Interrupted, Options, prepare, side_by_side, train
+from aejax import _checks, data, networks
+from aejax._command_line import compilation_cache, parse
+from aejax._memory import available_bytes
+from aejax.cli import user_errors
+from aejax.evaluation import score
+from aejax.metrics import inception
+from aejax.metrics.features import Extractor
+from aejax.training import Interrupted, Options, prepare
 from aejax.training.configuration import read
 
 # Each takes minutes: more of them are a mistake.
@@ -58,16 +61,16 @@ class Table:
 
 def main(options: Table) -> None:
   """Trains what is missing, and writes the table anew after each run."""
-  checks.known("data set of the table", options.dataset, data.NAMES)
-  checks.whole("seeds", options.seeds, most=_MOST_SEEDS)
+  _checks.one_of("data set of the table", options.dataset, data.NAMES)
+  _checks.integer("seeds", options.seeds, most=_MOST_SEEDS)
   if options.epochs is not None:
-    checks.whole("epochs", options.epochs)
+    _checks.integer("epochs", options.epochs)
   for method in options.methods:
-    checks.known("method of the table", method, dict.fromkeys(row.run for row in ROWS))
+    _checks.one_of("method of the table", method, dict.fromkeys(row.run for row in ROWS))
   extractor = None if options.inception is None else inception(options.inception)
   small, cpu = _is_small(options), jax.default_backend() == "cpu"
   out = options.out or Path("results") / f"table1-{options.dataset}"
-  checks.folder("out", out)
+  _checks.folder("out", out)
   rows = [row for row in ROWS if not options.methods or row.run in options.methods]
   runs = {row.run: row for row in rows if row.sampler == "prior"}
   cells = [
@@ -114,12 +117,12 @@ def _train_side_by_side(
     for row, seeds in cells
     if len(seeds) == 1 and not is_scored(folder := out / "runs" / row.run / f"seed-{seeds[0]}")
   ]
-  cores = side_by_side.cores()
+  cores = process_pool.cores()
   cores = cores[: max(1, int(min(len(cores), available_bytes() / _BYTES_A_RUN)))]
   if min(len(missing), len(cores)) < 2:
     return
   jobs = [
-    side_by_side.Job(
+    process_pool.Job(
       f"{row.label}, seed {seed}", _command(row, seed, folder, options), folder.with_suffix(".txt")
     )
     for row, seed, folder in missing
@@ -128,12 +131,12 @@ def _train_side_by_side(
   print(f"{len(jobs)} runs, {len(cores)} at a time: {where} tell how each is", file=sys.stderr)
   done = []
 
-  def finished(job: side_by_side.Job) -> None:
+  def finished(job: process_pool.Job) -> None:
     done.append(job)
     print(f"{len(done)}/{len(jobs)}  {job.label}", file=sys.stderr, flush=True)
     write_scored(out, options.dataset, rows, options.seeds)
 
-  if (signal_number := side_by_side.run(jobs, cores, finished)) is not None:
+  if (signal_number := process_pool.run(jobs, cores, finished)) is not None:
     _stop(signal_number)
 
 
@@ -167,12 +170,12 @@ def _run(row: Row, seeds: range, folder: Path, options: Table, extractor: Extrac
     epochs=options.epochs,
     resume=(workdir / "config.json").is_file(),
   )
-  configuration, dataset, _ = prepare(row.method, dict(row.objective), settings)
+  run = prepare(row.method, dict(row.objective), settings)
   try:
-    timing = train(configuration, dataset, workdir)
+    timing = run.train()
   except Interrupted as interrupted:
     _stop(interrupted.signal_number)
-  score(configuration, dataset, workdir, extractor=extractor, timing=timing)
+  score(run, extractor=extractor, timing=timing)
 
 
 def _stop(signal_number: int) -> NoReturn:

@@ -1,6 +1,6 @@
 """Trains the classifier whose features Fréchet distances of a data set are measured in.
 
-  python experiments/train_classifier.py fashion_mnist --out aejax/evaluation/classifiers
+  python experiments/train_classifier.py fashion_mnist --out aejax/metrics/classifiers
 
 Seven minutes on two CPU cores; seconds for digits. Prints the accuracy on the test set, which the
 file remembers. Those in the package were made by this command, that of digits by --epochs 150.
@@ -19,14 +19,11 @@ import tyro
 from flax import nnx
 from jax import lax
 
-from aejax import checks, data
-from aejax.command_line import compilation_cache, parse, user_errors
-from aejax.evaluation.features import (
-  Classifier,
-  count_classes,
-  read_classifier,
-  write_classifier,
-)
+from aejax import _checks, data
+from aejax._command_line import compilation_cache, parse
+from aejax.autoencoder import pixels
+from aejax.cli import user_errors
+from aejax.metrics.features import Classifier, read_classifier, write_classifier
 
 # The mirror image of a garment is a garment; that of a digit is none.
 _MIRRORED = ("fashion_mnist",)
@@ -46,20 +43,20 @@ class Options:
 
   dataset: Annotated[str, tyro.conf.Positional]
   data_dir: Path | None = None
-  out: Path = Path("aejax/evaluation/classifiers")
+  out: Path = Path("aejax/metrics/classifiers")
   epochs: int = 40
   seed: int = 0
 
 
 def main(options: Options) -> None:
   """Trains, tests, writes."""
-  checks.whole("epochs", options.epochs)
-  key = jax.random.key(checks.seed(options.seed))
+  _checks.integer("epochs", options.epochs)
+  key = jax.random.key(_checks.seed(options.seed))
   dataset = data.load(options.dataset, data_dir=options.data_dir)
-  classes = count_classes(dataset)
+  classes = _count_classes(dataset)
   assert dataset.train_labels is not None
   assert dataset.test_labels is not None
-  checks.folder("out", options.out)
+  _checks.folder("out", options.out)
   model = Classifier(dataset.image_shape, classes, rngs=nnx.Rngs(options.seed))
   graphdef, params = nnx.split(model)
   batch_size = min(256, len(dataset.train) // 4)
@@ -76,7 +73,7 @@ def main(options: Options) -> None:
     def step(i, carry):
       params, state, total = carry
       rows = lax.dynamic_slice_in_dim(order, i * batch_size, batch_size)
-      some = _augmented(images[rows] / jnp.float32(255), jax.random.fold_in(key, i), mirror)
+      some = _augmented(pixels(images[rows]), jax.random.fold_in(key, i), mirror)
 
       def cost(params):
         logits = nnx.merge(graphdef, params)(some)
@@ -102,6 +99,25 @@ def main(options: Options) -> None:
   print(path)
 
 
+def _count_classes(dataset: data.Dataset) -> int:
+  """How many classes a data set has: its labels are 0, 1, 2 and so on.
+
+  Raises:
+    ValueError: if it has no labels, or others, or less than four images to train on.
+  """
+  train, test = dataset.train_labels, dataset.test_labels
+  if train is None or test is None:
+    raise ValueError(f"{dataset.name} has no labels: a classifier needs them.")
+  if len(train) < 4:
+    raise ValueError(f"{dataset.name} has {len(train)} training images: a classifier needs 4.")
+  count = int(train.max()) + 1
+  if train.min() < 0 or test.min() < 0 or count > len(train) or test.max() >= count:
+    raise ValueError(
+      f"The labels of {dataset.name} must be 0, 1, 2 and so on, fewer than its training images."
+    )
+  return count
+
+
 def _augmented(images, key, mirror):
   """Each image moved by up to a tenth of its side, and mirrored or not."""
   n, height, width, _ = images.shape
@@ -123,8 +139,7 @@ def _augmented(images, key, mirror):
 def _accuracy(model, images, labels) -> float:
   logits = jax.jit(model.__call__)
   found = [
-    np.argmax(logits(jnp.asarray(images[i : i + 1000]) / jnp.float32(255)), axis=1)
-    for i in range(0, len(images), 1000)
+    np.argmax(logits(pixels(images[i : i + 1000])), axis=1) for i in range(0, len(images), 1000)
   ]
   return float(np.mean(np.concatenate(found) == labels))
 

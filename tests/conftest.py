@@ -20,8 +20,8 @@ _hook.__enter__()
 
 
 @pytest.fixture
-def unchecked():
-  """Signatures unchecked, as users have them: a bad argument reaches the function's own checks."""
+def without_beartype():
+  """Signatures without_beartype, as users have them: a bad argument reaches the function's own checks."""
   jaxtyping.config.update("jaxtyping_disable", True)
   yield
   jaxtyping.config.update("jaxtyping_disable", False)

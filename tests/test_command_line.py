@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from aejax import data, distances, objectives
-from aejax.command_line import choose_method, compilation_cache, parse, user_errors
+from aejax._command_line import choose_method, compilation_cache, parse
+from aejax.cli import user_errors
 from aejax.training import Options
 
 

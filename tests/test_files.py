@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from aejax.files import check_space, clear_partial, read_json, replacing, write_json
+from aejax._files import check_space, clear_partial, read_json, replacing, write_json
 
 
 def test_a_file_is_replaced_whole(tmp_path):

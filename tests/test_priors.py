@@ -195,14 +195,14 @@ def test_mixtures_are_batched_differentiated_and_mapped():
   assert paths == [".weights", ".means", ".variances"]
 
 
-def test_mixture_of_lists_and_numpy(unchecked):
+def test_mixture_of_lists_and_numpy(without_beartype):
   lists = GaussianMixture([1, 3], [[0, 1, 2], [-1, 0, 0.5]], np.array([0.25, 2.0]))
   np.testing.assert_array_equal(lists.sample(KEY, 7), MIXTURE.sample(KEY, 7))
   jax.jit(lambda key: lists.sample(key, 7))(KEY)  # numpy cannot be indexed by a traced draw
 
 
 @pytest.mark.parametrize("value", [0, -1, math.nan, math.inf])
-def test_sizes_out_of_range(value, unchecked):
+def test_sizes_out_of_range(value, without_beartype):
   for make, name in (
     (lambda: UniformSphere(3, radius=value), "radius"),
     (lambda: UniformBall(3, radius=value), "radius"),
@@ -226,7 +226,7 @@ def test_sizes_out_of_range(value, unchecked):
     ([1.0], [[0.0]], [math.nan], "variances must be finite and positive, but one is nan"),
   ],
 )
-def test_wrong_mixtures(weights, means, variances, sentence, unchecked):
+def test_wrong_mixtures(weights, means, variances, sentence, without_beartype):
   with pytest.raises(ValueError, match=sentence):
     GaussianMixture(np.array(weights), np.array(means), np.array(variances))
 
@@ -256,13 +256,13 @@ def test_a_users_own_prior_trains():
 
 
 @pytest.mark.parametrize("objective", [objectives.SWAE, objectives.WAEMMD, objectives.CWAE])
-def test_a_prior_without_a_closed_form_asks_for_samples(objective, unchecked):
+def test_a_prior_without_a_closed_form_asks_for_samples(objective, without_beartype):
   model = networks.build("linear", (2, 2, 1), latent_dim=2, key=KEY)
   with pytest.raises(ValueError, match="pass samples"):
     objective(prior=UniformBall(2))(model, jnp.zeros((4, 2, 2, 1)), key=KEY)
 
 
-def test_a_prior_of_another_dimension_is_named(unchecked):
+def test_a_prior_of_another_dimension_is_named(without_beartype):
   model = networks.build("linear", (2, 2, 1), latent_dim=2, key=KEY)
   objective = objectives.SWAE(prior=UniformBall(3), sample_prior=True)
   with pytest.raises(ValueError, match="z has dimension 2, but target has dimension 3"):

@@ -5,7 +5,7 @@ tensorflow-datasets (see `aejax.data.prepare`); a path is a NumPy file or a fold
 """
 
 from aejax.data.dataset import Dataset
+from aejax.data.lazy import LazyImages
 from aejax.data.loading import NAMES, load
-from aejax.data.stored import StoredImages
 
-__all__ = ["NAMES", "Dataset", "StoredImages", "load"]
+__all__ = ["NAMES", "Dataset", "LazyImages", "load"]

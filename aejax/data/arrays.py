@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int, Shaped, UInt8
 
-from aejax import checks
-from aejax.data.dataset import Dataset, hold_out
-from aejax.data.stored import StoredImages
+from aejax import _checks
+from aejax.data.dataset import Dataset, train_test_split
+from aejax.data.lazy import LazyImages
 
 __all__ = ["as_images", "load_arrays"]
 
@@ -44,7 +44,7 @@ def load_arrays(path: str | os.PathLike[str], *, in_memory: bool = True) -> Data
   mapped = path.suffix == ".npy" and not in_memory
   with _opened(path, mapped=mapped) as file:
     if isinstance(file, np.ndarray):
-      images = as_images(file, what=checks.shown(path))
+      images = as_images(file, what=_checks.short_repr(path))
       # Floats have become bytes, in memory.
       return _held_out(path.stem, images, None, mapped=mapped and np.shares_memory(images, file))
     for keys in _SPLIT_KEYS:
@@ -108,7 +108,7 @@ def _split(path: Path, file: Mapping[str, Any], keys: tuple[str, str, str, str])
   train, test = (as_images(file[key], what=_member(path, key)) for key in keys[:2])
   if train.shape[1:] != test.shape[1:]:
     raise ValueError(
-      f"{checks.shown(path)}: train and test images must share one shape, "
+      f"{_checks.short_repr(path)}: train and test images must share one shape, "
       f"got {list(train.shape[1:])} and {list(test.shape[1:])}"
     )
   train_labels, test_labels = (
@@ -123,8 +123,8 @@ def _single(path: Path, file: Mapping[str, Any]) -> Dataset:
   key = "images" if "images" in candidates else candidates[0] if len(candidates) == 1 else None
   if key is None:
     raise ValueError(
-      f"{checks.shown(path)} must hold the arrays train and test, or x_train and x_test, "
-      f"or images, got {checks.shown(sorted(file)) if file else 'none'}"
+      f"{_checks.short_repr(path)} must hold the arrays train and test, or x_train and x_test, "
+      f"or images, got {_checks.short_repr(sorted(file)) if file else 'none'}"
     )
   images = as_images(file[key], what=_member(path, key))
   for label_key in _LABEL_KEYS:
@@ -143,10 +143,10 @@ def _held_out(
 ) -> Dataset:
   if len(images) < 2:
     raise ValueError(f"{name} holds one image; at least 2 are needed, one of them for the test set")
-  train, test = hold_out(len(images), fraction=0.1)
+  train, test = train_test_split(len(images), fraction=0.1)
   if mapped:
     shape = (len(train), *images.shape[1:])
-    return Dataset(name, StoredImages(shape, lambda rows: images[train[rows]]), images[test])
+    return Dataset(name, LazyImages(shape, lambda rows: images[train[rows]]), images[test])
   if labels is None:
     return Dataset(name, images[train], images[test])
   return Dataset(name, images[train], images[test], labels[train], labels[test])
@@ -165,7 +165,7 @@ def _labels(array: Shaped[np.ndarray, "..."], n: int, *, what: str) -> Int[np.nd
 
 @contextlib.contextmanager
 def _opened(path: Path, *, mapped: bool = False) -> Iterator[Any]:
-  where = checks.shown(path)
+  where = _checks.short_repr(path)
   # Opened here, because np.load forgets to close a file that it finds damaged.
   try:
     stream = path.open("rb")
@@ -181,7 +181,7 @@ def _opened(path: Path, *, mapped: bool = False) -> Iterator[Any]:
     # MemoryError for a header that promises more than there is.
     except Exception as error:
       raise ValueError(
-        f"{where} cannot be read as a NumPy file without pickles: {checks.reason(error)}"
+        f"{where} cannot be read as a NumPy file without pickles: {_checks.short_message(error)}"
       ) from error
     if isinstance(file, np.ndarray):
       yield file
@@ -191,7 +191,7 @@ def _opened(path: Path, *, mapped: bool = False) -> Iterator[Any]:
 
 
 def _member(path: Path, key: str) -> str:
-  return f"{checks.shown(path)}[{checks.shown(key)}]"
+  return f"{_checks.short_repr(path)}[{_checks.short_repr(key)}]"
 
 
 class _Archive(Mapping[str, Any]):
@@ -205,7 +205,7 @@ class _Archive(Mapping[str, Any]):
       array = self._file[key]
     except Exception as error:
       raise ValueError(
-        f"{_member(self._path, key)} cannot be read: {checks.reason(error)}"
+        f"{_member(self._path, key)} cannot be read: {_checks.short_message(error)}"
       ) from error
     if not isinstance(array, np.ndarray):  # a member in no format of NumPy's comes as bytes
       raise ValueError(f"{_member(self._path, key)} cannot be read: it is no array")

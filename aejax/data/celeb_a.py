@@ -15,9 +15,9 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from aejax import checks
+from aejax import _checks
 from aejax.data import images as imaging
-from aejax.data.recipe import Example, Recipe, file_sha256
+from aejax.data.spec import DatasetSpec, Example, file_sha256
 
 __all__ = ["CELEB_A", "CelebA"]
 
@@ -28,7 +28,7 @@ _WIDTH, _HEIGHT = 178, 218
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CelebA(Recipe):
+class CelebA(DatasetSpec):
   """CelebA's aligned and cropped faces, split as its authors split them.
 
   Training is their partition 0, the test set their partition 2; partition 1, for validation, is
@@ -97,7 +97,7 @@ def _opened_archive(path: Path) -> Iterator[_Images]:
     archive = zipfile.ZipFile(path)
   except Exception as error:
     raise ValueError(
-      f"{checks.shown(path)} is truncated or damaged: {checks.reason(error)}"
+      f"{_checks.short_repr(path)} is truncated or damaged: {_checks.short_message(error)}"
     ) from error
   with archive:
     yield {
@@ -123,7 +123,7 @@ def _decoded(
       content = images[name]()
     # zipfile and zlib raise nearly every built-in exception on broken bytes.
     except Exception as error:
-      raise ValueError(f"{where} is damaged: {checks.reason(error)}") from error
+      raise ValueError(f"{where} is damaged: {_checks.short_message(error)}") from error
     header = imaging.read_header(io.BytesIO(content), name=where)
     if (header.width, header.height) != (_WIDTH, _HEIGHT):
       raise ValueError(

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from aejax import checks
-from aejax.data.recipe import Download, Example, Recipe, file_sha256
+from aejax import _checks
+from aejax.data.spec import DatasetSpec, Download, Example, file_sha256
 
 __all__ = ["CIFAR10", "Cifar10"]
 
@@ -20,7 +20,7 @@ _FOLDER = "cifar-10-batches-bin"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Cifar10(Recipe):
+class Cifar10(DatasetSpec):
   """CIFAR-10 and sets of its format.
 
   An archive is verified by its own SHA-256 (tensorflow-datasets registers it) and otherwise, as are
@@ -99,7 +99,7 @@ class Cifar10(Recipe):
     # tarfile and zlib raise nearly every built-in exception on broken bytes.
     except Exception as error:
       raise ValueError(
-        f"{checks.shown(archive)} is truncated or damaged: {checks.reason(error)}"
+        f"{_checks.short_repr(archive)} is truncated or damaged: {_checks.short_message(error)}"
       ) from error
     if missing := sorted(names - contents.keys()):
       raise ValueError(f"{archive} does not hold {', '.join(missing)}")

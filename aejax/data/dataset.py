@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from aejax import checks
-from aejax.data.stored import StoredImages
+from aejax import _checks
+from aejax.data.lazy import LazyImages
 
-__all__ = ["Dataset", "hold_out"]
+__all__ = ["Dataset", "train_test_split"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -28,18 +28,18 @@ class Dataset:
   """
 
   name: str
-  train: UInt8[np.ndarray, "n h w c"] | StoredImages
+  train: UInt8[np.ndarray, "n h w c"] | LazyImages
   test: UInt8[np.ndarray, "m h w c"]
   train_labels: Int[np.ndarray, " n"] | None = None
   test_labels: Int[np.ndarray, " m"] | None = None
 
   def __post_init__(self):
     if not isinstance(self.name, str):
-      raise ValueError(f"name must be a string, but is {checks.kind(self.name)}.")
+      raise ValueError(f"name must be a string, but is {_checks.type_name(self.name)}.")
     for split, images in (("train", self.train), ("test", self.test)):
-      if not isinstance(images, np.ndarray | StoredImages):
+      if not isinstance(images, np.ndarray | LazyImages):
         raise ValueError(
-          f"{split} must be uint8 of shape [n, height, width, channels], got {checks.kind(images)}"
+          f"{split} must be uint8 of shape [n, height, width, channels], got {_checks.type_name(images)}"
         )
       if images.ndim != 4 or images.dtype != np.uint8:
         raise ValueError(
@@ -62,7 +62,7 @@ class Dataset:
       found = f"shape {list(labels.shape)}" if isinstance(labels, np.ndarray) else None
       raise ValueError(
         f"{split}_labels must have one label for each of {len(images)} images, "
-        f"got {found or checks.kind(labels)}"
+        f"got {found or _checks.type_name(labels)}"
       )
 
   def __repr__(self) -> str:
@@ -76,7 +76,7 @@ class Dataset:
     return height, width, channels
 
 
-def hold_out(
+def train_test_split(
   n: int, *, fraction: float
 ) -> tuple[Int[np.ndarray, " n_train"], Int[np.ndarray, " n_test"]]:
   """Indices of a fixed random split of n examples: the same on every machine, in every run.

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from aejax.data.dataset import Dataset, hold_out
+from aejax.data.dataset import Dataset, train_test_split
 
 __all__ = ["load_digits"]
 
@@ -17,5 +17,5 @@ def load_digits() -> Dataset:
   levels, labels = datasets.load_digits(return_X_y=True)
   images = np.rint(levels * 255 / 16).astype(np.uint8).reshape(-1, 8, 8, 1)
   labels = labels.astype(np.int64)
-  train, test = hold_out(len(images), fraction=0.2)
+  train, test = train_test_split(len(images), fraction=0.2)
   return Dataset("digits", images[train], images[test], labels[train], labels[test])

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from aejax import checks
+from aejax import _checks
 from aejax.data import images as imaging
-from aejax.data.dataset import Dataset, hold_out
-from aejax.data.stored import StoredImages
+from aejax.data.dataset import Dataset, train_test_split
+from aejax.data.lazy import LazyImages
 
 __all__ = ["load_folder"]
 
@@ -44,18 +44,20 @@ def load_folder(
     halves = (path / "train").resolve(), (path / "test").resolve()
     if halves[0].is_relative_to(halves[1]) or halves[1].is_relative_to(halves[0]):
       raise ValueError(
-        f"train and test in {checks.shown(path)} must be two folders, but share one."
+        f"train and test in {_checks.short_repr(path)} must be two folders, but share one."
       )
     train, test = _find(path / "train"), _find(path / "test")
   else:
     files = _find(path)
     if len(files) < 2:
       raise ValueError(
-        f"{checks.shown(path)} holds one image; at least 2 are needed, one of them for the test set"
+        f"{_checks.short_repr(path)} holds one image; at least 2 are needed, one of them for the test set"
       )
-    train, test = ([files[i] for i in indices] for indices in hold_out(len(files), fraction=0.1))
+    train, test = (
+      [files[i] for i in indices] for indices in train_test_split(len(files), fraction=0.1)
+    )
 
-  headers = [imaging.read_header(file, name=checks.shown(file)) for file in train + test]
+  headers = [imaging.read_header(file, name=_checks.short_repr(file)) for file in train + test]
   if image_size is None:
     sizes = {(header.width, header.height) for header in headers}
     shared = min(sizes.pop()) if len(sizes) == 1 else _DEFAULT_SIZE
@@ -66,7 +68,7 @@ def load_folder(
     return _decode(files, size=image_size, grey=grey)
 
   shape = (len(train), image_size, image_size, 1 if grey else 3)
-  stored = StoredImages(shape, lambda rows: decode([train[row] for row in rows]))
+  stored = LazyImages(shape, lambda rows: decode([train[row] for row in rows]))
   return Dataset(path.resolve().name, stored[:] if in_memory else stored, decode(test))
 
 
@@ -74,7 +76,7 @@ def _find(folder: Path) -> list[Path]:
   """All image files below a folder, in the order of their paths."""
 
   def refuse(error: OSError) -> None:
-    where = checks.shown(Path(error.filename))
+    where = _checks.short_repr(Path(error.filename))
     raise ValueError(f"the folder {where} cannot be read: {error.strerror}") from error
 
   found, others = [], 0
@@ -92,7 +94,7 @@ def _find(folder: Path) -> list[Path]:
   if not found:
     passed_over = f" ({others} symbolic links or pipes passed over)" if others else ""
     raise ValueError(
-      f"no images in {checks.shown(folder)}{passed_over}: {', '.join(sorted(_SUFFIXES))} are read"
+      f"no images in {_checks.short_repr(folder)}{passed_over}: {', '.join(sorted(_SUFFIXES))} are read"
     )
   return sorted(found, key=lambda file: file.relative_to(folder).as_posix())
 
@@ -102,7 +104,7 @@ def _decode(files: list[Path], *, size: int, grey: bool) -> UInt8[np.ndarray, "n
 
   def decode(index: int) -> None:
     file = files[index]
-    images[index] = imaging.decode(file, name=checks.shown(file), size=size, grey=grey)
+    images[index] = imaging.decode(file, name=_checks.short_repr(file), size=size, grey=grey)
 
   # Pillow decodes and resizes outside the interpreter's lock.
   with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:

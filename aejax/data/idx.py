@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from aejax.data.recipe import Download, Example, Recipe
+from aejax.data.spec import DatasetSpec, Download, Example
 
 __all__ = ["FASHION_MNIST", "MNIST", "Idx"]
 
@@ -29,7 +29,7 @@ _MAGIC = {3: 0x00000803, 1: 0x00000801}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Idx(Recipe):
+class Idx(DatasetSpec):
   """A data set of the MNIST family.
 
   Attributes:

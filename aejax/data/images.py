@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from aejax import checks
+from aejax import _checks
 
 __all__ = ["Header", "decode", "read_header", "resize"]
 
@@ -116,7 +116,9 @@ def _opened(source: Source, name: str) -> Iterator[Any]:
       yield picture
   # Pillow's readers raise nearly every built-in exception on broken bytes.
   except Exception as error:
-    raise ValueError(f"{name} cannot be read as an image: {checks.reason(error)}") from error
+    raise ValueError(
+      f"{name} cannot be read as an image: {_checks.short_message(error)}"
+    ) from error
 
 
 def _is_grey(picture: Any) -> bool:

@@ -5,7 +5,7 @@ import difflib
 import os
 from pathlib import Path
 
-from aejax import checks
+from aejax import _checks
 from aejax.data import images as imaging
 from aejax.data.arrays import load_arrays
 from aejax.data.celeb_a import CELEB_A
@@ -14,8 +14,8 @@ from aejax.data.dataset import Dataset
 from aejax.data.digits import load_digits
 from aejax.data.folder import load_folder
 from aejax.data.idx import FASHION_MNIST, MNIST
+from aejax.data.lazy import LazyImages
 from aejax.data.prepare import load_recipe
-from aejax.data.stored import StoredImages
 
 __all__ = ["NAMES", "load"]
 
@@ -55,19 +55,21 @@ def load(
       damaged.
   """
   if not isinstance(name, str | os.PathLike) or not isinstance(os.fspath(name), str):
-    raise ValueError(f"name must be a name or a path, but is {checks.kind(name)}.")
+    raise ValueError(f"name must be a name or a path, but is {_checks.type_name(name)}.")
   if image_size is not None:
-    image_size = checks.whole("image_size", image_size, most=_LARGEST)
-  checks.switch("in_memory", in_memory)
+    image_size = _checks.integer("image_size", image_size, most=_LARGEST)
+  _checks.boolean("in_memory", in_memory)
   if data_dir is not None:
-    given, data_dir = data_dir, checks.path("data_dir", data_dir)
+    given, data_dir = data_dir, _checks.path("data_dir", data_dir)
     if not os.fspath(given) or not os.path.isdir(data_dir):
-      raise ValueError(f"data_dir must be a folder, there is none at {checks.shown(data_dir)}")
+      raise ValueError(
+        f"data_dir must be a folder, there is none at {_checks.short_repr(data_dir)}"
+      )
   try:
     return _load(name, data_dir, image_size, in_memory)
   except MemoryError as error:
     raise ValueError(
-      f"the images of {checks.shown(name)} do not fit into memory: {error}"
+      f"the images of {_checks.short_repr(name)} do not fit into memory: {error}"
     ) from error
 
 
@@ -88,28 +90,30 @@ def _load(
 
 def _existing(name: str | os.PathLike[str]) -> Path:
   spelled = os.fspath(name)
-  path = checks.path("name", spelled)
+  path = _checks.path("name", spelled)
   # Not Path's own, which raises for names that are too long; and Path("") is the current folder.
   if spelled and os.path.exists(path):
     # No pipe or device called like one: to open it may wait for ever.
     if path.is_dir() or (path.suffix in (".npy", ".npz") and path.is_file()):
       return path
-    raise ValueError(f"{checks.shown(path)} is neither a folder of images nor a .npy or .npz file")
+    raise ValueError(
+      f"{_checks.short_repr(path)} is neither a folder of images nor a .npy or .npz file"
+    )
   if isinstance(name, Path) or os.sep in spelled or path.suffix in (".npy", ".npz"):
-    raise ValueError(f"no file or folder {checks.shown(path)}")
+    raise ValueError(f"no file or folder {_checks.short_repr(path)}")
   near = difflib.get_close_matches(spelled.lower(), NAMES, n=2)
   meant = f", did you mean {' or '.join(near)}?" if near else ":"
   raise ValueError(
-    f"no data set {checks.shown(spelled)}{meant} there are {', '.join(NAMES)}, and the path "
+    f"no data set {_checks.short_repr(spelled)}{meant} there are {', '.join(NAMES)}, and the path "
     "of a .npy or .npz file or of a folder of images"
   )
 
 
 def _resized(dataset: Dataset, size: int) -> Dataset:
   train = dataset.train
-  if isinstance(train, StoredImages):
+  if isinstance(train, LazyImages):
     shape, stored = (len(train), size, size, train.shape[3]), train
-    train = StoredImages(shape, lambda r: imaging.resize(stored[r.start : r.stop : r.step], size))
+    train = LazyImages(shape, lambda r: imaging.resize(stored[r.start : r.stop : r.step], size))
   else:
     train = imaging.resize(train, size)
   return dataclasses.replace(dataset, train=train, test=imaging.resize(dataset.test, size))

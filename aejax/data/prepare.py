@@ -13,7 +13,6 @@ import io
 import itertools
 import math
 import os
-import sys
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -22,10 +21,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from aejax import checks
+from aejax import _checks
+from aejax._messages import logger
 from aejax.data.dataset import Dataset
-from aejax.data.recipe import Example, Recipe
-from aejax.data.stored import StoredImages
+from aejax.data.lazy import LazyImages
+from aejax.data.spec import DatasetSpec, Example
 
 __all__ = ["load_recipe", "make_builder"]
 
@@ -38,7 +38,7 @@ _SHARD_BYTES = 128 << 20
 
 
 def load_recipe(
-  recipe: Recipe, *, data_dir: str | os.PathLike[str] | None = None, in_memory: bool = True
+  recipe: DatasetSpec, *, data_dir: str | os.PathLike[str] | None = None, in_memory: bool = True
 ) -> Dataset:
   """Loads a named data set, preparing it if this was never done.
 
@@ -64,7 +64,7 @@ def load_recipe(
   return _read(recipe, root, in_memory)
 
 
-def make_builder(recipe: Recipe, *, data_dir: str | os.PathLike[str]) -> Any:
+def make_builder(recipe: DatasetSpec, *, data_dir: str | os.PathLike[str]) -> Any:
   """The recipe as a tensorflow-datasets builder.
 
   Its `download_and_prepare` takes the files from `DownloadConfig.manual_dir` if they are there, and
@@ -125,7 +125,9 @@ def make_builder(recipe: Recipe, *, data_dir: str | os.PathLike[str]) -> Any:
   return Builder(data_dir=os.fspath(data_dir), file_format="array_record")
 
 
-def _shards(recipe: Recipe, split: str, examples: Iterable[Example]) -> list[Callable[[], Any]]:
+def _shards(
+  recipe: DatasetSpec, split: str, examples: Iterable[Example]
+) -> list[Callable[[], Any]]:
   """One function a file, each of which returns the next of the split's records."""
   per_shard = max(1, _SHARD_BYTES // math.prod(recipe.image_shape))
   records = (
@@ -141,10 +143,10 @@ def _root() -> Path:
   root = os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
   if "://" in root:
     raise ValueError(f"TFDS_DATA_DIR must be a local folder, got {root}")
-  return checks.path("TFDS_DATA_DIR", root)
+  return _checks.path("TFDS_DATA_DIR", root)
 
 
-def _prepare(recipe: Recipe, root: Path, data_dir: str | os.PathLike[str] | None) -> None:
+def _prepare(recipe: DatasetSpec, root: Path, data_dir: str | os.PathLike[str] | None) -> None:
   final = root / recipe.stored_name / recipe.version
   if os.path.exists(final) and not os.path.isfile(final / "dataset_info.json"):
     raise ValueError(f"{final} is no prepared data set: remove this folder, and it is made anew")
@@ -160,7 +162,7 @@ def _prepare(recipe: Recipe, root: Path, data_dir: str | os.PathLike[str] | None
   import tensorflow_datasets as tfds
   from tensorflow_datasets.core.download import download_manager
 
-  print(f"Preparing {recipe.name} (once)…", file=sys.stderr, flush=True)
+  logger.info("Preparing %s (once)…", recipe.name)
   try:
     with _quiet():
       make_builder(recipe, data_dir=root).download_and_prepare(
@@ -182,7 +184,7 @@ def _prepare(recipe: Recipe, root: Path, data_dir: str | os.PathLike[str] | None
       ) from error
 
 
-def _check_downloadable(recipe: Recipe, folders: list[Path]) -> None:
+def _check_downloadable(recipe: DatasetSpec, folders: list[Path]) -> None:
   """Fails at once where tensorflow-datasets would try ten times, for minutes."""
   reason = "and have to be fetched by hand"
   if recipe.downloads:
@@ -213,7 +215,7 @@ def _quiet() -> Iterator[None]:
     tfds.display_progress_bar(active)
 
 
-def _read(recipe: Recipe, root: Path, in_memory: bool) -> Dataset:
+def _read(recipe: DatasetSpec, root: Path, in_memory: bool) -> Dataset:
   folder = root / recipe.stored_name / recipe.version
   with _damage_named(folder):
     builder = make_builder(recipe, data_dir=root)
@@ -232,7 +234,7 @@ def _read(recipe: Recipe, root: Path, in_memory: bool) -> Dataset:
     train, train_labels = read("train", range(n))
   else:
     train, train_labels = (
-      StoredImages((n, *recipe.image_shape), lambda r: read("train", r)[0]),
+      LazyImages((n, *recipe.image_shape), lambda r: read("train", r)[0]),
       None,
     )
   return Dataset(recipe.name, train, test, train_labels, test_labels)
@@ -245,13 +247,13 @@ def _damage_named(folder: Path) -> Iterator[None]:
   # Damaged files surface as nearly any exception of array_record, protobuf and NumPy.
   except Exception as error:
     raise ValueError(
-      f"the prepared data set {folder} is damaged ({checks.reason(error)}): "
+      f"the prepared data set {folder} is damaged ({_checks.short_message(error)}): "
       "remove this folder, and it is made anew"
     ) from error
 
 
 def _read_rows(
-  recipe: Recipe, source: Any, rows: range
+  recipe: DatasetSpec, source: Any, rows: range
 ) -> tuple[UInt8[np.ndarray, "n h w c"], Labels]:
   images = np.empty((len(rows), *recipe.image_shape), np.uint8)
   labels = np.empty(len(rows), np.int64) if recipe.labels else None

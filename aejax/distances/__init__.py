@@ -4,6 +4,7 @@ Latents [n, d] in, one scalar out. No network, no data, no training here.
 """
 
 from aejax.distances.cramer_wold import cramer_wold, sigreg
+from aejax.distances.directions import random_directions
 from aejax.distances.energy import energy_distance
 from aejax.distances.goodness_of_fit import (
   anderson_darling,
@@ -16,7 +17,6 @@ from aejax.distances.kl import kl_divergence
 from aejax.distances.mmd import mmd
 from aejax.distances.sinkhorn import sinkhorn_divergence
 from aejax.distances.sliced_wasserstein import max_sliced_wasserstein, sliced_wasserstein
-from aejax.distances.slicing import random_directions
 from aejax.distances.stein import kernel_stein
 
 __all__ = [

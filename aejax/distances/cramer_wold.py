@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from aejax.distances.arguments import as_latents, as_samples, entrance, no_closed_form
-from aejax.distances.devices import divided, gather, same
-from aejax.distances.pairwise import cross_mean, self_mean
-from aejax.distances.radial import phi
+from aejax.distances._arguments import as_latents, as_samples, no_closed_form, public_jit
+from aejax.distances._pairwise import cross_mean, self_mean
+from aejax.distances._radial import phi
+from aejax.distances._sharding import all_gather_rows, replicated, sharded
 from aejax.priors import GaussianMixture, StandardNormal, check_dimension
 
 __all__ = ["cramer_wold", "sigreg"]
@@ -21,7 +21,7 @@ _LEAST_SPREAD = 1e-12
 Target = Float[Array, "m d"] | StandardNormal | GaussianMixture | None
 
 
-@entrance
+@public_jit
 @functools.partial(jax.jit, static_argnames=("unbiased", "approximate", "axis_name"))
 def cramer_wold(
   z: Float[Array, "n d"],
@@ -61,16 +61,16 @@ def cramer_wold(
   Reference: Knop et al., JMLR 21(164), 2020, arXiv 1805.09235, theorem 3.2 and eq. (11).
   """
   minimum = 2 if unbiased and axis_name is None else 1
-  z = gather(as_latents(z, minimum=minimum), axis_name)
+  z = all_gather_rows(as_latents(z, minimum=minimum), axis_name)
   n, dim = z.shape
   if approximate and dim == 1:
     raise ValueError("approximate needs latents of dimension 2 or more, but z has dimension 1.")
   kernel = _phi_asymptotic if approximate else phi
   if isinstance(target, jax.Array):
-    y = gather(as_samples(target, z, minimum=minimum), axis_name)
+    y = all_gather_rows(as_samples(target, z, minimum=minimum), axis_name)
     if gamma is None:
       # Samples that coincide have no spread, and without smoothing there is no distance.
-      spread = jnp.maximum(same(jnp.var(y), axis_name), _LEAST_SPREAD)
+      spread = jnp.maximum(replicated(jnp.var(y), axis_name), _LEAST_SPREAD)
       gamma = 1.06**2 * spread * y.shape[0] ** -0.4
     gamma = jnp.asarray(gamma, z.dtype)
     scale = jax.lax.rsqrt(4 * gamma)
@@ -79,7 +79,7 @@ def cramer_wold(
       xx, yy = (self_mean(kernel, v, unbiased=unbiased, share=share) for v in (x, y))
       return xx + yy - 2 * cross_mean(kernel, x, y, share=share)
 
-    between = divided(to_samples, z * scale, y * scale, axis_name=axis_name)
+    between = sharded(to_samples, z * scale, y * scale, axis_name=axis_name)
     return between * scale / math.sqrt(math.pi)
 
   gamma = jnp.asarray((4 / (3 * n)) ** 0.4 if gamma is None else gamma, z.dtype)
@@ -95,7 +95,7 @@ def cramer_wold(
     yy = jax.lax.rsqrt(1 + gamma)
   elif isinstance(target, GaussianMixture):
     check_dimension(target, z)
-    smoothed, yy = _seen_from_mixture(kernel), _mixture_pairs(target, gamma, kernel)
+    smoothed, yy = _cross_term_with_mixture(kernel), _mixture_pairs(target, gamma, kernel)
   else:
     raise no_closed_form("cramer_wold", target)
 
@@ -104,11 +104,11 @@ def cramer_wold(
     xy = share.mean(lambda rows: smoothed(rows, gamma, target), z)
     return xx * jax.lax.rsqrt(gamma) - 2 * xy
 
-  to_z = divided(to_prior, z, gamma, target, axis_name=axis_name)
+  to_z = sharded(to_prior, z, gamma, target, axis_name=axis_name)
   return (to_z + yy) / (2 * math.sqrt(math.pi))
 
 
-@entrance
+@public_jit
 @functools.partial(jax.jit, static_argnames=("axis_name",))
 def sigreg(
   z: Float[Array, "n d"], *, axis_name: str | tuple[str, ...] | None = None
@@ -136,14 +136,16 @@ def sigreg(
   return 2 * math.pi * n * cramer_wold(z, gamma=0.5, axis_name=axis_name)
 
 
-def _seen_from_mixture(kernel):
+def _cross_term_with_mixture(kernel):
   """The cross term of latents with a mixture Σ p_k N(m_k, α_k I), one number a latent."""
 
   def smoothed(rows, gamma, mixture):
     squared_distances = jnp.sum((rows[:, None, :] - mixture.means) ** 2, -1)
     weights = mixture.weights / jnp.sum(mixture.weights)
     variances = mixture.variances / 2 + gamma
-    return jnp.sum(_bump(kernel, squared_distances, variances, rows.shape[1]) * weights, 1)
+    return jnp.sum(
+      _smoothed_overlap(kernel, squared_distances, variances, rows.shape[1]) * weights, 1
+    )
 
   return smoothed
 
@@ -153,11 +155,11 @@ def _mixture_pairs(mixture, gamma, kernel):
   weights = mixture.weights / jnp.sum(mixture.weights)
   between = jnp.sum((mixture.means[:, None, :] - mixture.means) ** 2, -1)
   variances = (mixture.variances[:, None] + mixture.variances) / 2 + gamma
-  bumps = _bump(kernel, between, variances, mixture.means.shape[1])
+  bumps = _smoothed_overlap(kernel, between, variances, mixture.means.shape[1])
   return jnp.sum(weights[:, None] * weights * bumps)
 
 
-def _bump(kernel, squared_distances, variance, dim):
+def _smoothed_overlap(kernel, squared_distances, variance, dim):
   return kernel(squared_distances / (4 * variance), dim) * jax.lax.rsqrt(variance)
 
 

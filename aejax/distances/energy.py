@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from aejax.distances.arguments import entrance
+from aejax.distances._arguments import public_jit
+from aejax.distances._radial import kummer
 from aejax.distances.mmd import mmd
-from aejax.distances.radial import kummer
 from aejax.priors import StandardNormal
 
 __all__ = ["energy_distance"]
@@ -18,7 +18,7 @@ __all__ = ["energy_distance"]
 Target = Float[Array, "m d"] | StandardNormal | None
 
 
-@entrance
+@public_jit
 @functools.partial(jax.jit, static_argnames=("unbiased", "axis_name"))
 def energy_distance(
   z: Float[Array, "n d"],

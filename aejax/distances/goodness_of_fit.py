@@ -12,10 +12,10 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from aejax.distances.arguments import as_latents, entrance
-from aejax.distances.devices import divided, gather
-from aejax.distances.slicing import as_directions, largest, project
-from aejax.distances.sorting import sort_columns
+from aejax.distances._arguments import as_latents, public_jit
+from aejax.distances._sharding import all_gather_rows, sharded
+from aejax.distances._sorting import sort_columns
+from aejax.distances.directions import as_directions, largest, project
 
 __all__ = ["anderson_darling", "cramer_von_mises", "epps_pulley", "kolmogorov_smirnov"]
 
@@ -32,15 +32,15 @@ _TURNS = 8
 
 def _sliced(statistic, z, directions, axis_name):
   """The mean over directions of a statistic of the projections [n, num], one number a column."""
-  z = gather(as_latents(z), axis_name)
+  z = all_gather_rows(as_latents(z), axis_name)
 
   def mean(share, z, directions):
     return share.mean(lambda own: statistic(project(z, own)), directions)
 
-  return divided(mean, z, as_directions(directions, z), axis_name=axis_name)
+  return sharded(mean, z, as_directions(directions, z), axis_name=axis_name)
 
 
-@entrance
+@public_jit
 @functools.partial(jax.jit, static_argnames=("axis_name",))
 def epps_pulley(
   z: Float[Array, "n d"],
@@ -75,7 +75,7 @@ def epps_pulley(
   return _sliced(_epps_pulley, z, directions, axis_name)
 
 
-@entrance
+@public_jit
 @functools.partial(jax.jit, static_argnames=("axis_name",))
 def cramer_von_mises(
   z: Float[Array, "n d"],
@@ -112,7 +112,7 @@ def cramer_von_mises(
   return _sliced(statistic, z, directions, axis_name)
 
 
-@entrance
+@public_jit
 @functools.partial(jax.jit, static_argnames=("axis_name",))
 def anderson_darling(
   z: Float[Array, "n d"],
@@ -153,7 +153,7 @@ def anderson_darling(
   return _sliced(statistic, z, directions, axis_name)
 
 
-@entrance
+@public_jit
 @functools.partial(jax.jit, static_argnames=("axis_name",))
 def kolmogorov_smirnov(
   z: Float[Array, "n d"],

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from aejax import checks
+from aejax import _checks
 
 __all__ = [
   "Gaussian",
@@ -86,7 +86,7 @@ class Gaussian(_Addable):
   bandwidth: float
 
   def __post_init__(self):
-    checks.positive("bandwidth", self.bandwidth)
+    _checks.positive("bandwidth", self.bandwidth)
 
   def __call__(self, squared_distances: jax.Array, dim: int) -> jax.Array:
     """The kernel at squared distances; the dimension plays no part."""
@@ -117,11 +117,13 @@ class InverseMultiquadric(_Addable):
 
   def __post_init__(self):
     try:
-      scales = tuple(float(checks.positive("scale", s)) for s in np.atleast_1d(self.scales))
+      scales = tuple(float(_checks.positive("scale", s)) for s in np.atleast_1d(self.scales))
     except ValueError:
       scales = ()
     if not scales:
-      raise ValueError(f"scales must be positive numbers, but are {checks.shown(self.scales)}.")
+      raise ValueError(
+        f"scales must be positive numbers, but are {_checks.short_repr(self.scales)}."
+      )
     object.__setattr__(self, "scales", scales)
 
   def __call__(self, squared_distances: jax.Array, dim: int) -> jax.Array:
@@ -198,7 +200,7 @@ def check_kernel(kernel: Any) -> Any:
     good = False
   if not good:
     raise ValueError(
-      f"kernel must be a kernel such as imq() or gaussian(1.0), but is {checks.kind(kernel)}."
+      f"kernel must be a kernel such as imq() or gaussian(1.0), but is {_checks.type_name(kernel)}."
     )
   return kernel
 

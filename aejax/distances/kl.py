@@ -4,12 +4,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from aejax.distances.arguments import as_latents, entrance
+from aejax.distances._arguments import as_latents, public_jit
 
 __all__ = ["kl_divergence"]
 
 
-@entrance
+@public_jit
 @jax.jit
 def kl_divergence(
   mean: Float[Array, "n d"], log_variance: Float[Array, "n d"]

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from aejax.distances.arguments import as_latents, as_samples, entrance, no_closed_form
-from aejax.distances.devices import divided, gather
+from aejax.distances._arguments import as_latents, as_samples, no_closed_form, public_jit
+from aejax.distances._pairwise import cross_mean, self_mean
+from aejax.distances._sharding import all_gather_rows, sharded
 from aejax.distances.kernels import Gaussian, Kernel, NormalKernel, imq
-from aejax.distances.pairwise import cross_mean, self_mean
 from aejax.priors import GaussianMixture, StandardNormal, check_dimension
 
 __all__ = ["mmd"]
@@ -17,7 +17,7 @@ __all__ = ["mmd"]
 Target = Float[Array, "m d"] | StandardNormal | GaussianMixture | None
 
 
-@entrance
+@public_jit
 @functools.partial(jax.jit, static_argnames=("kernel", "unbiased", "axis_name"))
 def mmd(
   z: Float[Array, "n d"],
@@ -55,16 +55,16 @@ def mmd(
     1711.01558, algorithm 2.
   """
   minimum = 2 if unbiased and axis_name is None else 1
-  z = gather(as_latents(z, minimum=minimum), axis_name)
+  z = all_gather_rows(as_latents(z, minimum=minimum), axis_name)
   dim = z.shape[1]
   if isinstance(target, jax.Array):
-    y = gather(as_samples(target, z, minimum=minimum), axis_name)
+    y = all_gather_rows(as_samples(target, z, minimum=minimum), axis_name)
 
     def to_samples(share, x, y):
       xx, yy = (self_mean(kernel, v, unbiased=unbiased, share=share) for v in (x, y))
       return xx + yy - 2 * cross_mean(kernel, x, y, share=share)
 
-    return divided(to_samples, z, y, axis_name=axis_name)
+    return sharded(to_samples, z, y, axis_name=axis_name)
   if target is None or isinstance(target, StandardNormal):
     if not isinstance(kernel, NormalKernel):
       raise no_closed_form(f"mmd with kernel {kernel}", StandardNormal(dim))
@@ -81,7 +81,7 @@ def mmd(
     xx = self_mean(kernel, z, unbiased=unbiased, share=share)
     return xx - 2 * share.mean(lambda rows: mean_to(kernel, rows, target), z)
 
-  return divided(to_prior, z, target, axis_name=axis_name) + yy
+  return sharded(to_prior, z, target, axis_name=axis_name) + yy
 
 
 def _is_gaussian(kernel):

@@ -8,13 +8,13 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from aejax.distances.arguments import as_latents, as_samples, entrance
-from aejax.distances.devices import gather, split_rows
+from aejax.distances._arguments import as_latents, as_samples, public_jit
+from aejax.distances._sharding import all_gather_rows, split_rows
 
 __all__ = ["sinkhorn_divergence"]
 
 
-@entrance
+@public_jit
 def sinkhorn_divergence(
   z: Float[Array, "n d"],
   samples: Float[Array, "m d"],
@@ -75,8 +75,8 @@ def _check_installed():
 
 @functools.partial(jax.jit, static_argnames=("max_iterations", "axis_name"))
 def _divergence(z, samples, epsilon, max_iterations, axis_name):
-  z = gather(as_latents(z), axis_name)
-  y = gather(as_samples(samples, z, "samples"), axis_name)
+  z = all_gather_rows(as_latents(z), axis_name)
+  y = all_gather_rows(as_samples(samples, z, "samples"), axis_name)
   epsilon = jnp.asarray(epsilon, z.dtype)
   # For this cost the means part exactly: |E x − E y|² plus the divergence of the centred laws.
   # Centred costs are as small as they can be, so little is lost where they cancel.

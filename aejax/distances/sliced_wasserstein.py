@@ -10,10 +10,10 @@ from jax import lax
 from jaxtyping import Array, Float
 from scipy import special
 
-from aejax.distances.arguments import as_latents, as_samples, entrance, no_closed_form
-from aejax.distances.devices import divided, gather
-from aejax.distances.slicing import as_directions, largest, project
-from aejax.distances.sorting import sort_columns
+from aejax.distances._arguments import as_latents, as_samples, no_closed_form, public_jit
+from aejax.distances._sharding import all_gather_rows, sharded
+from aejax.distances._sorting import sort_columns
+from aejax.distances.directions import as_directions, largest, project
 from aejax.priors import StandardNormal, check_dimension
 
 __all__ = ["max_sliced_wasserstein", "sliced_wasserstein"]
@@ -21,7 +21,7 @@ __all__ = ["max_sliced_wasserstein", "sliced_wasserstein"]
 Target = Float[Array, "m d"] | StandardNormal | None
 
 
-@entrance
+@public_jit
 @functools.partial(jax.jit, static_argnames=("axis_name",))
 def sliced_wasserstein(
   z: Float[Array, "n d"],
@@ -58,10 +58,10 @@ def sliced_wasserstein(
   def mean(share, z, target, directions):
     return share.mean(lambda own: _on_slices(z, target, own), directions)
 
-  return divided(mean, *_arguments(z, target, directions, axis_name), axis_name=axis_name)
+  return sharded(mean, *_arguments(z, target, directions, axis_name), axis_name=axis_name)
 
 
-@entrance
+@public_jit
 @functools.partial(jax.jit, static_argnames=("ascent_steps", "axis_name"))
 def max_sliced_wasserstein(
   z: Float[Array, "n d"],
@@ -118,16 +118,16 @@ def max_sliced_wasserstein(
 
     return largest(share.each(highest, directions))
 
-  return divided(maximum, *_arguments(z, target, directions, axis_name), axis_name=axis_name)
+  return sharded(maximum, *_arguments(z, target, directions, axis_name), axis_name=axis_name)
 
 
 def _arguments(z, target, directions, axis_name):
-  z = gather(as_latents(z), axis_name)
+  z = all_gather_rows(as_latents(z), axis_name)
   if isinstance(target, StandardNormal):
     check_dimension(target, z)
     target = None
   elif isinstance(target, jax.Array):
-    target = gather(as_samples(target, z), axis_name)
+    target = all_gather_rows(as_samples(target, z), axis_name)
   elif target is not None:
     raise no_closed_form("sliced_wasserstein", target)
   return z, target, as_directions(directions, z)

@@ -6,15 +6,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from aejax.distances.arguments import as_latents, entrance
-from aejax.distances.devices import divided, gather
+from aejax.distances._arguments import as_latents, public_jit
+from aejax.distances._pairwise import self_sum
+from aejax.distances._sharding import all_gather_rows, sharded
 from aejax.distances.kernels import Kernel, imq
-from aejax.distances.pairwise import self_sum
 
 __all__ = ["kernel_stein"]
 
 
-@entrance
+@public_jit
 @functools.partial(jax.jit, static_argnames=("kernel", "unbiased", "axis_name"))
 def kernel_stein(
   z: Float[Array, "n d"],
@@ -47,7 +47,7 @@ def kernel_stein(
   Reference: Liu, Lee & Jordan, ICML 2016, arXiv 1602.03253, theorem 3.6; Chwialkowski et al., ICML
     2016, arXiv 1602.02964.
   """
-  z = gather(as_latents(z, minimum=2 if unbiased and axis_name is None else 1), axis_name)
+  z = all_gather_rows(as_latents(z, minimum=2 if unbiased and axis_name is None else 1), axis_name)
   n, dim = z.shape
 
   def pair(d, r):
@@ -63,7 +63,7 @@ def kernel_stein(
     with_itself = share.mean(lambda r: pair(jnp.zeros_like(r), 2 * r), squared_norms)
     return (total / n + with_itself) / n
 
-  return divided(mean, z, axis_name=axis_name)
+  return sharded(mean, z, axis_name=axis_name)
 
 
 def _two_derivatives(function, x):

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from aejax import checks, distances
-from aejax.evaluation.blocks import features_in_float64
-from aejax.evaluation.canvas import DPI, blank_figure, label_powers, write_png
+from aejax import _checks, distances
+from aejax.evaluation.image_grid import DPI, blank_figure, label_powers, write_png
+from aejax.metrics._chunked import features_in_float64
 
 if TYPE_CHECKING:
   from matplotlib.axes import Axes
@@ -55,12 +55,16 @@ def save_curves(path: str | Path, epochs: Sequence[dict[str, Any]]) -> Path:
 
 def _check_epochs(epochs: Any) -> None:
   if not isinstance(epochs, Sequence) or not epochs:
-    raise ValueError(f"epochs must be lines of a log, one at least, but is {checks.shown(epochs)}.")
+    raise ValueError(
+      f"epochs must be lines of a log, one at least, but is {_checks.short_repr(epochs)}."
+    )
   for line in epochs:
     for name in ("epoch", "reconstruction_error", "penalty"):
       value = line.get(name) if isinstance(line, dict) else None
       if not isinstance(value, int | float):
-        raise ValueError(f"epochs must each have a number {name}, but one is {checks.shown(line)}.")
+        raise ValueError(
+          f"epochs must each have a number {name}, but one is {_checks.short_repr(line)}."
+        )
 
 
 def save_marginals(path: str | Path, latents: Float[Real, "n d"]) -> Path:
@@ -100,7 +104,7 @@ def save_quantiles(path: str | Path, latents: Float[Real, "n d"], *, key: Key[Ar
   """
   z = _checked(latents)
   n, dim = z.shape
-  checks.key("key", key)
+  _checks.key("key", key)
   random = distances.random_directions(key, _DIRECTIONS, dim)
   worst = _worst_direction(jnp.asarray(z[:_MOST_POINTS], jnp.float32), random)
   levels = (np.arange(n) + 0.5) / n

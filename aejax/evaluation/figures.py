@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Array, Float, Shaped
 
-from aejax import checks
-from aejax.evaluation.blocks import features_in_float64
-from aejax.evaluation.canvas import (
+from aejax import _checks
+from aejax.evaluation.image_grid import (
   DPI,
   GAP,
+  as_figure,
   as_pixels,
   blank_figure,
-  compose,
-  frame,
   in_rows,
-  lay_out,
+  tile,
+  tile_layout,
   write_png,
 )
+from aejax.metrics._chunked import features_in_float64
 
 if TYPE_CHECKING:
   from matplotlib.axes import Axes
@@ -69,15 +69,15 @@ def save_grid(path: str | Path, images: Float[Real, "n h w c"], *, columns: int 
     ValueError: if `images` has another shape or is not finite, if there are none or too many for
       one picture, if `columns` is not positive, or if `path` does not end in .png.
   """
-  checks.whole("columns", columns)
-  canvas, _ = compose(in_rows(as_pixels("images", images, rank=4), columns))
-  return write_png(path, frame(canvas))
+  _checks.integer("columns", columns)
+  canvas, _ = tile(in_rows(as_pixels("images", images, rank=4), columns))
+  return write_png(path, as_figure(canvas))
 
 
 def check_grid(num: int, size: tuple[int, int], *, columns: int = 8) -> None:
   """Raises a ValueError if so many images of that height and width are too many for `save_grid`."""
-  columns = min(columns, checks.whole("num", num))
-  lay_out(-(-num // columns), columns, size)
+  columns = min(columns, _checks.integer("num", num))
+  tile_layout(-(-num // columns), columns, size)
 
 
 def save_reconstructions(
@@ -101,10 +101,10 @@ def save_reconstructions(
   Raises:
     ValueError: if the shapes differ, and for the reasons of `save_grid`.
   """
-  images = checks.array("images", images)
-  reconstructions = checks.array("reconstructions", reconstructions)
+  images = _checks.array("images", images)
+  reconstructions = _checks.array("reconstructions", reconstructions)
   if not isinstance(names, tuple | list) or [isinstance(n, str) for n in names] != [True, True]:
-    raise ValueError(f"names must be two strings, but is {checks.shown(names)}.")
+    raise ValueError(f"names must be two strings, but is {_checks.short_repr(names)}.")
   if images.shape != reconstructions.shape:
     raise ValueError(
       f"images and reconstructions must have one shape, but have "
@@ -113,9 +113,9 @@ def save_reconstructions(
   originals = in_rows(as_pixels("images", images, rank=4), 8)
   copies = in_rows(as_pixels("reconstructions", reconstructions, rank=4), 8)
   pairs = np.stack([originals, copies], axis=1).reshape(-1, *originals.shape[1:])
-  canvas, centres = compose(pairs, group=2, group_gap=3 * GAP)
+  canvas, centres = tile(pairs, group=2, group_gap=3 * GAP)
   left = 136 if max(map(len, names)) < 16 else 210
-  figure = frame(canvas, left=left)
+  figure = as_figure(canvas, left=left)
   height, width = canvas.shape[:2]
   for row, centre in enumerate(centres):
     x, y = (left - 12) / (left + width), 1 - centre / height
@@ -136,8 +136,8 @@ def save_interpolations(path: str | Path, images: Float[Real, "rows steps h w c"
   Raises:
     ValueError: for the reasons of `save_grid`.
   """
-  canvas, _ = compose(as_pixels("images", images, rank=5), group_gap=2 * GAP)
-  return write_png(path, frame(canvas))
+  canvas, _ = tile(as_pixels("images", images, rank=5), group_gap=2 * GAP)
+  return write_png(path, as_figure(canvas))
 
 
 def save_decoded_plane(
@@ -165,7 +165,7 @@ def save_decoded_plane(
   if min(rows, columns) < 2:
     raise ValueError(f"images must be at least 2 rows of 2 columns, but are {rows} of {columns}.")
   gap = 3
-  canvas, _ = compose(pixels, gap=gap)
+  canvas, _ = tile(pixels, gap=gap)
   height, width = canvas.shape[:2]
   figure, axes = _latent_axes(width, height)
   # From a corner tile's centre to the canvas's edge is half a tile, which is less than half a step
@@ -182,13 +182,13 @@ def save_decoded_plane(
 
 def _increasing(extent: Any) -> tuple[float, float, float, float]:
   try:
-    left, right, bottom, top = (float(checks.number("extent", value)) for value in extent)
+    left, right, bottom, top = (float(_checks.finite("extent", value)) for value in extent)
     if left < right and bottom < top:
       return left, right, bottom, top
   except (TypeError, ValueError):
     pass
   raise ValueError(
-    f"extent must be finite with left < right, bottom < top, but is {checks.shown(extent)}."
+    f"extent must be finite with left < right, bottom < top, but is {_checks.short_repr(extent)}."
   )
 
 
@@ -212,7 +212,7 @@ def save_latent_scatter(
     ValueError: if `latents` is not a finite, non-empty [n, 2], if there is not one label a latent,
       or if `path` does not end in .png.
   """
-  points = np.asarray(checks.array("latents", latents))
+  points = np.asarray(_checks.array("latents", latents))
   if points.ndim != 2 or points.shape[1] != 2 or len(points) == 0:
     raise ValueError(f"latents must be a non-empty [n, 2], but have shape {list(points.shape)}.")
   points = features_in_float64("latents", points)

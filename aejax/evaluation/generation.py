@@ -8,15 +8,15 @@ import numpy as np
 from jaxtyping import Array, Key
 
 from aejax.data import Dataset
-from aejax.evaluation.coverage import coverage_metrics
-from aejax.evaluation.features import Extractor
-from aejax.evaluation.frechet import Moments, frechet_distance
-from aejax.evaluation.kernel_distance import kernel_distance_in_blocks
-from aejax.evaluation.likelihood import importance_weighted_bound
-from aejax.evaluation.neighbours import Neighbours, nearest_training_images
-from aejax.evaluation.samplers import BY_NAME, Sampler
+from aejax.metrics.density import BY_NAME, Sampler
+from aejax.metrics.features import Extractor
+from aejax.metrics.frechet import Moments, frechet_distance
+from aejax.metrics.kernel_distance import kernel_distance_in_blocks
+from aejax.metrics.likelihood import importance_weighted_bound
+from aejax.metrics.neighbours import Neighbours, nearest_training_images
+from aejax.metrics.prdc import prdc
 from aejax.objectives import VAE
-from aejax.trained import TrainedAutoencoder
+from aejax.training.trained import TrainedAutoencoder
 
 __all__ = ["FEWEST", "fit_samplers", "generation_metrics", "likelihood_metrics", "nearest"]
 
@@ -86,7 +86,7 @@ def generation_metrics(
   kernel = kernel_distance_in_blocks(real, generated["prior"], key=key)
   found[extractor.kernel_name] = kernel.value
   found[f"{extractor.kernel_name}_standard_error"] = kernel.standard_error
-  covered = coverage_metrics(real, generated["prior"])
+  covered = prdc(real, generated["prior"])
   return found | {f"{which}_{extractor.name}": value for which, value in covered.items()}
 
 

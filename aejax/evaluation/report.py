@@ -10,8 +10,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from aejax import checks
-from aejax.files import read_json, replacing
+from aejax import _checks
+from aejax._files import read_json, replacing
 
 __all__ = ["write_report"]
 
@@ -94,7 +94,7 @@ def _read(folder: Path, name: str) -> dict[str, Any]:
     )
   values = read_json(folder / name)
   if not isinstance(values, dict):
-    raise ValueError(f"{folder / name} must hold an object, but holds {checks.kind(values)}.")
+    raise ValueError(f"{folder / name} must hold an object, but holds {_checks.type_name(values)}.")
   return values
 
 
@@ -104,7 +104,7 @@ def _read_summary(folder: Path) -> dict[str, Any]:
   for entry, kind in kinds.items():
     if not isinstance(found := summary.get(entry), kind):
       where = folder / "summary.json"
-      raise ValueError(f"{where} is damaged: its {entry} is {checks.shown(found)}.")
+      raise ValueError(f"{where} is damaged: its {entry} is {_checks.short_repr(found)}.")
   return summary
 
 

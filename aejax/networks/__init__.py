@@ -3,7 +3,7 @@
 from aejax.networks.architectures import ARCHITECTURES, build, default_architecture
 from aejax.networks.celeb_a import CelebADecoder, CelebAEncoder
 from aejax.networks.cifar10 import CIFAR10Decoder, CIFAR10Encoder
-from aejax.networks.convolutional import ConvolutionalDecoder, ConvolutionalEncoder
+from aejax.networks.conv_net import ConvolutionalDecoder, ConvolutionalEncoder
 from aejax.networks.linear import LinearDecoder, LinearEncoder
 from aejax.networks.mlp import MLPDecoder, MLPEncoder
 

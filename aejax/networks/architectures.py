@@ -10,13 +10,13 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Key, PyTree
 
-from aejax import checks
+from aejax import _checks
+from aejax._memory import check_fits
 from aejax.autoencoder import Autoencoder
-from aejax.memory import check_fits
+from aejax.networks._layers import ImageShape, check_dtype, check_image_shape
 from aejax.networks.celeb_a import CelebADecoder, CelebAEncoder
 from aejax.networks.cifar10 import CIFAR10Decoder, CIFAR10Encoder
-from aejax.networks.convolutional import ConvolutionalDecoder, ConvolutionalEncoder
-from aejax.networks.layers import ImageShape, check_dtype, check_image_shape
+from aejax.networks.conv_net import ConvolutionalDecoder, ConvolutionalEncoder
 from aejax.networks.linear import LinearDecoder, LinearEncoder
 from aejax.networks.mlp import MLPDecoder, MLPEncoder
 
@@ -64,13 +64,15 @@ def build(
     (16, 28, 28, 1)
   """
   network = _Network(
-    checks.known("architecture", architecture, ARCHITECTURES),
+    _checks.one_of("architecture", architecture, ARCHITECTURES),
     check_image_shape(image_shape),
-    checks.whole("latent_dim", latent_dim, most=2**30 - 1),  # a Gaussian encoder has twice as many
-    checks.switch("gaussian", gaussian),
+    _checks.integer(
+      "latent_dim", latent_dim, most=2**30 - 1
+    ),  # a Gaussian encoder has twice as many
+    _checks.boolean("gaussian", gaussian),
     check_dtype(dtype),
   )
-  key = checks.new_key("key", key)
+  key = _checks.new_key("key", key)
   shapes = nnx.eval_shape(network.initial, key)
   parameters = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(nnx.state(shapes)))
   sizes = f"latent_dim {latent_dim} of images {list(image_shape)}"

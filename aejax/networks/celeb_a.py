@@ -17,8 +17,8 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from aejax.networks.convolution import Convolution, TransposedConvolution, downsampled
-from aejax.networks.layers import Decoder, Encoder, ImageShape, LatentLayer, flat
+from aejax.networks._conv_layers import Convolution, TransposedConvolution, downsampled
+from aejax.networks._layers import Decoder, Encoder, ImageShape, LatentLayer, flat
 
 __all__ = ["CelebADecoder", "CelebAEncoder"]
 

@@ -15,8 +15,8 @@ from jax.nn.initializers import he_normal
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from aejax.networks.convolution import Convolution, TransposedConvolution, downsampled
-from aejax.networks.layers import Decoder, Encoder, ImageShape, LatentLayer, flat
+from aejax.networks._conv_layers import Convolution, TransposedConvolution, downsampled
+from aejax.networks._layers import Decoder, Encoder, ImageShape, LatentLayer, flat
 
 __all__ = ["CIFAR10Decoder", "CIFAR10Encoder"]
 

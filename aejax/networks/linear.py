@@ -7,7 +7,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from aejax.networks.layers import Decoder, Encoder, ImageShape, LatentLayer, flat
+from aejax.networks._layers import Decoder, Encoder, ImageShape, LatentLayer, flat
 
 __all__ = ["LinearDecoder", "LinearEncoder"]
 

@@ -10,7 +10,7 @@ from jax.nn.initializers import he_normal
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from aejax.networks.layers import Decoder, Encoder, ImageShape, LatentLayer, check_sizes, flat
+from aejax.networks._layers import Decoder, Encoder, ImageShape, LatentLayer, check_sizes, flat
 
 __all__ = ["MLPDecoder", "MLPEncoder"]
 

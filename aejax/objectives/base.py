@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Key
 
-from aejax import checks
+from aejax import _checks
 from aejax.autoencoder import Autoencoder, Posterior
 
 __all__ = [
@@ -24,8 +24,8 @@ __all__ = [
   "Objective",
   "Scalar",
   "check_weight",
-  "in_parts",
-  "own_rows",
+  "local_rows",
+  "microbatched",
 ]
 
 T = TypeVar("T")
@@ -54,7 +54,7 @@ class Objective:
     if self.reconstruction not in get_args(Reconstruction):
       raise ValueError(
         f"reconstruction must be {' or '.join(get_args(Reconstruction))}, but is "
-        f"{checks.shown(self.reconstruction)}."
+        f"{_checks.short_repr(self.reconstruction)}."
       )
     check_weight("The weight of the penalty", self.penalty_weight)
 
@@ -87,10 +87,10 @@ class Objective:
     """What is decoded: the encoder's output, or a draw from the Gaussian posterior."""
     if posterior.log_variance is None:
       return posterior.mean
-    noise = own_rows(
+    noise = local_rows(
       lambda n: jax.random.normal(key, (n, posterior.mean.shape[1])), posterior.mean, axis_name
     )
-    return posterior.mean + jnp.exp(posterior.log_variance / 2) * noise
+    return posterior.reparameterize(noise)
 
   def __add__(self, other: "Objective") -> "Objective":
     """The objective with both penalties, each with its weight."""
@@ -125,12 +125,12 @@ class Objective:
       ValueError: if the encoder is not of the kind that the objective needs, or the batch does not
         divide by `accumulate`.
     """
-    checks.instance("model", model, Autoencoder, "an Autoencoder")
-    checks.key("key", key)
-    images = checks.array("images", images)
+    _checks.instance("model", model, Autoencoder, "an Autoencoder")
+    _checks.key("key", key)
+    images = _checks.array("images", images)
     if images.ndim != 4:
       raise ValueError(f"images must have shape [n, h, w, c], but have {list(images.shape)}.")
-    posterior = in_parts(model.posterior, checks.whole("accumulate", accumulate), images)
+    posterior = microbatched(model.posterior, _checks.integer("accumulate", accumulate), images)
     if (posterior.log_variance is not None) != self.gaussian_encoder:
       kind = "a Gaussian" if self.gaussian_encoder else "a deterministic"
       raise ValueError(
@@ -138,7 +138,7 @@ class Objective:
       )
     noise_key, penalty_key = jax.random.split(key)
     latents = self.latents(posterior, key=noise_key, axis_name=axis_name)
-    each = in_parts(functools.partial(self._reconstruction, model), accumulate, latents, images)
+    each = microbatched(functools.partial(self._reconstruction, model), accumulate, latents, images)
     reconstruction, error = jnp.mean(each[0]), jnp.mean(each[1])
     penalty = self.penalty(posterior, key=penalty_key, axis_name=axis_name)
     loss = reconstruction + self.penalty_weight * penalty + self.decay_of(model)
@@ -189,10 +189,10 @@ class Combined(Objective):
   def __post_init__(self):
     if not isinstance(self.terms, tuple) or not self.terms:
       raise ValueError(
-        f"terms must be objectives in a tuple, one at least, but is {checks.shown(self.terms)}."
+        f"terms must be objectives in a tuple, one at least, but is {_checks.short_repr(self.terms)}."
       )
     for term in self.terms:
-      checks.instance("terms", term, Objective, "objectives")
+      _checks.instance("terms", term, Objective, "objectives")
     super().__post_init__()
     if len({term.reconstruction for term in self.terms}) != 1:
       raise ValueError("Objectives with different reconstruction terms cannot be added.")
@@ -201,7 +201,7 @@ class Combined(Objective):
   def of(cls, *objectives: Objective) -> "Combined":
     """Adds objectives, themselves perhaps sums."""
     for objective in objectives:
-      checks.instance("What is added to an objective", objective, Objective, "an objective")
+      _checks.instance("What is added to an objective", objective, Objective, "an objective")
     terms = [o.terms if isinstance(o, Combined) else (o,) for o in objectives]
     flat = tuple(term for several in terms for term in several)
     return cls(terms=flat, reconstruction=flat[0].reconstruction)
@@ -237,10 +237,10 @@ def check_weight(name: str, value: float) -> None:
   Raises:
     ValueError: if it is negative or not finite.
   """
-  checks.not_negative(name, value)
+  _checks.not_negative(name, value)
 
 
-def in_parts(function: Callable[..., T], parts: int, *rows: Array) -> T:
+def microbatched(function: Callable[..., T], parts: int, *rows: Array) -> T:
   """A function of rows that treats each alone, some of the rows at a time.
 
   What it makes on the way is not kept for the gradient but made again, part by part: memory for
@@ -270,7 +270,7 @@ def _per_example(losses: Float[Array, "n h w c"]) -> Float[Array, " n"]:
   return jnp.sum(losses.reshape(losses.shape[0], -1), axis=1)
 
 
-def own_rows(draw: Callable[[int], Array], like: Array, axis_name: AxisName) -> Array:
+def local_rows(draw: Callable[[int], Array], like: Array, axis_name: AxisName) -> Array:
   """This device's rows of `draw(global n)`, so that randomness does not see the devices."""
   n = like.shape[0]
   if axis_name is None:

@@ -6,17 +6,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from aejax import checks, distances
+from aejax import _checks, distances
 from aejax.autoencoder import Posterior
 from aejax.distances.kernels import check_kernel
-from aejax.objectives.base import AxisName, Objective, Scalar, own_rows
+from aejax.objectives.base import AxisName, Objective, Scalar, local_rows
 from aejax.priors import Prior, StandardNormal
 
 __all__ = ["CWAE", "SWAE", "WAEMMD", "Energy", "SIGReg", "Sinkhorn"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Matched(Objective):
+class DistanceObjective(Objective):
   """An objective whose penalty is a distance between the latents of a batch and a prior."""
 
   weight: float = 1.0
@@ -26,19 +26,25 @@ class Matched(Objective):
   def __post_init__(self):
     super().__post_init__()
     if self.prior is not None:
-      checks.instance("prior", self.prior, Prior, "None or a prior")
-    checks.switch("sample_prior", self.sample_prior)
+      _checks.instance("prior", self.prior, Prior, "None or a prior")
+    _checks.boolean("sample_prior", self.sample_prior)
 
-  def target(self, latents: Float[Array, "n d"], key: Key[Array, ""], axis_name: AxisName):
-    """What the distance compares with: the prior's closed form, or samples if asked for."""
-    if not self.sample_prior:
-      return self.prior
+  def target(
+    self, latents: Float[Array, "n d"], key: Key[Array, ""], axis_name: AxisName
+  ) -> Prior | Float[Array, "n d"] | None:
+    """The distance's target: the prior for its closed form, or samples with `sample_prior`."""
+    return self.samples(latents, key, axis_name) if self.sample_prior else self.prior
+
+  def samples(
+    self, latents: Float[Array, "n d"], key: Key[Array, ""], axis_name: AxisName
+  ) -> Float[Array, "n d"]:
+    """Samples of the prior, as many as there are latents."""
     prior = StandardNormal(latents.shape[1]) if self.prior is None else self.prior
-    return own_rows(lambda n: jnp.asarray(prior.sample(key, n)), latents, axis_name)
+    return local_rows(lambda n: jnp.asarray(prior.sample(key, n)), latents, axis_name)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class WAEMMD(Matched):
+class WAEMMD(DistanceObjective):
   """The Wasserstein autoencoder with the maximum mean discrepancy.
 
   Attributes:
@@ -64,7 +70,7 @@ class WAEMMD(Matched):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CWAE(Matched):
+class CWAE(DistanceObjective):
   """The Cramer-Wold autoencoder.
 
   Attributes:
@@ -83,8 +89,8 @@ class CWAE(Matched):
 
   def __post_init__(self):
     super().__post_init__()
-    checks.switch("log", self.log)
-    checks.switch("approximate", self.approximate)
+    _checks.boolean("log", self.log)
+    _checks.boolean("approximate", self.approximate)
 
   def penalty(self, posterior: Posterior, *, key, axis_name: AxisName = None) -> Scalar:
     """The squared Cramer-Wold distance, or its logarithm."""
@@ -97,7 +103,7 @@ class CWAE(Matched):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SWAE(Matched):
+class SWAE(DistanceObjective):
   """The sliced Wasserstein autoencoder.
 
   Attributes:
@@ -114,7 +120,7 @@ class SWAE(Matched):
 
   def __post_init__(self):
     super().__post_init__()
-    checks.whole("num_directions", self.num_directions)
+    _checks.integer("num_directions", self.num_directions)
 
   def penalty(self, posterior: Posterior, *, key, axis_name: AxisName = None) -> Scalar:
     """The squared sliced Wasserstein distance."""
@@ -127,7 +133,7 @@ class SWAE(Matched):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Energy(Matched):
+class Energy(DistanceObjective):
   """The autoencoder with the energy distance, which has no bandwidth to choose.
 
   Attributes:
@@ -166,7 +172,7 @@ class SIGReg(Objective):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Sinkhorn(Matched):
+class Sinkhorn(DistanceObjective):
   """The Sinkhorn autoencoder; it needs the extra aejax[sinkhorn].
 
   Attributes:
@@ -183,12 +189,11 @@ class Sinkhorn(Matched):
 
   def __post_init__(self):
     super().__post_init__()
-    checks.positive("epsilon", self.epsilon)
+    _checks.positive("epsilon", self.epsilon)
 
   def penalty(self, posterior: Posterior, *, key, axis_name: AxisName = None) -> Scalar:
     """Debiased entropic transport cost to samples of the prior."""
     z = posterior.mean
-    prior = StandardNormal(z.shape[1]) if self.prior is None else self.prior
-    samples = own_rows(lambda n: prior.sample(key, n), z, axis_name)
+    samples = self.samples(z, key, axis_name)
     epsilon = self.epsilon * 2 * z.shape[1]
     return distances.sinkhorn_divergence(z, samples, epsilon=epsilon, axis_name=axis_name)

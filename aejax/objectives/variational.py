@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import jax.numpy as jnp
 
-from aejax import checks, distances
+from aejax import _checks, distances
 from aejax.autoencoder import Posterior
 from aejax.distances.kernels import check_kernel
 from aejax.objectives.base import AxisName, Objective, Scalar, check_weight
@@ -59,7 +59,7 @@ class InfoVAE(Objective):
   def __post_init__(self):
     super().__post_init__()
     check_kernel(self.kernel)
-    checks.number("alpha", self.alpha)
+    _checks.finite("alpha", self.alpha)
     check_weight("weight", self.weight)
     check_weight("1 − alpha", 1 - self.alpha)
     check_weight("alpha + weight − 1", self.alpha + self.weight - 1)

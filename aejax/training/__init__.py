@@ -1,28 +1,31 @@
 """Training: the pure step, the compiled loop over the data, checkpoints, and whole runs."""
 
-from aejax.training.configuration import Configuration
+from aejax._extras import require
+
+require("train", "orbax", "rich")
+
+from aejax.training.configuration import Configuration, Options
+from aejax.training.defaults import complete
+from aejax.training.distributed import processes
 from aejax.training.divergence import Diverged
-from aejax.training.options import Options
-from aejax.training.patience import Interrupted
-from aejax.training.processes import processes
-from aejax.training.published import resolve
-from aejax.training.run import train
-from aejax.training.step import TrainState, TrainStep, create, merge, pixels
-from aejax.training.workdir import load_dataset, prepare
+from aejax.training.interruption import Interrupted
+from aejax.training.run import Run, prepare
+from aejax.training.step import TrainState, TrainStep, create, merge
+from aejax.training.trained import TrainedAutoencoder, load
 
 __all__ = [
   "Configuration",
   "Diverged",
   "Interrupted",
   "Options",
+  "Run",
   "TrainState",
   "TrainStep",
+  "TrainedAutoencoder",
+  "complete",
   "create",
-  "load_dataset",
+  "load",
   "merge",
-  "pixels",
   "prepare",
   "processes",
-  "resolve",
-  "train",
 ]

@@ -1,11 +1,9 @@
 """Checkpoints: the whole state of a run, saved atomically, the newest few kept."""
 
 import contextlib
-import logging
 import os
 import re
 import secrets
-import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,23 +14,23 @@ import jax.numpy as jnp
 import orbax.checkpoint as ocp
 from jax.sharding import Mesh, SingleDeviceSharding
 
-from aejax.files import check_space
-from aejax.training.devices import shardings
+from aejax._files import check_space
+from aejax._messages import warn
+from aejax.training.distributed import connection_lost
 from aejax.training.divergence import Diverged
 from aejax.training.manifest import (
   Damaged,
   check_files,
   check_leaves,
-  format_of,
+  read_manifest,
   write_manifest,
 )
-from aejax.training.processes import connection_lost
-from aejax.training.run_state import RunState, from_format_1, to_format_1
+from aejax.training.sharding import shardings
 from aejax.training.step import all_finite
 
-__all__ = ["AllCheckpoints", "Checkpoints"]
+__all__ = ["CheckpointGroup", "Checkpoints"]
 
-# 1: the train state and the sums of the epoch. 2: and the best epoch.
+# Version of the checkpoint layout, in manifest.json.
 _FORMAT = 2
 
 
@@ -47,9 +45,6 @@ class Checkpoints:
   """
 
   def __init__(self, folder: Path, *, keep: int = 2, everyone: bool = False, clear: bool = False):
-    # Its log of every save would drown the progress bar, and its errors are told in a sentence.
-    for name in ("absl", "asyncio"):
-      logging.getLogger(name).setLevel(logging.CRITICAL)
     self._folder = folder
     self._damaged: set[int] = set()
     self._leads = jax.process_index() == 0 or not everyone
@@ -85,7 +80,7 @@ class Checkpoints:
     except OSError as failure:
       if kind is None:
         raise
-      print(f"warning: {failure}", file=sys.stderr)  # the first error is not to be hidden
+      warn(str(failure))  # keep the first error visible
 
   @property
   def latest(self) -> int | None:
@@ -147,7 +142,7 @@ class Checkpoints:
         self._damaged.add(step)
         first = first if isinstance(first, Damaged) else error
         if self._leads:
-          print(f"warning: {error} Looking for the one before.", file=sys.stderr)
+          warn(f"{error} Looking for the one before.")
     raise first
 
   def set_damaged_aside(self) -> None:
@@ -168,16 +163,14 @@ class Checkpoints:
 
   def _restore(self, like: Any, step: int, mesh: Mesh | None) -> Any:
     folder = self._folder / str(step)
-    check_files(folder)
-    format = format_of(folder)
-    if format > _FORMAT:
+    manifest = read_manifest(folder)
+    check_files(folder, manifest)
+    if manifest["format"] != _FORMAT:
       raise ValueError(
-        f"The checkpoint {folder} was written by a newer aejax: its format is {format}, and this "
-        f"one reads up to {_FORMAT}."
+        f"The checkpoint {folder} was written by another version of aejax: its format is "
+        f"{manifest['format']!r}, and this one reads {_FORMAT}."
       )
-    older = format == 1 and isinstance(like, RunState)
-    like = to_format_1(like) if older else like
-    check_leaves(folder, like)
+    check_leaves(folder, manifest, like)
     device = SingleDeviceSharding(jax.local_devices()[0])
     where = jax.tree.map(lambda _: device, like) if mesh is None else shardings(like, mesh)
     abstract = jax.tree.map(
@@ -192,7 +185,7 @@ class Checkpoints:
       raise Damaged(
         f"The checkpoint of step {step} in {self._folder} cannot be restored: {reason}"
       ) from error
-    return from_format_1(restored) if older else restored
+    return restored
 
   def _describe(self) -> None:
     """Called when all files of a checkpoint are written, before it gets its name."""
@@ -220,7 +213,7 @@ class Checkpoints:
 _all_finite = jax.jit(all_finite)
 
 
-class AllCheckpoints:
+class CheckpointGroup:
   """The checkpoints of runs that are trained together, each in its own folder."""
 
   def __init__(self, folders: Sequence[Path], *, keep: int = 2):
@@ -229,7 +222,7 @@ class AllCheckpoints:
       for folder in folders
     ]
 
-  def __enter__(self) -> "AllCheckpoints":
+  def __enter__(self) -> "CheckpointGroup":
     return self
 
   def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:

@@ -6,25 +6,93 @@ import os
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
-from aejax import checks, data, networks, objectives
-from aejax.files import write_json
-from aejax.networks.layers import check_image_shape
-from aejax.objectives import check_method
-from aejax.training.options import Options, Precision, Schedule
+from aejax import _checks, data, networks, objectives
+from aejax._files import write_json
+from aejax.networks._layers import check_image_shape
+from aejax.objectives.names import check_method
 
 __all__ = [
   "DEFAULTS",
-  "HELD",
-  "MAY_CHANGE",
+  "FIELD_NAMES",
+  "MUTABLE_ON_RESUME",
   "Configuration",
+  "Options",
+  "Precision",
+  "Schedule",
   "check_settings",
   "differences",
-  "members",
   "read",
+  "seed_runs",
   "write",
 ]
+
+
+Schedule = Literal["constant", "cosine"]
+Precision = Literal["float32", "bfloat16"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+  """How to train. Whatever is left out takes the published setting for the data set, else ours.
+
+  Attributes:
+    dataset: digits (the default), mnist, fashion_mnist, cifar10 or celeb_a; or the path of an .npy
+      or .npz file, or of a folder of images.
+    workdir: folder for everything that the run writes. Default: runs/METHOD-DATASET.
+    resume: go on with the run in workdir from its last checkpoint; more epochs make it longer.
+    data_dir: folder with the data set's original files, where they are on disk already.
+    image_size: resize and centre-crop the images to so many pixels a side.
+    network: linear, mlp, convolutional, cifar10 or celeb_a. Default: the paper's for the data set,
+      else one that suits the size of the images.
+    latent_dim: dimension of the latents.
+    epochs: passes over the training set.
+    batch_size: images a step. A distance sees the whole batch.
+    accumulate: let the networks see each batch in so many parts, one after the other, where memory
+      is short. The distance is still that of the whole batch, and so is its gradient.
+    learning_rate: Adam's.
+    schedule: what becomes of the learning rate: it stays, or falls to zero along a cosine.
+    precision: in which the networks compute. Parameters and distances are float32 always.
+    skip_nonfinite: pass over a step whose loss or gradient is not finite, and count it in
+      metrics.jsonl, rather than stop.
+    checkpoint_minutes: save so often.
+    checkpoint_epochs: save after every so many epochs too; 0 for never.
+    keep_checkpoints: so many of the newest are kept. The parameters of the best epoch are kept
+      always, see aejax.load.
+    seed: of the parameters, the order of the data, and every draw.
+    seeds: train so many runs at once, of this seed and the next ones, each in a folder of its own
+      in workdir.
+    distributed: this is one of several processes of a run, on one or many hosts; the cluster says
+      which (Slurm, Open MPI, Kubernetes, TPU pods). All write to the same workdir.
+    coordinator: HOST:PORT of the first process, where no cluster says it.
+    num_processes: how many processes there are, likewise.
+    process_id: which of them this is, from 0, likewise.
+  """
+
+  dataset: str | None = None
+  workdir: Path | None = None
+  resume: bool = False
+  data_dir: Path | None = None
+  image_size: int | None = None
+  network: str | None = None
+  latent_dim: int | None = None
+  epochs: int | None = None
+  batch_size: int | None = None
+  accumulate: int | None = None
+  learning_rate: float | None = None
+  schedule: Schedule | None = None
+  precision: Precision | None = None
+  skip_nonfinite: bool | None = None
+  checkpoint_minutes: float | None = None
+  checkpoint_epochs: int | None = None
+  keep_checkpoints: int | None = None
+  seed: int | None = None
+  seeds: int | None = None
+  distributed: bool = False
+  coordinator: str | None = None
+  num_processes: int | None = None
+  process_id: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -63,15 +131,15 @@ DEFAULTS = {
   for field in dataclasses.fields(Configuration)
   if field.default is not dataclasses.MISSING
 }
-"""Fields that older runs do not have, and what they were without them."""
-HELD = {field.name for field in dataclasses.fields(Configuration)}
+"""Settings that have the same default for every data set."""
+FIELD_NAMES = {field.name for field in dataclasses.fields(Configuration)}
 """Names of the fields of a configuration."""
 
-# Of what this code writes, in config.json; that of a run without a number is 1.
+# Version of the config.json schema.
 _FORMAT = 2
 
-# What a run may be resumed with another value of: it does not change what was computed so far.
-MAY_CHANGE = (
+# Settings that may differ on --resume, because they do not affect the steps already taken.
+MUTABLE_ON_RESUME = (
   "data_dir",
   "epochs",
   "accumulate",
@@ -90,16 +158,16 @@ def differences(
     return [f"method is {configuration.method}, not {method}"]
   asked = {**objective, **dataclasses.asdict(options)}
   if options.dataset is not None and options.dataset not in data.NAMES:
-    asked["dataset"] = str(checks.path("dataset", options.dataset).resolve())
+    asked["dataset"] = str(_checks.path("dataset", options.dataset).resolve())
   held = {**configuration.objective, **dataclasses.asdict(configuration)}
   return [
     f"{name} is {held[name]}, not {value}"
     for name, value in asked.items()
-    if value is not None and name in held and name not in MAY_CHANGE and held[name] != value
+    if value is not None and name in held and name not in MUTABLE_ON_RESUME and held[name] != value
   ]
 
 
-def members(configuration: Configuration, workdir: Path) -> list[tuple[Configuration, Path]]:
+def seed_runs(configuration: Configuration, workdir: Path) -> list[tuple[Configuration, Path]]:
   """The runs that are trained together, one a seed, and their work directories."""
   if configuration.seeds == 1:
     return [(configuration, workdir)]
@@ -124,22 +192,21 @@ def read(workdir: Path) -> Configuration:
   """
   path = workdir / "config.json"
   if not os.path.isfile(path):  # Path's own raises for names that are too long
-    raise ValueError(f"{checks.shown(workdir)} holds no run: there is no config.json in it.")
+    raise ValueError(f"{_checks.short_repr(workdir)} holds no run: there is no config.json in it.")
   try:
     values = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_unique)
   except (ValueError, RecursionError) as error:
     raise ValueError(f"{path} is damaged: {error}.") from None
   if isinstance(values, dict):
-    format = values.pop("format", 1)
-    if not isinstance(format, int) or format > _FORMAT:
+    format = values.pop("format", None)
+    if format != _FORMAT or isinstance(format, bool):
       raise ValueError(
-        f"{path} was written by a newer aejax: its format is {format!r}, and this one reads up to "
-        f"{_FORMAT}."
+        f"{path} was written by another version of aejax, or for another purpose: its format is "
+        f"{format!r}, and this one reads {_FORMAT}."
       )
-    values = {**DEFAULTS, **values}
-  if not isinstance(values, dict) or set(values) != HELD:
+  if not isinstance(values, dict) or set(values) != FIELD_NAMES:
     found = set(values) if isinstance(values, dict) else set()
-    wrong = textwrap.shorten(", ".join(sorted(HELD ^ found)), 200)
+    wrong = textwrap.shorten(", ".join(sorted(FIELD_NAMES ^ found)), 200)
     raise ValueError(f"{path} does not describe a run: missing or unknown entries {wrong}.")
   try:
     _check_read(values)
@@ -161,12 +228,16 @@ def _check_read(values: dict[str, Any]) -> None:
   """Checks what `resolve` makes right by itself, and a file may have wrong."""
   check_method(values["method"])
   if not isinstance(values["dataset"], str) or not values["dataset"]:
-    raise ValueError(f"dataset must be a name or a path, but is {checks.shown(values['dataset'])}.")
+    raise ValueError(
+      f"dataset must be a name or a path, but is {_checks.short_repr(values['dataset'])}."
+    )
   if not isinstance(values["data_dir"], str | None):
-    raise ValueError(f"data_dir must be null or a path, but is {checks.shown(values['data_dir'])}.")
+    raise ValueError(
+      f"data_dir must be null or a path, but is {_checks.short_repr(values['data_dir'])}."
+    )
   if values["image_size"] is not None:
-    checks.whole("image_size", values["image_size"])
-  checks.whole("train_images", values["train_images"])
+    _checks.integer("image_size", values["image_size"])
+  _checks.integer("train_images", values["train_images"])
   values["image_shape"] = check_image_shape(values["image_shape"])
   check_settings(values)
   if values["batch_size"] > values["train_images"]:
@@ -178,13 +249,13 @@ def _check_read(values: dict[str, Any]) -> None:
 def check_settings(settings: Mapping[str, Any]) -> None:
   """Raises a ValueError if a setting is out of range, or a name unknown."""
   for name in ("latent_dim", "epochs", "batch_size", "seeds", "accumulate", "keep_checkpoints"):
-    checks.whole(name, settings[name])
-  checks.positive("learning_rate", settings["learning_rate"])
-  checks.not_negative("checkpoint_minutes", settings["checkpoint_minutes"])
-  checks.whole("checkpoint_epochs", settings["checkpoint_epochs"], least=0)
-  checks.switch("skip_nonfinite", settings["skip_nonfinite"])
-  checks.seed(settings["seed"])
-  checks.seed(settings["seed"] + settings["seeds"] - 1)
-  checks.known("network", settings["network"], networks.ARCHITECTURES)
-  checks.known("schedule", settings["schedule"], get_args(Schedule))
-  checks.known("precision", settings["precision"], get_args(Precision))
+    _checks.integer(name, settings[name])
+  _checks.positive("learning_rate", settings["learning_rate"])
+  _checks.not_negative("checkpoint_minutes", settings["checkpoint_minutes"])
+  _checks.integer("checkpoint_epochs", settings["checkpoint_epochs"], least=0)
+  _checks.boolean("skip_nonfinite", settings["skip_nonfinite"])
+  _checks.seed(settings["seed"])
+  _checks.seed(settings["seed"] + settings["seeds"] - 1)
+  _checks.one_of("network", settings["network"], networks.ARCHITECTURES)
+  _checks.one_of("schedule", settings["schedule"], get_args(Schedule))
+  _checks.one_of("precision", settings["precision"], get_args(Precision))

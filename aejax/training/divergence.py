@@ -12,12 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import UInt8
 
-from aejax.autoencoder import Autoencoder
-from aejax.files import replacing, write_json
+from aejax._files import replacing, write_json
+from aejax.autoencoder import Autoencoder, pixels
 from aejax.objectives import Objective
-from aejax.training.step import TrainState, all_finite, merge, pixels
+from aejax.training.step import TrainState, all_finite, merge
 
-__all__ = ["Diverged", "examine", "find_step"]
+__all__ = ["Diverged", "diagnose_step", "first_nonfinite_step"]
 
 _ADVICE = "A smaller learning rate or weight may help, or --skip-nonfinite"
 
@@ -38,7 +38,7 @@ class Diverged(ValueError):
     super().__init__(f"Training diverged{at}{found}. {_ADVICE}.")
 
 
-def find_step(
+def first_nonfinite_step(
   advance: Callable[[State, int, int], State],
   state: State,
   start: int,
@@ -70,7 +70,7 @@ def find_step(
   return None
 
 
-def examine(
+def diagnose_step(
   workdir: Path,
   model: Autoencoder,
   objective: Objective,
@@ -107,14 +107,14 @@ def examine(
     return posterior, decoded, metrics, gradients
 
   posterior, decoded, metrics, gradients = jax.device_get(look(state.params))
-  seen = {"images": batch / np.float32(255), "parameters": _flat(state.params)}
+  seen = {"images": pixels(batch), "parameters": _flat(state.params)}
   seen |= {"latents": posterior.mean, "log-variances": posterior.log_variance}
   seen |= {"decoded images": decoded}
   seen |= {name: metrics[name] for name in ("reconstruction_error", "penalty", "loss")}
   seen |= {f"gradient of {name}": leaf for name, leaf in _named(gradients).items()}
   seen = {name: np.asarray(value) for name, value in seen.items() if value is not None}
   bad = [name for name, value in seen.items() if not np.isfinite(value).all()]
-  line = _line(lambda: jax.grad(cost, has_aux=True)(state.params))
+  line = _source_line(lambda: jax.grad(cost, has_aux=True)(state.params))
   write_json(
     workdir / "diverged.json",
     {
@@ -137,11 +137,11 @@ def examine(
   return f": {first}{where}; {workdir / 'diverged.json'} has the batch's statistics"
 
 
-def _line(compute: Callable[[], Any]) -> str | None:
+def _source_line(compute: Callable[[], Any]) -> str | None:
   """The line of ours or of the user's that makes the first NaN, or else the first infinity."""
   package = Path(__file__).parents[1]
 
-  def told(frame: traceback.FrameSummary) -> bool:
+  def is_user_frame(frame: traceback.FrameSummary) -> bool:
     library = "site-packages" in frame.filename or frame.filename.startswith(("<", sys.base_prefix))
     own = Path(frame.filename).is_relative_to(package)
     return frame.filename != __file__ and (own or not library)
@@ -154,7 +154,7 @@ def _line(compute: Callable[[], Any]) -> str | None:
       except FloatingPointError as error:
         # Of a gradient's operation, the cause knows where its forward one was.
         for known in filter(None, (error.__cause__, error)):
-          if frames := [f for f in traceback.extract_tb(known.__traceback__) if told(f)]:
+          if frames := [f for f in traceback.extract_tb(known.__traceback__) if is_user_frame(f)]:
             return f"{frames[-1].filename}:{frames[-1].lineno} ({frames[-1].name})"
       except Exception:  # under these checks other things may fail
         return None

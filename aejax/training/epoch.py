@@ -11,7 +11,7 @@ from jax import lax
 from jax.sharding import Mesh
 from jaxtyping import Array, Int, Key, UInt8
 
-from aejax.training.devices import constrain, take_rows
+from aejax.training.sharding import constrain_sharding, take_rows
 from aejax.training.step import Metrics, TrainState, TrainStep
 
 __all__ = ["Sums", "epoch_order", "make_run_steps", "zero_sums"]
@@ -87,7 +87,9 @@ def make_run_steps(
       start = (state.step % steps_per_epoch) * batch_size
       rows = lax.dynamic_slice_in_dim(order, start, batch_size)
       state, metrics = train_step(state, take_rows(images, rows, mesh))
-      return constrain(state, None if together else mesh), sums.add(metrics, state.step - 1)
+      return constrain_sharding(state, None if together else mesh), sums.add(
+        metrics, state.step - 1
+      )
 
     return lax.fori_loop(0, count, body, (state, sums))
 

@@ -5,7 +5,28 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 
-__all__ = ["interruption"]
+__all__ = ["Interrupted", "interruption"]
+
+
+class Interrupted(Exception):
+  """The run was asked to stop, and saved itself if it could."""
+
+  def __init__(self, step: int, signal_number: int, *, saved: int | None = None, reason: str = ""):
+    """Says what to do.
+
+    Args:
+      step: at which it stopped.
+      signal_number: what asked it to.
+      saved: the step of the newest checkpoint, if it is another.
+      reason: why it is another.
+    """
+    if not reason:
+      said = f"Stopped at step {step:,}; --resume goes on from there."
+    else:
+      where = "the start" if saved is None else f"step {saved:,}"
+      said = f"Stopped at step {step:,}, not saved ({reason}); --resume goes on from {where}."
+    super().__init__(said)
+    self.signal_number = signal_number
 
 
 @contextlib.contextmanager

@@ -8,12 +8,12 @@ from typing import Any
 
 import jax
 
-from aejax.files import replacing
+from aejax._files import replacing
 from aejax.training.divergence import Diverged
 from aejax.training.epoch import Sums
 from aejax.training.progress import TrainingProgress
 
-__all__ = ["AllLogs", "Log"]
+__all__ = ["Log", "LogGroup"]
 
 
 class Log:
@@ -89,7 +89,7 @@ class Log:
     self._end += len(line)
 
 
-class AllLogs:
+class LogGroup:
   """The logs of runs that are trained together, each in its own folder."""
 
   def __init__(

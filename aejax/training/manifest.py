@@ -6,9 +6,9 @@ from typing import Any
 
 import jax
 
-from aejax.files import read_json, write_json
+from aejax._files import read_json, write_json
 
-__all__ = ["Damaged", "check_files", "check_leaves", "format_of", "write_manifest"]
+__all__ = ["Damaged", "check_files", "check_leaves", "read_manifest", "write_manifest"]
 
 _NAME = "manifest.json"
 # Written after the manifest, and never asked for.
@@ -31,35 +31,43 @@ def write_manifest(folder: Path, state: Any, *, format: int) -> None:
   write_json(folder / _NAME, {"format": format, "leaves": leaves(state), "files": files})
 
 
-def format_of(folder: Path) -> int:
-  """The format of a checkpoint; that of one without a number is 1."""
-  manifest = _read(folder)
-  return 1 if manifest is None else manifest.get("format", 1)
-
-
-def check_files(folder: Path) -> None:
-  """Compares the files with what was saved; orbax meets damage with pages of errors, or not at all.
+def read_manifest(folder: Path) -> dict[str, Any]:
+  """Returns the manifest of a checkpoint.
 
   Raises:
-    Damaged: if one is missing or has changed.
+    Damaged: if it is missing, or is not what `write_manifest` wrote.
   """
-  manifest = _read(folder)
-  if manifest is None:
-    return
+  try:
+    manifest = read_json(folder / _NAME)
+  except ValueError as error:
+    raise Damaged(f"The checkpoint {folder} is damaged: {error}") from error
+  entries = manifest if isinstance(manifest, dict) else {}
+  if "format" not in entries or not all(
+    isinstance(entries.get(name), dict) for name in ("leaves", "files")
+  ):
+    raise Damaged(f"The checkpoint {folder} is damaged: its {_NAME} is not what was written.")
+  return entries
+
+
+def check_files(folder: Path, manifest: dict[str, Any]) -> None:
+  """Compares the checksums of the files with the manifest.
+
+  Orbax reports damaged files with pages of errors, or not at all.
+
+  Raises:
+    Damaged: if a file is missing or has changed.
+  """
   for name, checksum in manifest["files"].items():
     if not (folder / name).is_file() or _sum(folder / name) != checksum:
       raise Damaged(f"The checkpoint {folder} is damaged: {name} is missing or has changed.")
 
 
-def check_leaves(folder: Path, like: Any) -> None:
-  """Compares the shapes and dtypes with those of a model.
+def check_leaves(folder: Path, manifest: dict[str, Any], like: Any) -> None:
+  """Compares the shapes and dtypes in the manifest with those of a model.
 
   Raises:
-    ValueError: that names what differs.
+    ValueError: that names up to three differences.
   """
-  manifest = _read(folder)
-  if manifest is None:
-    return
   expected, found = leaves(like), manifest["leaves"]
   different = [
     f"{name} is {found.get(name, 'absent')} in it, not {expected.get(name, 'absent')}"
@@ -79,19 +87,6 @@ def leaves(tree: Any) -> dict[str, str]:
     jax.tree_util.keystr(path): f"{leaf.dtype}{list(leaf.shape)}"
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
   }
-
-
-def _read(folder: Path) -> dict[str, Any] | None:
-  if not (folder / _NAME).is_file():  # an older run that was killed had no time for it
-    return None
-  try:
-    manifest = read_json(folder / _NAME)
-  except ValueError as error:
-    raise Damaged(f"The checkpoint {folder} is damaged: {error}") from error
-  entries = manifest if isinstance(manifest, dict) else {}
-  if not all(isinstance(entries.get(name), dict) for name in ("leaves", "files")):
-    raise Damaged(f"The checkpoint {folder} is damaged: its {_NAME} is not what was written.")
-  return entries
 
 
 def _files(folder: Path) -> list[Path]:

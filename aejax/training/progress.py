@@ -1,6 +1,6 @@
 """How a run shows itself: a bar on a terminal, a line now and then elsewhere."""
 
-import sys
+import logging
 import time
 from collections.abc import Iterable
 from types import TracebackType
@@ -9,6 +9,8 @@ import jax
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
+
+from aejax._messages import logger
 
 __all__ = ["TrainingProgress"]
 
@@ -35,7 +37,7 @@ class TrainingProgress:
       TimeRemainingColumn(compact=True),
       _Left(),
       console=console,
-      disable=self._silent or not console.is_terminal,
+      disable=self._silent or not console.is_terminal or not logger.isEnabledFor(logging.INFO),
     )
     self._task = self._bar.add_task(
       title, total=epochs * steps_per_epoch, completed=step, epoch="compiling", text=""
@@ -82,7 +84,7 @@ class TrainingProgress:
   def _print(self) -> None:
     self._last_line = time.monotonic()
     if self._bar.disable and not self._silent:
-      print(f"{self._title}: {self._line}", file=sys.stderr, flush=True)
+      logger.info("%s: %s", self._title, self._line)
 
 
 class _Display(Progress):

@@ -1,291 +1,221 @@
-"""A whole run: from a configuration and a data set to a work directory with a trained model."""
+"""A run: a configuration, a data set and a work directory, prepared, trained and opened again."""
 
 import contextlib
-import sys
-import time
-from collections.abc import Callable, Sequence
+import dataclasses
+import functools
+import os
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, PyTree
 
+from aejax import _checks, data
+from aejax._files import locked
 from aejax.data import Dataset
-from aejax.files import clear_partial
-from aejax.training.build import build
-from aejax.training.checkpoints import AllCheckpoints
-from aejax.training.collapse import collapse
-from aejax.training.configuration import Configuration, members, write
-from aejax.training.devices import (
-  check_batch_size,
-  devices_mesh,
-  everywhere,
-  place,
-  put_images,
+from aejax.training.configuration import (
+  MUTABLE_ON_RESUME,
+  Configuration,
+  Options,
+  check_settings,
+  differences,
+  read,
+  seed_runs,
+  write,
 )
-from aejax.training.divergence import Diverged, examine, find_step
-from aejax.training.epoch import epoch_order, make_run_steps
-from aejax.training.interruption import interruption
-from aejax.training.lock import locked
-from aejax.training.log import AllLogs
-from aejax.training.patience import Interrupted, Patience
-from aejax.training.processes import agree
-from aejax.training.progress import TrainingProgress
-from aejax.training.run_state import RunState, end_epoch, fresh
-from aejax.training.step import merge, pixels
+from aejax.training.defaults import complete
+from aejax.training.distributed import run_on_all_processes, run_on_process_zero_first
+from aejax.training.loop import train
+from aejax.training.sharding import check_batch_size
+from aejax.training.state import build
+from aejax.training.trained import TrainedAutoencoder, load
 
-__all__ = ["train"]
-
-# A call of the compiled loop takes about so long: short enough to stop and to save in time, long
-# enough that the host is never seen.
-_CALL_SECONDS = 0.5
-
-_WATCHED = 512  # images whose latents are looked at for collapse
+__all__ = ["Run", "prepare"]
 
 
-def train(configuration: Configuration, dataset: Dataset, workdir: Path) -> dict[str, float]:
-  """Trains to the last epoch, from the newest checkpoint in `workdir` if there is one.
+class Run:
+  """A run in its work directory: what is trained, on which data, with which settings.
 
-  Uses all devices, of all processes if there are several: each of them calls this alike.
+  `prepare` makes a new run or resumes one; `Run.open` opens one that exists.
 
-  Writes `metrics.jsonl` (an object an epoch) and `checkpoints/`; of several seeds at once, for each
-  in a folder of its own with its `config.json`, as if it had been trained alone.
-
-  Returns:
-    `seconds` of this call and `images_per_second`; nothing if there was nothing left to train.
-
-  Raises:
-    Diverged: if the loss or a parameter is no longer finite; no such state is saved. The error and
-      diverged.json say where that began.
-    Interrupted: after SIGINT or SIGTERM, once the state is saved.
+  Attributes:
+    configuration: all settings of the run, as in config.json.
+    workdir: the folder with everything that the run writes.
   """
-  with (
-    locked(workdir) if jax.process_index() == 0 else contextlib.nullcontext(),
-    interruption() as interrupted,
-  ):
-    if jax.process_index() == 0:
-      for folder in (workdir, *(folder for _, folder in members(configuration, workdir))):
-        clear_partial(folder)
-        clear_partial(folder / "checkpoints")
-    run = _Run(configuration, dataset, workdir, interrupted)
-    with run.checkpoints:
-      return run.train()
 
+  def __init__(self, configuration: Configuration, workdir: Path, dataset: Dataset | None = None):
+    """Describes a run without reading or writing anything.
 
-class _Run:
-  """The runs of a configuration, one a seed, and where they stand."""
-
-  def __init__(
-    self,
-    configuration: Configuration,
-    dataset: Dataset,
-    workdir: Path,
-    interrupted: Callable[[], int | None],
-  ):
+    Args:
+      configuration: all settings of the run.
+      workdir: the folder of the run.
+      dataset: the data set, if it is loaded already; by default it is loaded on first use.
+    """
     self.configuration = configuration
-    self.dataset = dataset
-    self.interrupted = interrupted
-    self.patience = Patience(interrupted)
-    self.warned = False
-    self.runs = members(configuration, workdir)
-    if configuration.seeds > 1 and jax.process_index() == 0:
-      for member, folder in self.runs:
-        write(folder, member)
-    self.num_images = len(dataset.train)
-    self.per_epoch = self.num_images // configuration.batch_size
-    self.last = configuration.epochs * self.per_epoch
-    self.mesh = devices_mesh()
-    check_batch_size(configuration.batch_size, jax.device_count(), configuration.accumulate)
-    self.step, self.saved_at = 0, time.monotonic()
-    self.end_epoch = end_epoch if len(self.runs) == 1 else jax.vmap(end_epoch, (0, None))
-    self.order_keys = [jax.random.fold_in(jax.random.key(m.seed), 1) for m, _ in self.runs]
-    folders = [folder for _, folder in self.runs]
-    self.checkpoints = AllCheckpoints(folders, keep=configuration.keep_checkpoints)
+    self.workdir = workdir
+    if dataset is not None:
+      self.__dict__["dataset"] = dataset
+
+  @classmethod
+  def open(cls, workdir: str | os.PathLike[str]) -> "Run":
+    """Opens the run in a work directory.
+
+    Raises:
+      ValueError: if the folder holds no run, or its config.json is damaged.
+    """
+    path = _checks.path("workdir", workdir)
+    return cls(read(path), path)
+
+  @functools.cached_property
+  def dataset(self) -> Dataset:
+    """The data set that the run is trained on, loaded on first use.
+
+    Raises:
+      ValueError: if it cannot be found any more, or its images have another shape or number.
+    """
+    return _load_dataset(self.configuration)
+
+  @property
+  def seeds(self) -> list["Run"]:
+    """The runs that are trained together, one a seed; the run itself if there is only one."""
+    if self.configuration.seeds == 1:
+      return [self]
+    return [
+      Run(configuration, workdir, self.__dict__.get("dataset"))
+      for configuration, workdir in seed_runs(self.configuration, self.workdir)
+    ]
 
   def train(self) -> dict[str, float]:
-    """Trains to the last epoch."""
-    start = time.monotonic()
-    step, state = self.restore()
-    folders, skips = [folder for _, folder in self.runs], self.configuration.skip_nonfinite
-    log = AllLogs(folders, self.per_epoch, step, skips=skips)
-    if step == self.last:
-      return {}
-    self.images = put_images(self.dataset.train, self.mesh)
-    try:
-      with TrainingProgress(
-        f"{self.configuration.method} {self.dataset.name}",
-        epochs=self.configuration.epochs,
-        steps_per_epoch=self.per_epoch,
-        batch_size=self.configuration.batch_size * len(self.runs),
-        step=step,
-      ) as progress:
-        step, state, stop = self.loop(step, state, log, progress)
-        speed = progress.images_per_second
-    except Diverged as error:
-      raise self.explained(error) from error
-    if stop and step < self.last:
-      raise Interrupted(step, stop)
-    return {"seconds": time.monotonic() - start, "images_per_second": speed}
+    """Trains to the last epoch, from the newest checkpoint if there is one; see `loop.train`.
 
-  def restore(self) -> tuple[int, PyTree]:
-    """The newest state of all runs, together, and its step."""
-    built = [build(member, steps=self.last) for member, _ in self.runs]
-    self.models, states, steps = zip(*built, strict=True)
-    step, restored = self.checkpoints.restore([fresh(state) for state in states], self.mesh)
-    self.run_steps = make_run_steps(
-      steps[0], self.configuration.batch_size, together=len(self.runs) > 1, mesh=self.mesh
+    Returns:
+      `seconds` of this call and `images_per_second`; empty if nothing was left to train.
+
+    Raises:
+      Diverged: if the loss or a parameter is no longer finite.
+      Interrupted: after SIGINT or SIGTERM, once the state is saved.
+    """
+    return train(self.configuration, self.dataset, self.workdir)
+
+  def load(self, *, best: bool = False) -> TrainedAutoencoder:
+    """Loads what the run has trained so far; see `aejax.load`."""
+    return load(self.workdir, best=best)
+
+
+def prepare(method: str, objective: dict[str, Any], options: Options) -> Run:
+  """Completes the settings, loads the data and makes the work directory of a run.
+
+  With several processes, the first loads the data set before the others, which then find it
+  prepared; each keeps only those training images that its devices need.
+
+  Args:
+    method: a name of `objectives.BY_NAME`, or several joined by "+".
+    objective: fields of the objective that were given.
+    options: the other options that were given.
+
+  Raises:
+    ValueError: if an option is wrong, the data cannot be found, or the work directory is in use
+      already (or, with `options.resume`, holds no such run).
+  """
+  run = run_on_process_zero_first(lambda: _resolve_run(method, objective, options))
+  run_on_all_processes(lambda: _describe(run, resume=options.resume))
+  return run
+
+
+def _describe(run: Run, *, resume: bool) -> None:
+  if jax.process_index() == 0:
+    with locked(run.workdir) if resume else contextlib.nullcontext():
+      write(run.workdir, run.configuration)
+
+
+def _resolve_run(method: str, objective: dict[str, Any], options: Options) -> Run:
+  name = "digits" if options.dataset is None else options.dataset
+  path = str(_checks.path("dataset", name).resolve())
+  workdir = options.workdir or Path("runs") / f"{method}-{Path(path).stem}"
+  if options.resume:
+    configuration = _resumed(workdir, method, objective, options)
+    run = Run(configuration, workdir)
+    _ = run.dataset  # a data set that has changed is an error before training begins
+    return run
+  if workdir.exists() and (not workdir.is_dir() or any(workdir.iterdir())):
+    raise ValueError(
+      f"{workdir} exists already: choose another --workdir, or go on with its run by --resume."
     )
-    put = place if len(self.runs) == 1 else everywhere
-    return step, put(_together(restored), self.mesh)
+  dataset = data.load(
+    name,
+    data_dir=options.data_dir,
+    image_size=options.image_size,
+    in_memory=jax.process_count() == 1,
+  )
+  if len(dataset.test) < 2:
+    raise ValueError(f"{name} has one test image only: two are the least that can be scored.")
+  configuration = complete(
+    method,
+    objective,
+    options,
+    dataset=name if name in data.NAMES else path,
+    image_shape=dataset.image_shape,
+    num_images=len(dataset.train),
+  )
+  check_batch_size(configuration.batch_size, jax.device_count(), configuration.accumulate)
+  _try(configuration)
+  return Run(configuration, workdir, dataset)
 
-  def order_of(self, epoch: int) -> Array:
-    """The order of an epoch, for each run."""
-    orders = [epoch_order(key, epoch, self.num_images) for key in self.order_keys]
-    return everywhere(_together(orders), self.mesh)
 
-  def advance(self, state: PyTree, order: Array, count: int) -> PyTree:
-    """The state after so many more steps of an epoch; it uses up the train state."""
-    train, sums = self.run_steps(state.train, state.sums, self.images, order, count)
-    return RunState(train, sums, state.best)
+def _load_dataset(configuration: Configuration) -> Dataset:
+  """The data set that a run was trained on.
 
-  def loop(
-    self, step: int, state: PyTree, log: AllLogs, progress: TrainingProgress
-  ) -> tuple[int, PyTree, int]:
-    """Takes steps until the last, or until it is asked to stop; returns the signal that did."""
-    order = self.order_of(step // self.per_epoch)
-    count, previous, (stop,) = 8, state.sums, agree(self.interrupted() or 0)
-    while step < self.last and not stop:
-      taken = min(count, self.per_epoch - step % self.per_epoch)
-      state = self.advance(state, order, taken)
-      self.step = step = step + taken
-      # The device always has a call ahead of the one that is waited for here.
-      waited = time.monotonic()
-      jax.block_until_ready(previous)
-      self.check(previous)
-      previous = state.sums
-      if taken == count and time.monotonic() - waited < _CALL_SECONDS / 2:
-        count *= 2
-      self.write(lambda: log.flush(progress))
-      if step % self.per_epoch == 0:
-        log.add(step, _apart(state.sums, len(self.runs)))
-        state = self.end_epoch(state, self.per_epoch)
-        order = self.order_of(step // self.per_epoch)
-      progress.step(step)
-      count, due, stop = agree(count, self.due(), self.interrupted() or 0)
-      if due and step < self.last and not stop:
-        self.save(state, log, progress)
-    self.save(state, log, progress, last=True)
-    progress.step(step)
-    return step, state, stop
-
-  def due(self) -> bool:
-    """Whether it is time for a checkpoint."""
-    minutes, epochs = self.configuration.checkpoint_minutes, self.configuration.checkpoint_epochs
-    late = time.monotonic() - self.saved_at > 60 * minutes
-    return late or (epochs > 0 and self.step % (epochs * self.per_epoch) == 0)
-
-  def save(
-    self, state: PyTree, log: AllLogs, progress: TrainingProgress, *, last: bool = False
-  ) -> None:
-    """Saves the state, unless a step on the way to it was bad."""
-    self.check(state.sums)
-    parts = _apart(state, len(self.runs))
-
-    def action() -> None:
-      log.flush(progress)  # first, for a run resumed from here does not see the epoch again
-      self.checkpoints.save(self.step, parts)
-      if last:
-        self.checkpoints.wait()
-
-    self.write(action, last=last)
-    self.saved_at = time.monotonic()
-    if not last and not self.warned:
-      self.watch(state)
-
-  def watch(self, state: PyTree) -> None:
-    """Warns of collapse, once; a run too short for checkpoints hears of it with its scores."""
-    if jax.process_count() > 1:
-      return
-    some = self.images[:_WATCHED]
-    for (member, _), model, part in zip(
-      self.runs, self.models, _apart(state, len(self.runs)), strict=True
-    ):
-      means = np.asarray(merge(model, part.train.params).encode(pixels(some)))
-      sentence = collapse(means, gaussian=member.make_objective().gaussian_encoder)
-      if sentence is not None:
-        print(f"warning: after {self.step:,} steps, {sentence}", file=sys.stderr, flush=True)
-        self.warned = True
-
-  def write(self, action: Callable[[], object], *, last: bool = False) -> None:
-    """Writes with patience; one of several processes has none, for the others would wait."""
-    if jax.process_count() > 1:
-      action()
-      return
-    try:
-      self.patience.write(action, last=last)
-    except OSError as error:
-      if (number := self.interrupted()) is None:
-        raise
-      saved = self.checkpoints.latest
-      raise Interrupted(self.step, number, saved=saved, reason=str(error.strerror)) from error
-
-  def check(self, sums: PyTree) -> None:
-    """Raises Diverged if a step's loss was not finite, unless such steps are skipped."""
-    if self.configuration.skip_nonfinite:
-      return
-    bad = np.atleast_1d(np.asarray(sums.bad_step))
-    if bad.max() >= 0:
-      run = int(np.argmax(bad >= 0))
-      raise Diverged(int(bad[run]), run)
-
-  def explained(self, error: Diverged) -> Diverged:
-    """Goes again through the steps since the last checkpoint, to the one that diverged."""
-    if jax.process_count() > 1:
-      return error
-    print("Training diverged: looking for the step …", file=sys.stderr, flush=True)
-    reached = self.step
-    with contextlib.suppress(OSError):
-      self.checkpoints.wait()
-    start, state = self.restore()
-    found = find_step(self.advance_over, state, start, reached - 1, error.step)
-    if found is None:
-      return Diverged(error.step, found=", but not when these steps were taken again")
-    step, before = found
-    (member, folder), model = self.runs[error.run], self.models[error.run]
-    train = _apart(before, len(self.runs))[error.run].train
-    train = jax.device_put(train, jax.local_devices()[0])
-    at = step % self.per_epoch * member.batch_size
-    epoch = step // self.per_epoch
-    order = np.asarray(epoch_order(self.order_keys[error.run], epoch, self.num_images))
-    rows = order[at : at + member.batch_size]
-    sentence = examine(
-      folder,
-      model,
-      member.make_objective(),
-      train,
-      np.asarray(self.dataset.train)[rows],
-      accumulate=member.accumulate,
-      about={"step": step, "epoch": epoch + 1, "seed": member.seed, "images": rows.tolist()},
+  Raises:
+    ValueError: if it is not to be had any more, or has changed its shape.
+  """
+  dataset = data.load(
+    configuration.dataset,
+    data_dir=configuration.data_dir,
+    image_size=configuration.image_size,
+    in_memory=jax.process_count() == 1,
+  )
+  found = (len(dataset.train), *dataset.image_shape)
+  expected = (configuration.train_images, *configuration.image_shape)
+  if found != expected:
+    raise ValueError(
+      f"The training images of {configuration.dataset} have shape {list(found)}, but the run was "
+      f"started with {list(expected)}."
     )
-    return Diverged(step, found=sentence)
-
-  def advance_over(self, state: PyTree, step: int, count: int) -> PyTree:
-    """`advance` across epochs, whose sums it does not separate."""
-    while count:
-      taken = min(count, self.per_epoch - step % self.per_epoch)
-      state = self.advance(state, self.order_of(step // self.per_epoch), taken)
-      step, count = step + taken, count - taken
-    return state
+  return dataset
 
 
-def _together(trees: Sequence[PyTree]) -> PyTree:
-  """One tree with a leading axis, or the tree itself where there is but one."""
-  return trees[0] if len(trees) == 1 else jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+def _try(configuration: Configuration) -> None:
+  """Traces a step, on no device: what cannot work fails before anything is written."""
+
+  def step(images):
+    _, state, train_step = build(configuration)
+    return train_step(state, images)[1]
+
+  shape = (configuration.batch_size, *configuration.image_shape)
+  try:
+    jax.eval_shape(step, jax.ShapeDtypeStruct(shape, jnp.uint8))
+  except ValueError as error:
+    raise ValueError(f"{configuration.method} cannot train with these options: {error}") from error
 
 
-def _apart(tree: PyTree, count: int) -> list[PyTree]:
-  """The adjoint of `_together`."""
-  if count == 1:
-    return [tree]
-  return [jax.tree.map(lambda leaf, k=k: leaf[k], tree) for k in range(count)]
+def _resumed(
+  workdir: Path, method: str, objective: dict[str, Any], options: Options
+) -> Configuration:
+  configuration = read(workdir)
+  different = differences(configuration, method, objective, options)
+  if different:
+    raise ValueError(f"{workdir} holds another run: {'; '.join(different)}.")
+  if options.data_dir is not None:
+    configuration = dataclasses.replace(configuration, data_dir=str(options.data_dir.absolute()))
+  if options.epochs is not None and options.epochs != configuration.epochs:
+    if configuration.schedule != "constant":
+      raise ValueError("epochs cannot change on --resume: the schedule of the run depends on them.")
+    if options.epochs < configuration.epochs:
+      raise ValueError(f"epochs can only grow on --resume, from {configuration.epochs}.")
+    configuration = dataclasses.replace(configuration, epochs=options.epochs)
+  others = [name for name in MUTABLE_ON_RESUME if name not in ("data_dir", "epochs")]
+  given = {name: getattr(options, name) for name in others if getattr(options, name) is not None}
+  configuration = dataclasses.replace(configuration, **given)
+  check_settings(dataclasses.asdict(configuration))
+  check_batch_size(configuration.batch_size, jax.device_count(), configuration.accumulate)
+  return configuration

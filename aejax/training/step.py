@@ -5,16 +5,15 @@ from typing import Any, Protocol, no_type_check, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from flax import nnx
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, Key, Num
 
-from aejax.autoencoder import Autoencoder
+from aejax.autoencoder import Autoencoder, pixels
 from aejax.objectives import Objective
 
-__all__ = ["TrainState", "TrainStep", "all_finite", "create", "merge", "pixels"]
+__all__ = ["TrainState", "TrainStep", "all_finite", "create", "merge"]
 
 Metrics = dict[str, Float[Array, ""]]
 
@@ -126,15 +125,3 @@ def all_finite(tree: Any) -> Bool[Array, ""]:
 def merge(model: Autoencoder, params: Any) -> Autoencoder:
   """A copy of `model` with the parameters `params`."""
   return nnx.merge(nnx.split(model, nnx.Param)[0], params)
-
-
-def pixels(images: Num[Array | np.ndarray, "n h w c"]) -> Float[Array, "n h w c"]:
-  """Images as float32 in [0, 1]; uint8 is scaled, floats pass.
-
-  Raises:
-    ValueError: for other integers, of which nobody knows what white is.
-  """
-  if images.dtype != jnp.uint8 and not jnp.issubdtype(images.dtype, jnp.floating):
-    raise ValueError(f"images must be uint8, or floats in [0, 1], but are {images.dtype}.")
-  floats = jnp.asarray(images, jnp.float32)
-  return floats / 255 if images.dtype == jnp.uint8 else floats

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from aejax.files import replacing
+from aejax._files import replacing
 
 __all__ = ["COLOURS", "INK", "jackknife", "new_figure", "print_table", "save"]
 

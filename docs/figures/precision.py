@@ -13,7 +13,7 @@ import numpy as np
 from page import print_table
 
 from aejax import distances
-from aejax.distances import radial
+from aejax.distances import _radial
 
 N, DIRECTIONS, DIMENSIONS = 128, 20, (1, 2, 3, 8, 64, 256, 1024)
 PLACEMENTS = tuple(itertools.product((0.01, 1.0, 100.0), (0.0, 10.0)))
@@ -59,16 +59,16 @@ def phi_row(dim):
       return np.array([float(mpmath.hyp1f1(a, b, -mpmath.mpf(float(x)))) for x in s])
 
   with jax.enable_x64(True):
-    double = np.asarray(radial.phi(jnp.asarray(s.astype(np.float64)), dim))
-  value = np.asarray(radial.phi(jnp.asarray(s), dim), np.float64)
-  slope = np.asarray(jax.vmap(jax.grad(lambda x: radial.phi(x, dim)))(jnp.asarray(s)), np.float64)
+    double = np.asarray(_radial.phi(jnp.asarray(s.astype(np.float64)), dim))
+  value = np.asarray(_radial.phi(jnp.asarray(s), dim), np.float64)
+  slope = np.asarray(jax.vmap(jax.grad(lambda x: _radial.phi(x, dim)))(jnp.asarray(s)), np.float64)
   phi = exact(0.5, dim / 2)
   errors = [abs(value - phi), abs(dim * slope + exact(1.5, dim / 2 + 1)), abs(double - phi)]
   measured = [f"{e.max():.1e}" for e in errors]
   if dim == 1:  # φ_1(s) = e^(−s), by the library's exponential
     return [str(dim), "", "", *measured]
   # Horner's running error, that of y and t = 2y − 1 carried through p, and of the root.
-  _, coefficients = radial._fit(0.5, dim / 2, 2e-8)
+  _, coefficients = _radial._fit(0.5, dim / 2, 2e-8)
   size, k = np.abs(coefficients), np.arange(len(coefficients))
   bound = 2e-8 + UNIT * (size @ (2 * k + 1) + 9 * size @ k + 4)
   return [str(dim), str(k[-1]), f"{bound:.0e}", *measured]

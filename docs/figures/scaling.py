@@ -11,10 +11,10 @@ import re
 
 import jax
 import jax.numpy as jnp
+from benchmarks.flops import count_flops
 from jax.sharding import AbstractMesh, AxisType, NamedSharding, PartitionSpec
 
 from aejax import distances
-from aejax.benchmarks.flops import count_flops
 
 DIM, SLICES = 64, 256
 DEVICES = (1, 8, 64, 256)

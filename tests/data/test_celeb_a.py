@@ -10,7 +10,7 @@ from PIL import Image
 
 from aejax.data.celeb_a import CELEB_A
 from aejax.data.prepare import load_recipe
-from aejax.data.recipe import file_sha256
+from aejax.data.spec import file_sha256
 
 
 def _jpeg(level, size=(178, 218)):

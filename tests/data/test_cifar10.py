@@ -9,7 +9,7 @@ import pytest
 
 from aejax.data.cifar10 import CIFAR10
 from aejax.data.prepare import load_recipe
-from aejax.data.recipe import file_sha256
+from aejax.data.spec import file_sha256
 
 ARCHIVE, FOLDER = "cifar-10-binary.tar.gz", "cifar-10-batches-bin"
 

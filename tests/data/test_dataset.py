@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from aejax.data import Dataset
-from aejax.data.dataset import hold_out
+from aejax.data.dataset import train_test_split
 
 
 def _images(n, *shape):
@@ -47,7 +47,7 @@ def test_labels_must_match_the_images():
 
 @pytest.mark.parametrize(("n", "num_test"), [(2, 1), (9, 1), (10, 1), (25, 2), (1000, 100)])
 def test_hold_out_partitions_the_indices(n, num_test):
-  train, test = hold_out(n, fraction=0.1)
+  train, test = train_test_split(n, fraction=0.1)
   assert len(test) == num_test
   np.testing.assert_array_equal(np.sort(np.concatenate([train, test])), np.arange(n))
   assert (np.diff(train) > 0).all()
@@ -56,4 +56,4 @@ def test_hold_out_partitions_the_indices(n, num_test):
 
 def test_hold_out_is_the_same_forever():
   # Written down once: a change would let models be tested on what older ones were trained on.
-  assert hold_out(30, fraction=0.1)[1].tolist() == [2, 13, 28]
+  assert train_test_split(30, fraction=0.1)[1].tolist() == [2, 13, 28]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from aejax.data import prepare
-from aejax.data.recipe import Download, file_sha256
+from aejax.data.spec import Download, file_sha256
 
 
 def _check(dataset, small):

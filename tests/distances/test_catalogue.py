@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from catalogue import FORMS, compiled, latents
-from compiling import quickly
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from jit_o0 import jit_o0
 from point_sets import sets
 
 SHAPES = [(6, 3), (7, 5)]
@@ -163,7 +163,7 @@ def test_jit_and_vmap_agree(form):
   rest = latents(6, 3)[1]
   one_by_one = [compiled(form)(z, rest)[0] for z in stacked]
   close(form(stacked[0], rest), one_by_one[0], 6)
-  close(quickly(jax.vmap(form, (0, None)))(stacked, rest), jnp.stack(one_by_one), 6)
+  close(jit_o0(jax.vmap(form, (0, None)))(stacked, rest), jnp.stack(one_by_one), 6)
 
 
 @every_form
@@ -230,7 +230,7 @@ def test_global_batch_over_a_mapped_axis(form):
   z, rest = latents(6, 3)
   value, gradient = compiled(form)(z, rest)
 
-  @quickly
+  @jit_o0
   @functools.partial(jax.vmap, axis_name="devices")
   def shared(z, samples):
     return jax.value_and_grad(form)(z, dict(rest, samples=samples), "devices")
@@ -246,7 +246,7 @@ def test_global_batch_over_a_mapped_axis(form):
 # Input that is nasty, or wrong.
 
 
-NASTY = {
+EDGE_CASES = {
   "collapsed": lambda z: jnp.zeros_like(z),
   "collapsed elsewhere": lambda z: jnp.full_like(z, 3.0),
   "duplicated": lambda z: jnp.concatenate([z[:2], z[:2], z[:2], z[:1]]),
@@ -259,12 +259,12 @@ NASTY = {
 
 
 @every_form
-@pytest.mark.parametrize("kind", NASTY)
+@pytest.mark.parametrize("kind", EDGE_CASES)
 def test_value_and_gradient_stay_finite(form, kind):
   if form.name == "kl_divergence" and kind in ("huge", "one far out"):
     pytest.skip("exp of the test's own log-variance, −z²/3, is no matter of the distance")
   z, rest = latents(7, 5)
-  z = NASTY[kind](z)
+  z = EDGE_CASES[kind](z)
   if kind.startswith("fewest"):
     z = z[: form.minimum]
   if z.shape[1] == 1:
@@ -279,7 +279,7 @@ def test_value_and_gradient_stay_finite(form, kind):
 
 
 @every_form
-def test_wrong_arguments_are_named(form, unchecked):
+def test_wrong_arguments_are_named(form, without_beartype):
   z, rest = latents(6, 3)
   for bad in (z[0], z[None], z.astype(jnp.int32), z.astype(jnp.complex64), z[:0], z[:, :0]):
     with pytest.raises(ValueError, match=r"^(z|mean) must have"):

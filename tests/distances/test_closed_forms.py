@@ -135,7 +135,7 @@ def test_sigreg_is_epps_pulley_over_all_directions():
   assert sliced == pytest.approx(float(distances.sigreg(z)), rel=0.03)
 
 
-def test_a_prior_without_a_form_asks_for_samples(unchecked):
+def test_a_prior_without_a_form_asks_for_samples(without_beartype):
   z, rest = latents(6, 3)
   ball = priors.UniformBall(3)
   for call in (

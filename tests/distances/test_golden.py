@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from aejax import distances
-from aejax.distances.radial import phi
+from aejax.distances._radial import phi
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "distances.json").read_text())
 EXPRESSIONS = sorted({e for case in GOLDEN["cases"] for e in case["exact"]})

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from aejax import distances
-from aejax.distances import pairwise
+from aejax.distances import _pairwise
 
 PAIRWISE = {
   "cramer_wold": distances.cramer_wold,
@@ -55,10 +55,10 @@ def test_tiles_change_nothing(sizes, dim, block, width, monkeypatch):
 
       return jnp.stack(
         [
-          pairwise.self_mean(energy, x),
-          pairwise.self_mean(energy, x, unbiased=True),
-          pairwise.cross_mean(energy, x, y),
-          pairwise.self_sum(pair, x, jnp.sum(x * x, 1)),
+          _pairwise.self_mean(energy, x),
+          _pairwise.self_mean(energy, x, unbiased=True),
+          _pairwise.cross_mean(energy, x, y),
+          _pairwise.self_sum(pair, x, jnp.sum(x * x, 1)),
         ]
       )
 
@@ -71,7 +71,7 @@ def test_tiles_change_nothing(sizes, dim, block, width, monkeypatch):
 
     whole, one_moves = everything()
     for name, value_of_it in {"_BLOCK": block, "_WIDTH": width, "_SINGLE": 0}.items():
-      monkeypatch.setattr(pairwise, name, value_of_it)
+      monkeypatch.setattr(_pairwise, name, value_of_it)
     tiled, one_moves_tiled = everything()
     for a, b in zip(tiled, whole, strict=True):
       np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
@@ -92,7 +92,7 @@ def test_tiles_change_nothing(sizes, dim, block, width, monkeypatch):
 def test_coinciding_rows_have_no_distance():
   x = 100 + 30 * jax.random.normal(jax.random.key(0), (300, 67))
   # Rows in another order: their norms and products are not the same roundings.
-  value = pairwise.cross_mean(lambda d, dim: (d == 0) * 1.0, x, x[::-1])
+  value = _pairwise.cross_mean(lambda d, dim: (d == 0) * 1.0, x, x[::-1])
   assert value == pytest.approx(1 / 300)
 
 

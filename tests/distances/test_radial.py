@@ -4,7 +4,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from aejax.distances.radial import kummer, phi
+from aejax.distances._radial import kummer, phi
 
 DIMENSIONS = [1, 2, 3, 4, 5, 7, 8, 12, 33, 128, 1024]
 ARGUMENTS = np.concatenate([[0.0], np.geomspace(1e-6, 1e8, 57)]).astype(np.float32)

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from compiling import quickly
+from jit_o0 import jit_o0
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 from scipy.special import logsumexp
@@ -68,7 +68,7 @@ def test_fixed_point_in_float64(shape, epsilon):
     np.testing.assert_allclose(value, expected, rtol=1e-12, atol=1e-12 * (2 * dim + 1))
 
 
-@pytest.mark.parametrize("compiled", [jax.jit, quickly])
+@pytest.mark.parametrize("compiled", [jax.jit, jit_o0])
 def test_latents_far_from_the_prior(compiled):
   """Scores of 10⁹ over ε: nothing overflows, whichever way the compiler rounds them."""
   scale = 3e4
@@ -230,7 +230,7 @@ def test_float32_latents_where_float64_is_enabled():
 
 
 _TWICE = np.repeat(points(6), 2, 0)
-NASTY = {
+EDGE_CASES = {
   "collapsed": (np.zeros((12, 3)), points(9)),
   "both collapsed": (np.zeros((12, 3)), np.zeros((9, 3))),
   "target collapsed": (points(12), np.ones((9, 3))),
@@ -243,10 +243,10 @@ NASTY = {
 }
 
 
-@pytest.mark.parametrize("name", NASTY)
+@pytest.mark.parametrize("name", EDGE_CASES)
 @pytest.mark.parametrize("epsilon", [0.01, 1.0, 1e5])
 def test_finite_and_not_negative_for_nasty_input(name, epsilon):
-  x, y = float32(*NASTY[name])
+  x, y = float32(*EDGE_CASES[name])
   value, gradients = with_gradients(x, y, epsilon)
   assert all(np.isfinite(gradient).all() for gradient in gradients)
   # Rounding only, relative to the largest cost.
@@ -274,7 +274,7 @@ def test_refuses_zero_iterations():
     sinkhorn_divergence(jnp.zeros((3, 2)), jnp.ones((3, 2)), epsilon=1.0, max_iterations=0)
 
 
-def test_refuses_shapes_that_do_not_fit(unchecked):
+def test_refuses_shapes_that_do_not_fit(without_beartype):
   with pytest.raises(ValueError, match="z has dimension 2, but samples has dimension 3"):
     sinkhorn_divergence(jnp.zeros((3, 2)), jnp.ones((3, 3)), epsilon=1.0)
   with pytest.raises(ValueError, match=r"z must have shape \[n, d\]"):

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aejax.distances import sorting
+from aejax.distances import _sorting
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 7, 8, 100, 257])
@@ -12,9 +12,9 @@ def test_network_and_xla_sort_alike(n):
   x = x.at[n // 2].set(x[0])  # a tie in each column
   expected = np.sort(x, axis=0)
   for values, both in (
-    (sorting._network_values, sorting._network_values_and_order),
-    (sorting._xla_values, sorting._xla_values_and_order),
-    (lambda x: sorting._packed(x)[0], sorting._packed),
+    (_sorting._network_values, _sorting._network_values_and_order),
+    (_sorting._xla_values, _sorting._xla_values_and_order),
+    (lambda x: _sorting._packed(x)[0], _sorting._packed),
   ):
     np.testing.assert_array_equal(jax.jit(values)(x), expected)
     found, order = jax.jit(both)(x)
@@ -25,19 +25,19 @@ def test_network_and_xla_sort_alike(n):
 
 @pytest.mark.parametrize("network_rows", [0, 1024])
 def test_infinities_and_nan(network_rows, monkeypatch):
-  monkeypatch.setattr(sorting, "_NETWORK_ROWS", network_rows)
+  monkeypatch.setattr(_sorting, "_NETWORK_ROWS", network_rows)
   x = jnp.array([[jnp.inf, 1.0], [0.0, jnp.nan], [-jnp.inf, 2.0]])
-  values, tangent = jax.jvp(sorting.sort_columns, (x,), (jnp.ones_like(x),))
+  values, tangent = jax.jvp(_sorting.sort_columns, (x,), (jnp.ones_like(x),))
   np.testing.assert_array_equal(values[:, 0], [-np.inf, 0, np.inf])
   assert np.all(np.isnan(values[:, 1]))
   assert np.all(np.isfinite(tangent))
-  np.testing.assert_array_equal(values, sorting.sort_columns(x))
+  np.testing.assert_array_equal(values, _sorting.sort_columns(x))
 
 
 def test_gradient_is_the_permutation():
   x = jax.random.normal(jax.random.key(0), (11, 3))
   weights = jax.random.normal(jax.random.key(1), (11, 3))
-  gradient = jax.grad(lambda x: jnp.sum(weights * sorting.sort_columns(x)))(x)
+  gradient = jax.grad(lambda x: jnp.sum(weights * _sorting.sort_columns(x)))(x)
   order = np.argsort(x, axis=0)
   expected = np.empty((11, 3), np.float32)
   np.put_along_axis(expected, order, np.asarray(weights), axis=0)
@@ -45,20 +45,20 @@ def test_gradient_is_the_permutation():
 
 
 def test_large_columns_are_packed_and_compose(monkeypatch):
-  monkeypatch.setattr(sorting, "_NETWORK_ROWS", 4)
+  monkeypatch.setattr(_sorting, "_NETWORK_ROWS", 4)
   x = jax.random.normal(jax.random.key(0), (2, 6, 3)).at[0, 0].set(-0.0).at[0, 1].set(0.0)
 
   @jax.jit
   def twice(x):
-    values = jax.vmap(sorting.sort_columns)(x)
+    values = jax.vmap(_sorting.sort_columns)(x)
     assert values.dtype == jnp.float32
-    return jax.lax.fori_loop(0, 3, lambda _, v: jax.vmap(sorting.sort_columns)(-v), -values)
+    return jax.lax.fori_loop(0, 3, lambda _, v: jax.vmap(_sorting.sort_columns)(-v), -values)
 
   np.testing.assert_array_equal(twice(x), -np.sort(-np.sort(x, axis=1), axis=1)[:, ::-1])
-  values, tangent = jax.jvp(sorting.sort_columns, (x[0],), (x[0],))
+  values, tangent = jax.jvp(_sorting.sort_columns, (x[0],), (x[0],))
   np.testing.assert_array_equal(values, np.sort(x[0], axis=0))
   np.testing.assert_array_equal(tangent, values)
   with jax.enable_x64(True):
     doubles = jnp.asarray(x[1], jnp.float64)
-    assert sorting.sort_columns(doubles).dtype == jnp.float64
-    np.testing.assert_array_equal(sorting.sort_columns(doubles), np.sort(doubles, axis=0))
+    assert _sorting.sort_columns(doubles).dtype == jnp.float64
+    np.testing.assert_array_equal(_sorting.sort_columns(doubles), np.sort(doubles, axis=0))

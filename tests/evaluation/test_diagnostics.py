@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from pictures import is_cut, read
+from image_utils import is_cut, read
 from PIL import Image
 
 from aejax.evaluation import diagnostics
@@ -74,7 +74,7 @@ def test_the_worst_direction_is_the_one_that_is_not_normal():
     (np.full((5, 2), np.nan), "finite, but holds NaN or infinity"),
   ],
 )
-def test_bad_latents(tmp_path, latents, message, unchecked):
+def test_bad_latents(tmp_path, latents, message, without_beartype):
   for save in (
     diagnostics.save_marginals,
     diagnostics.save_pairs,

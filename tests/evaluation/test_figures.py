@@ -6,9 +6,9 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from image_utils import enlarged, random_images, read
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from pictures import enlarged, random_images, read
 
 from aejax.evaluation.figures import (
   save_decoded_plane,
@@ -21,7 +21,7 @@ from aejax.evaluation.figures import (
 GAP = 6  # pixels between images, 3 in the decoded plane
 
 
-def unchecked(function):
+def without_beartype(function):
   """The function as a user meets it, without the shape checks that the tests wrap around it."""
   return inspect.unwrap(function)
 
@@ -143,7 +143,7 @@ BAD = {
 def test_bad_arguments_are_refused_and_leave_no_file(tmp_path, case):
   save, args, knobs, message = BAD[case]
   with pytest.raises(ValueError, match=message):
-    unchecked(save)(tmp_path / "picture.png", *args, **knobs)
+    without_beartype(save)(tmp_path / "picture.png", *args, **knobs)
   assert not list(tmp_path.iterdir())
 
 

@@ -6,16 +6,16 @@ import pytest
 import aejax
 from aejax import data
 from aejax.data import Dataset
-from aejax.evaluation.features import Extractor
-from aejax.evaluation.frechet import frechet_distance
 from aejax.evaluation.generation import (
   fit_samplers,
   generation_metrics,
   likelihood_metrics,
   nearest,
 )
-from aejax.evaluation.inception import _Inception
-from aejax.trained import TrainedAutoencoder
+from aejax.metrics.features import Extractor
+from aejax.metrics.frechet import frechet_distance
+from aejax.metrics.inception import _Inception
+from aejax.training.trained import TrainedAutoencoder
 
 KEY = jax.random.key(0)
 PIXELS = Extractor("pixels", lambda images: images.reshape(len(images), -1)[:, ::7])

@@ -3,10 +3,10 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from image_utils import enlarged, is_cut, random_images, read
 from matplotlib.colors import to_rgb
-from pictures import enlarged, is_cut, random_images, read
 
-from aejax.evaluation import canvas, figures
+from aejax.evaluation import figures, image_grid
 from aejax.evaluation.figures import save_decoded_plane, save_latent_scatter
 
 
@@ -17,7 +17,7 @@ def drawn(monkeypatch):
 
   def write_png(path, figure):
     drawn.append(figure)
-    return canvas.write_png(path, figure)
+    return image_grid.write_png(path, figure)
 
   monkeypatch.setattr(figures, "write_png", write_png)
   return drawn

@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from benchmarks import run
 
-from aejax.benchmarks import run
-from aejax.command_line import parse, user_errors
+from aejax._command_line import parse
+from aejax.cli import user_errors
 
 SCRIPT = Path(__file__).parents[2] / "experiments" / "benchmark_distances.py"
 TINY = ["--quick", "--no-peers", "--distances", "kl_divergence", "energy_distance"]

@@ -5,9 +5,10 @@ import os
 import signal
 
 import pytest
+from benchmarks import training
 
-from aejax.benchmarks import training
-from aejax.command_line import parse, user_errors
+from aejax._command_line import parse
+from aejax.cli import user_errors
 
 TINY = ["--quick", "--no-peers", "--side", "8", "--batch-size", "16", "--seeds", "2"]
 TINY += ["--methods", "ae", "cwae"]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from aejax.files import write_json
-from aejax.training.configuration import members
+from aejax._files import write_json
+from aejax.training.configuration import seed_runs
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_it_trains_what_is_missing_and_writes_the_table(module, tmp_path, capsys
 
 
 def test_with_inception_what_is_trained_is_scored_again(module, tmp_path, monkeypatch, capsys):
-  from aejax.evaluation.inception import _Inception
+  from aejax.metrics.inception import _Inception
 
   thin = _Inception("inception", lambda images: images.mean(1).reshape(len(images), -1))
   monkeypatch.setattr(module, "inception", lambda path: thin)
@@ -72,7 +72,7 @@ def test_on_an_accelerator_the_seeds_of_a_method_are_trained_at_once(
 ):
   def score(configuration, dataset, workdir, *, extractor, timing):
     """In no time: how runs are scored is tested elsewhere."""
-    for member, folder in members(configuration, workdir):
+    for member, folder in seed_runs(configuration, workdir):
       figures = {"reconstruction_error": 1.0 + member.seed, "normal_latents": {}}
       write_json(folder / "summary.json", {"images_per_second": 1e4, **figures})
 

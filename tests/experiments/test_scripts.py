@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 import aejax
-from aejax.command_line import parse, user_errors
+from aejax._command_line import parse
+from aejax.cli import user_errors
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 
@@ -130,7 +131,7 @@ def test_an_existing_run_is_refused_and_nothing_in_it_changes(call, digits_run):
   ],
 )
 def test_mistakes_are_one_sentence_and_leave_nothing(
-  call, data_files, tmp_path, arguments, sentence, unchecked
+  call, data_files, tmp_path, arguments, sentence, without_beartype
 ):
   workdir = tmp_path / "run"
   arguments = [a.format(files=data_files) for a in arguments]
@@ -185,7 +186,7 @@ def test_evaluate_draws_and_scores_again(call, digits_run):
 
 def test_evaluate_with_inception(call, digits_run, tmp_path, monkeypatch):
   """With a stand-in for the network; and with files that are not its weights."""
-  from aejax.evaluation.inception import _Inception
+  from aejax.metrics.inception import _Inception
 
   before = (digits_run / "summary.json").read_text()
   wrong = tmp_path / "wrong.pth"

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from aejax.networks.layers import LatentLayer, check_image_shape, check_images, flat
+from aejax.networks._layers import LatentLayer, check_image_shape, check_images, flat
 
 
 def test_gaussian_layer_starts_as_its_deterministic_twin_with_variance_one():

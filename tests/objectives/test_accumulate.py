@@ -4,11 +4,11 @@ import chex
 import jax
 import jax.numpy as jnp
 import pytest
-from compiling import quickly
 from flax import nnx
+from jit_o0 import jit_o0
 
 from aejax import networks, objectives
-from aejax.objectives.base import in_parts
+from aejax.objectives.base import microbatched
 
 KEY = jax.random.key(0)
 IMAGES = jax.random.uniform(jax.random.key(1), (12, 4, 3, 1))
@@ -27,7 +27,7 @@ def gradient(objective, images, accumulate, network="linear"):
   def cost(params, images):
     return objective(nnx.merge(graphdef, params), images, key=KEY, accumulate=accumulate)
 
-  return quickly(jax.value_and_grad(cost, has_aux=True)), params
+  return jit_o0(jax.value_and_grad(cost, has_aux=True)), params
 
 
 @pytest.mark.parametrize(
@@ -67,9 +67,9 @@ def test_activations_take_the_memory_of_a_part():
 
 def test_rows_stay_in_order():
   x = jnp.arange(24.0).reshape(12, 2)
-  chex.assert_trees_all_equal(in_parts(lambda v: (v, v.sum(1)), 3, x), (x, x.sum(1)))
+  chex.assert_trees_all_equal(microbatched(lambda v: (v, v.sum(1)), 3, x), (x, x.sum(1)))
 
 
 def test_a_batch_that_does_not_divide():
   with pytest.raises(ValueError, match="accumulate must divide the batch of 12, but is 5"):
-    in_parts(lambda v: v, 5, jnp.ones((12, 1)))
+    microbatched(lambda v: v, 5, jnp.ones((12, 1)))

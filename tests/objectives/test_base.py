@@ -213,7 +213,7 @@ def test_other_mistakes():
     (lambda: AE(reconstruction="l1"), "must be squared_error or binary_cross_entropy, but is 'l1'"),
   ],
 )
-def test_fields_out_of_range(make, sentence, unchecked):
+def test_fields_out_of_range(make, sentence, without_beartype):
   with pytest.raises(ValueError, match=sentence):
     make()
 

@@ -8,7 +8,7 @@ from robustness.cases import each
 
 import aejax
 from aejax import data, training
-from aejax.data import arrays, folder, stored
+from aejax.data import arrays, folder, lazy
 
 BYTES = np.zeros((4, 6, 6, 1), np.uint8)
 NOT_PATHS = [None, 3, 2.5, [], {}, b"digits", ("a", "b"), True]
@@ -126,10 +126,10 @@ def _dataset():
   name = "^name must be a string, but is"
   yield from each("Dataset", name, lambda v: make(v, BYTES, BYTES), [None, 3, Path("x")])
   shape = "^shape must be four whole numbers, but is"
-  make_stored = lambda v: stored.StoredImages(v, lambda rows: BYTES)  # noqa: E731
+  make_stored = lambda v: lazy.LazyImages(v, lambda rows: BYTES)  # noqa: E731
   values = [(4, 6, 6), None, 3, "abcd", (4, 6, 6, -1), (4, 6.5, 6, 1)]
   yield from each("StoredImages", shape, make_stored, values)
-  images = stored.StoredImages((4, 6, 6, 1), lambda rows: BYTES[rows.start : rows.stop])
+  images = lazy.LazyImages((4, 6, 6, 1), lambda rows: BYTES[rows.start : rows.stop])
   index = "^rows must be a slice, but is"
   yield from each("StoredImages", index, lambda v: images[v], [0, None, "a", [1, 2], (slice(1), 2)])
 
@@ -139,7 +139,7 @@ def _runs():
   yield from each("aejax.load", "holds no run: there is no config.json", aejax.load, values)
   read = training.configuration.read
   yield "aejax.load", "holds no run", lambda w: read(w.folder)
-  resolve = training.resolve
+  resolve = training.complete
 
   def settle(method="cwae", objective=None, dataset="digits", **options):
     return resolve(

@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 from robustness.cases import each
 
-from aejax import evaluation, networks, objectives
-from aejax.evaluation import features, report
+from aejax import evaluation, metrics, networks, objectives
+from aejax.evaluation import report
+from aejax.metrics import features
 
 Z = np.linspace(-1, 1, 24, dtype=np.float32).reshape(12, 2)
 IMAGES = np.linspace(0, 1, 4 * 16, dtype=np.float32).reshape(4, 4, 4, 1)
@@ -98,7 +99,7 @@ def _metrics():
 
 
 def _of_images():
-  name, f = "reconstruction_error", evaluation.reconstruction_error
+  name, f = "reconstruction_error", metrics.reconstruction_error
   numbers = "^(images|reconstructions) must be an array of numbers, but is"
   for value in ("x", None, {}):
     yield name, numbers, lambda _, v=value: f(v, IMAGES)
@@ -114,7 +115,7 @@ def _of_images():
 
 def _neighbours():
   name = "nearest_training_images"
-  f = evaluation.nearest_training_images
+  f = metrics.nearest_training_images
   for value in ("x", None, {}, [[1.0], [2.0, 3.0]]):
     yield name, "^generated must be an array of numbers, but is", lambda _, v=value: f(v, IMAGES)
     yield name, "^training must be an array of numbers, but is", lambda _, v=value: f(IMAGES, v)
@@ -138,7 +139,7 @@ def _likelihood():
   def bound(model=None, images=IMAGES, **options):
     options = {"objective": vae, "key": _key(), "samples": 2} | options
     model = _model(gaussian=True) if model is None else model
-    return evaluation.importance_weighted_bound(model, images, **options)
+    return metrics.importance_weighted_bound(model, images, **options)
 
   yield from each(name, "^model must be an Autoencoder, but", bound, ["model", 3, networks])
   yield name, "^model must have a Gaussian encoder", lambda _: bound(_model())
@@ -190,7 +191,7 @@ def _samplers():
 
 
 def _inception():
-  f, name = evaluation.inception, "inception"
+  f, name = metrics.inception, "inception"
   yield from each(
     name, "^path must be a path, but is", f, [None, 3, b"weights.pth", np.zeros(3), []]
   )

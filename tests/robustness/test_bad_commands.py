@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from robustness.bad_commands import COMMANDS
 
-from aejax.command_line import parse, user_errors
-from aejax.training import Options, prepare, train
+from aejax._command_line import parse
+from aejax.cli import user_errors
+from aejax.training import Options, prepare
+from aejax.training.loop import train
 
 
 @pytest.fixture(scope="module")
@@ -13,7 +15,8 @@ def digits_run(tmp_path_factory):
   """A run that is trained, and scored in name only: no command of the table gets as far."""
   workdir = tmp_path_factory.mktemp("runs") / "digits"
   options = Options(workdir=workdir, network="linear", latent_dim=2, epochs=2)
-  configuration, dataset, _ = prepare("cwae", {}, options)
+  run = prepare("cwae", {}, options)
+  configuration, dataset = run.configuration, run.dataset
   train(configuration, dataset, workdir)
   (workdir / "summary.json").write_text(
     '{"method": "cwae", "dataset": "digits", "test_images": 359}'
@@ -41,7 +44,7 @@ def places(digits_run, tmp_path, monkeypatch):
   }
 
 
-@pytest.mark.usefixtures("unchecked")
+@pytest.mark.usefixtures("without_beartype")
 @pytest.mark.parametrize(
   ("name", "arguments"),
   [

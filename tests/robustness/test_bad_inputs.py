@@ -70,7 +70,7 @@ def places(tmp_path_factory):
   )
 
 
-@pytest.mark.usefixtures("unchecked")
+@pytest.mark.usefixtures("without_beartype")
 @pytest.mark.parametrize(
   ("pattern", "call"),
   [case[1:] for case in CALLS],

@@ -6,7 +6,7 @@ import signal
 import chex
 import jax
 import pytest
-from children import epochs, finish, own_tracebacks, said, wait_until
+from subprocesses import epochs, finish, own_tracebacks, said, wait_until
 
 import aejax
 

@@ -20,15 +20,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from aejax.data import arrays, celeb_a, cifar10, folder, idx
-from aejax.evaluation import features
 from aejax.evaluation.report import write_report
-from aejax.training import Options, resolve
+from aejax.metrics import features
+from aejax.training import Options, complete
 from aejax.training.configuration import read, write
 
 # Examples of each file's kind in the suite, and in the long run.
 FEW, MANY = 60, 3000
 
-pytestmark = pytest.mark.usefixtures("unchecked")
+pytestmark = pytest.mark.usefixtures("without_beartype")
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3), np.uint8)
 
@@ -209,7 +209,7 @@ def _read_classifier(path, content):
   features.read_classifier(path / "x.npz")
 
 
-CONFIGURATION = resolve(
+CONFIGURATION = complete(
   "cwae", {}, Options(), dataset="digits", image_shape=(8, 8, 1), num_images=200
 )
 SETTINGS = json.dumps(dataclasses.asdict(CONFIGURATION), indent=2)

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from robustness.refusal import refused
+from robustness.rejection import refused
 
 from aejax import data
 
 BYTES = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 1), np.uint8)
 
-pytestmark = pytest.mark.usefixtures("unchecked")
+pytestmark = pytest.mark.usefixtures("without_beartype")
 
 
 class Payload:

@@ -16,10 +16,10 @@ import jax
 import numpy as np
 import pytest
 from PIL import Image
-from robustness.refusal import refused
+from robustness.rejection import refused
 
 from aejax import data
-from aejax.command_line import compilation_cache
+from aejax._command_line import compilation_cache
 from aejax.data import cifar10, idx, images
 
 BYTES = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 1), np.uint8)
@@ -27,7 +27,7 @@ FORMATS = ("png", "jpg", "webp", "bmp", "gif")
 
 
 @pytest.fixture(autouse=True)
-def apart(tmp_path, monkeypatch, unchecked):
+def apart(tmp_path, monkeypatch, without_beartype):
   """Where prepared sets go, should any be."""
   monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "prepared"))
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from aejax.evaluation.report import write_report
-from aejax.training import Options, resolve
+from aejax.training import Options, complete
 from aejax.training.configuration import read, write
 
-pytestmark = pytest.mark.usefixtures("unchecked")
+pytestmark = pytest.mark.usefixtures("without_beartype")
 
-CONFIGURATION = resolve(
+CONFIGURATION = complete(
   "cwae", {}, Options(), dataset="digits", image_shape=(8, 8, 1), num_images=1438
 )
 SUMMARY = {"method": "cwae", "dataset": "digits", "test_images": 3, "cramer_wold": 0.1}

@@ -7,14 +7,13 @@ import time
 import chex
 import jax
 import pytest
-from children import epochs, own_tracebacks, said, wait_until
+from subprocesses import epochs, own_tracebacks, said, wait_until
 
 from aejax import data
-from aejax.training import train
-from aejax.training.build import build
 from aejax.training.checkpoints import Checkpoints
 from aejax.training.configuration import read
-from aejax.training.run_state import fresh
+from aejax.training.loop import train
+from aejax.training.state import build, fresh
 
 # Without end, and with as many checkpoints as can be written.
 OPTIONS = ("--epochs", 10**7, "--checkpoint-minutes", 0)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from aejax.data import Dataset
-from aejax.training import Options, resolve
+from aejax.training import Options, complete
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +21,7 @@ def configure(dataset):
 
   def make(method="cwae", objective=None, **options):
     settings = dict(network="linear", latent_dim=2, batch_size=8, epochs=3) | options
-    return resolve(
+    return complete(
       method,
       objective or {},
       Options(**settings),

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aejax.training.checkpoints import AllCheckpoints, Checkpoints
+from aejax.training.checkpoints import CheckpointGroup, Checkpoints
 
 
 def _state(step):
@@ -155,7 +155,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(saved, tmp_path, capsy
   assert sorted(path.name for path in copy.iterdir()) == ["10", "15"]  # reading moves nothing
 
   # A run that goes on saves the same step anew, and loses nothing, not even the damaged one.
-  with AllCheckpoints([tmp_path]) as runs:
+  with CheckpointGroup([tmp_path]) as runs:
     step, (again,) = runs.restore([_state(0)], None)
     assert step == int(again["step"]) == 10
     runs.save(15, [_state(15)])

@@ -5,9 +5,9 @@ import math
 import pytest
 
 from aejax import objectives
-from aejax.training import Options, resolve
+from aejax.training import Options, complete
 from aejax.training.configuration import differences, read, write
-from aejax.training.published import describe_default
+from aejax.training.defaults import describe_default
 
 SHAPES = {
   "digits": (8, 8, 1),
@@ -19,7 +19,7 @@ SHAPES = {
 
 
 def _resolve(method="cwae", objective=None, dataset="digits", num_images=1438, **options):
-  return resolve(
+  return complete(
     method,
     objective or {},
     Options(**options),
@@ -106,7 +106,7 @@ def test_other_data_take_what_suits_their_size():
     (dict(method="wae"), "There is no method 'wae': did you mean"),
   ],
 )
-def test_bad_values_are_named(options, sentence, unchecked):
+def test_bad_values_are_named(options, sentence, without_beartype):
   with pytest.raises(ValueError, match=sentence) as error:
     _resolve(**options)
   assert "\n" not in str(error.value)
@@ -152,7 +152,7 @@ def test_no_run_is_named(tmp_path):
     (lambda text: text.replace("0.001", '"fast"'), "does not describe a run"),
   ],
 )
-def test_a_damaged_file_is_named(tmp_path, damage, sentence, unchecked):
+def test_a_damaged_file_is_named(tmp_path, damage, sentence, without_beartype):
   write(tmp_path, _resolve())
   path = tmp_path / "config.json"
   text = path.read_text()

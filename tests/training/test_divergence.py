@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from aejax.objectives import CWAE
-from aejax.training import Diverged, train
+from aejax.training import Diverged
 from aejax.training.checkpoints import Checkpoints
 from aejax.training.configuration import Configuration
-from aejax.training.divergence import find_step
+from aejax.training.divergence import first_nonfinite_step
 from aejax.training.epoch import epoch_order
+from aejax.training.loop import train
 
 N, BATCH, EPOCHS = 42, 4, 6
 PER_EPOCH = N // BATCH
@@ -150,7 +151,7 @@ def test_where_every_step_is_bad_skipping_ends(diverging, marked, tmp_path):
 
 def test_what_does_not_happen_again_is_said(diverging, marked, tmp_path, monkeypatch):
   configuration, _ = diverging("loss")
-  monkeypatch.setattr("aejax.training.run.find_step", lambda *_: None)
+  monkeypatch.setattr("aejax.training.loop.find_step", lambda *_: None)
   with pytest.raises(Diverged, match="but not when these steps were taken again"):
     train(configuration, marked, tmp_path)
 
@@ -172,7 +173,7 @@ def test_find_step_is_exact(suspect, start):
     return State(jnp.where(bad, jnp.inf, step + count), State(jnp.zeros(()), None, -1))
 
   begin = State(jnp.float32(start), State(jnp.zeros(()), None, -1))
-  step, before = find_step(advance, begin, start, 12, suspect)
+  step, before = first_nonfinite_step(advance, begin, start, 12, suspect)
   assert step == 7
   assert float(before.train) == 7
-  assert find_step(advance, begin, start, 6, None) is None
+  assert first_nonfinite_step(advance, begin, start, 6, None) is None

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from aejax import load
-from aejax.training.devices import check_batch_size
+from aejax.training.sharding import check_batch_size
 
 CODE = """
 import sys
@@ -21,13 +21,14 @@ jax.config.update("jax_num_cpu_devices", int(sys.argv[1]))
 
 from pathlib import Path
 
-from aejax.training import Options, prepare, train
+from aejax.training import Options, prepare
+from aejax.training.loop import train
 
 for run in sys.argv[2:]:
   method, epochs, workdir = run.split(":")
   resume = Path(workdir).exists()
   options = Options(workdir=Path(workdir), epochs=int(epochs), resume=resume)
-  train(*prepare(method, {}, options))
+  prepare(method, {}, options).train()
 """
 
 

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from aejax.training.lock import locked
+from aejax._files import locked
 
 HOLD = """
 import sys

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from aejax import load
+from aejax._files import read_json
 from aejax.evaluation import summarise
-from aejax.files import read_json
-from aejax.training import Interrupted, train
-from aejax.training import run as run_module
-from aejax.training.configuration import members, read, write
+from aejax.training import Interrupted
+from aejax.training import loop as run_module
+from aejax.training.configuration import read, seed_runs, write
+from aejax.training.loop import train
 
 
 def parameters(folder):
@@ -68,7 +69,7 @@ def test_an_interrupted_group_resumes_even_with_one_seed_ahead(
     path.rmdir() if path.is_dir() else path.unlink()
   newest.rmdir()
   train(together, dataset, tmp_path / "parts")
-  for _, folder in members(together, tmp_path / "parts"):
+  for _, folder in seed_runs(together, tmp_path / "parts"):
     other = tmp_path / "whole" / folder.name
     assert lines(folder) == lines(other)
     for a, b in zip(parameters(folder), parameters(other), strict=True):

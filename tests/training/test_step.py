@@ -6,8 +6,9 @@ import optax
 import pytest
 
 from aejax import networks
+from aejax.autoencoder import pixels
 from aejax.objectives import AE, CWAE, SWAE, VAE
-from aejax.training import create, merge, pixels
+from aejax.training import create, merge
 
 KEY = jax.random.key(0)
 BYTES = np.random.default_rng(0).integers(0, 256, size=(12, 4, 3, 1), dtype=np.uint8)

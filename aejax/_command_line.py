@@ -1,0 +1,152 @@
+"""The edge between the scripts and the library: options in, one sentence when they are wrong."""
+
+import contextlib
+import dataclasses
+import os
+import sys
+import types
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypedDict, TypeVar
+
+import jax
+import tyro
+
+from aejax import objectives
+from aejax.objectives import names
+from aejax.training.defaults import describe_default
+
+__all__ = ["choose_method", "compilation_cache", "parse"]
+
+T = TypeVar("T")
+
+_PLAIN = (bool, int, float, str, Path)
+
+
+def compilation_cache() -> None:
+  """Keeps compiled programs on disk between runs, unless JAX was told where (or not) to."""
+  if "JAX_COMPILATION_CACHE_DIR" in os.environ:
+    return
+  base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+  if not os.path.isabs(base):  # a user without a home has "~" itself; relative ones are ruled out
+    return
+  folder = Path(base) / "aejax" / "xla"
+  with contextlib.suppress(OSError):
+    folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK):  # JAX would warn at every program
+      return
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+def parse(options: type[T], arguments: Sequence[str] | None = None, **settings: Any) -> T:
+  """Fills the dataclass `options` from the command line; errors and --help are tyro's."""
+  return tyro.cli(options, args=arguments, config=(tyro.conf.OmitArgPrefixes,), **settings)
+
+
+def choose_method(
+  options: type[T], arguments: Sequence[str], *, prog: str
+) -> tuple[str, dict[str, Any], T]:
+  """Reads `METHOD --option …`: the method's name, its objective's fields that were given, the rest.
+
+  Each method offers the plain fields of its objective (numbers, switches, names) as options, so a
+  new objective is on the command line without a line more.
+
+  Args:
+    options: a dataclass of the options that all methods share; each has a default.
+    arguments: of the command line.
+    prog: the name of the program, for the help.
+
+  Raises:
+    ValueError: if the method is unknown.
+  """
+  if not arguments or arguments[0] in ("-h", "--help"):
+    print(_overview(prog), file=sys.stdout if arguments else sys.stderr)
+    sys.exit(0 if arguments else 2)
+  method = arguments[0]
+  terms = names.parse(method)
+  offered = {"objective": _offered_terms(method), "training": _offered(options, method)}
+  given = parse(
+    dataclasses.make_dataclass("Given", offered.items()),
+    arguments[1:],
+    prog=f"{prog} {method}",
+    description=" ".join((term.objective.__doc__ or "").split("\n\n")[0] for term in terms),
+  )
+  return method, given.objective, options(**given.training)
+
+
+def _overview(prog: str) -> str:
+  methods = [
+    f"  {name:10}{(objective.__doc__ or '').splitlines()[0]}"
+    for name, objective in objectives.BY_NAME.items()
+  ]
+  return "\n".join(
+    [
+      "Trains an autoencoder, scores it on the test set and plots what it generates.",
+      "",
+      f"usage: {prog} METHOD [--option value ...]",
+      "",
+      "methods:",
+      *methods,
+      "",
+      f"{prog} METHOD --help shows a method's options; cwae+energy adds two penalties.",
+    ]
+  )
+
+
+def _offered_terms(method: str) -> Any:
+  """The plain fields of the objective; in a sum, those of each term with the term's prefix."""
+  terms = names.parse(method)
+  if len(terms) == 1:
+    return _offered(terms[0].objective, method)
+  options = {
+    term.prefix + field: kind
+    for term in terms
+    for field, kind in _plain_fields(term.objective, term.name).items()
+    if field != "reconstruction"
+  }
+  make: Any = TypedDict
+  return make("Sum", options, total=False)
+
+
+def _offered(fields: type, method: str) -> Any:
+  """The plain fields of a dataclass as a TypedDict: what is not given is not in it."""
+  make: Any = TypedDict
+  return make(fields.__name__, _plain_fields(fields, method), total=False)
+
+
+def _plain_fields(fields: type, method: str) -> dict[str, Any]:
+  """The plain fields of a dataclass, with their help."""
+  hints, documentation = typing.get_type_hints(fields), _documentation(fields)
+  options = {}
+  for field in dataclasses.fields(fields):
+    if not field.init:
+      continue
+    kind = _without_none(hints[field.name])
+    if kind not in _PLAIN and typing.get_origin(kind) is not Literal:
+      continue
+    default = describe_default(method, field.name) or field.default
+    argument = tyro.conf.arg(
+      help=documentation.get(field.name, ""),
+      help_behavior_hint="" if default is None or default is False else f"(default: {default})",
+    )
+    options[field.name] = Annotated[kind, argument]
+  return options
+
+
+def _documentation(fields: type) -> dict[str, str]:
+  """What the docstrings of a dataclass and of its bases say about each field."""
+  import docstring_parser  # tyro's own
+
+  return {
+    parameter.arg_name: " ".join((parameter.description or "").split())
+    for base in reversed(fields.__mro__[:-1])
+    for parameter in docstring_parser.parse(base.__doc__ or "").params
+  }
+
+
+def _without_none(kind: Any) -> Any:
+  kinds = [k for k in typing.get_args(kind) if k is not type(None)]
+  union = typing.get_origin(kind) in (types.UnionType, typing.Union)
+  return kinds[0] if union and len(kinds) == 1 else kind

@@ -1,0 +1,131 @@
+"""The commands of the command line, each a function of its arguments."""
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from aejax._extras import require
+
+require("train", "orbax", "rich", "tyro", "docstring_parser", "matplotlib", "sklearn", "PIL")
+
+import jax
+import tyro
+
+from aejax import _checks
+from aejax._command_line import choose_method, compilation_cache, parse
+from aejax.cli import user_errors
+from aejax.evaluation import save_grid, score, table, write_report
+from aejax.evaluation.figures import check_grid
+from aejax.evaluation.generation import fit_samplers
+from aejax.metrics import inception
+from aejax.training import Interrupted, Options, Run, prepare, processes
+
+__all__ = ["compilation_cache", "evaluate", "report", "sample", "train"]
+
+_Workdir = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="WORKDIR")]
+
+
+def train(arguments: Sequence[str], *, prog: str) -> None:
+  """Trains, scores and plots a run.
+
+  Args:
+    arguments: METHOD --option value …
+    prog: the name of the program, for the help.
+  """
+  method, objective, options = choose_method(Options, arguments, prog=prog)
+  several = options.coordinator, options.num_processes, options.process_id
+  with processes(options.distributed, *several), user_errors():
+    run = prepare(method, objective, options)
+    try:
+      timing = run.train()
+    except Interrupted as interrupted:
+      print(interrupted, file=sys.stderr)
+      sys.exit(128 + interrupted.signal_number)
+    if jax.process_index() == 0:
+      _print_score(*score(run, timing=timing))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Evaluate:
+  """Scores a trained run on the test set again, and makes its plots again.
+
+  Attributes:
+    workdir: the run's work directory; summary.json and the plots in it are written again.
+    inception: the file weights-inception-2015-12-05-6726825d.pth, which torch-fidelity publishes,
+      for the FID of the samples. With ten thousand test images this takes hours on a CPU.
+  """
+
+  workdir: _Workdir
+  inception: Path | None = None
+
+
+def evaluate(arguments: Sequence[str], *, prog: str) -> None:
+  """Scores and plots a trained run."""
+  options = parse(_Evaluate, arguments, prog=prog)
+  run = Run.open(options.workdir)
+  extractor = None if options.inception is None else inception(options.inception)
+  _print_score(*score(run, extractor=extractor))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Sample:
+  """Saves images that a trained run generates, as a grid in a PNG file.
+
+  Attributes:
+    workdir: the run's work directory.
+    num: number of images.
+    out: the PNG file to write.
+    sampler: distribution of the latents: the prior, or a density fitted to the latents of the
+      training images, a Gaussian or a mixture of ten.
+    seed: random seed of the latents.
+  """
+
+  workdir: _Workdir
+  num: int = 64
+  out: Path = Path("samples.png")
+  sampler: Literal["prior", "gaussian", "mixture"] = "prior"
+  seed: int = 0
+
+
+def sample(arguments: Sequence[str], *, prog: str) -> None:
+  """Generates images from a trained run."""
+  options = parse(_Sample, arguments, prog=prog)
+  run = Run.open(options.workdir)
+  trained = run.load()
+  check_grid(options.num, trained.configuration.image_shape[:2])
+  key = jax.random.key(_checks.seed(options.seed))
+  if options.sampler == "prior":
+    images = trained.generate(key, options.num)
+  else:
+    samplers = fit_samplers(trained, run.dataset, key=jax.random.key(1))
+    images = trained.decode(samplers[options.sampler].sample(key, options.num))
+  print(save_grid(options.out, images))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Report:
+  """Puts runs side by side on one page: metrics, plots, settings.
+
+  Attributes:
+    runs: work directories of scored runs.
+    out: the page to write.
+    title: title of the page; the runs' names by default.
+  """
+
+  runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
+  out: Path = Path("report.html")
+  title: str | None = None
+
+
+def report(arguments: Sequence[str], *, prog: str) -> None:
+  """Writes a page about runs; it holds its plots itself and needs no network."""
+  options = parse(_Report, arguments, prog=prog)
+  print(write_report(options.out, options.runs, title=options.title))
+
+
+def _print_score(summary: dict[str, object], plots: Sequence[Path]) -> None:
+  print(table(summary))
+  for plot in plots:
+    print(plot)

@@ -1,0 +1,141 @@
+"""What every distance asks of its arguments, checked once, before any arithmetic."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+
+from aejax import _checks
+from aejax.distances.kernels import check_kernel
+from aejax.priors import Prior
+
+__all__ = ["as_latents", "as_samples", "no_closed_form", "public_jit"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def public_jit(function: Callable[P, T]) -> Callable[P, T]:
+  """Checks the arguments of a jitted distance, by their names, where they can still be seen.
+
+  Under jit a wrong type is JAX's to refuse, in its own terms, and a value has gone.
+  """
+  names, call = list(inspect.signature(function).parameters), cast(Any, function)
+
+  @functools.wraps(function)
+  def checked(*args: P.args, **kwargs: P.kwargs) -> T:
+    positional = [_check(name, value) for name, value in zip(names, args, strict=False)]
+    named = {name: _check(name, value) for name, value in kwargs.items()}
+    try:
+      return call(*positional, *args[len(names) :], **named)
+    except NameError as error:
+      if "unbound axis name" not in str(error):
+        raise
+      raise _no_axis(named["axis_name"], ", which is none here") from None
+
+  return checked
+
+
+def _check(name: str, value: Any) -> Any:
+  check = _CHECKS.get(name)
+  return value if check is None else check(name, value)
+
+
+def _target(name: str, value: Any) -> Any:
+  if value is None or (isinstance(value, Prior) and not isinstance(value, type)):
+    return value
+  try:
+    return _checks.array(name, value)
+  except ValueError:
+    raise ValueError(
+      f"{name} must be None, a prior or an array of samples, but is {_checks.type_name(value)}."
+    ) from None
+
+
+def _directions(name: str, value: Any) -> Any:
+  """A length off by 1 % moves a squared distance by 2 % and says nothing."""
+  value = _checks.array(name, value)
+  if not isinstance(value, Tracer) and value.ndim == 2 and value.size:
+    lengths = np.linalg.norm(np.asarray(value, np.float64), axis=1)
+    worst = lengths[np.argmax(np.abs(lengths - 1))]
+    # bfloat16 keeps eight bits: its unit vectors have lengths within 2⁻⁸.
+    if not abs(worst - 1) < 0.005:
+      raise ValueError(f"{name} must be unit vectors, but one has length {worst:.6g}.")
+  return value
+
+
+def _axis_name(name: str, value: Any) -> Any:
+  del name
+  names = value if isinstance(value, tuple) else (value,)
+  if value is not None and not all(isinstance(one, str) for one in names):
+    raise _no_axis(value)
+  return value
+
+
+def _no_axis(value: Any, suffix: str = "") -> ValueError:
+  return ValueError(
+    "axis_name must be the name of a mapped axis, or several in a tuple, but is "
+    f"{_checks.short_repr(value)}{suffix}."
+  )
+
+
+_CHECKS: dict[str, Callable[[str, Any], Any]] = {
+  **dict.fromkeys(("z", "samples", "mean", "log_variance"), _checks.array),
+  **dict.fromkeys(("unbiased", "approximate", "orthogonal"), _checks.boolean),
+  **dict.fromkeys(("epsilon", "step_size"), _checks.positive),
+  **dict.fromkeys(("num", "dim", "max_iterations"), _checks.integer),
+  "gamma": lambda name, value: None if value is None else _checks.positive(name, value),
+  "ascent_steps": functools.partial(_checks.integer, least=0),
+  "target": _target,
+  "directions": _directions,
+  "kernel": lambda name, value: check_kernel(value),
+  "axis_name": _axis_name,
+  "key": _checks.key,
+}
+
+
+def as_latents(z: jax.Array, name: str = "z", *, minimum: int = 1) -> jax.Array:
+  """Returns `z` as a float32 matrix (float64 stays float64), or says what is wrong with it.
+
+  Raises:
+    ValueError: if `z` is not a floating-point matrix of at least `minimum` rows and one column.
+  """
+  z = jnp.asarray(z)
+  if not jnp.issubdtype(z.dtype, jnp.floating):
+    raise ValueError(f"{name} must have a floating-point dtype, but has {z.dtype}.")
+  if z.ndim != 2:
+    raise ValueError(f"{name} must have shape [n, d], but has shape {list(z.shape)}.")
+  if z.shape[0] < minimum or z.shape[1] < 1:
+    raise ValueError(
+      f"{name} must have at least {minimum} row{'s' if minimum > 1 else ''} and one column, "
+      f"but has shape {list(z.shape)}."
+    )
+  return z.astype(jnp.promote_types(z.dtype, jnp.float32))
+
+
+def as_samples(
+  target: jax.Array, z: jax.Array, name: str = "target", *, minimum: int = 1
+) -> jax.Array:
+  """Returns the samples `target` as a matrix as wide as `z`.
+
+  Raises:
+    ValueError: as `as_latents`, or if the dimensions differ.
+  """
+  y = as_latents(target, name, minimum=minimum)
+  if y.shape[1] != z.shape[1]:
+    raise ValueError(f"z has dimension {z.shape[1]}, but {name} has dimension {y.shape[1]}.")
+  return y.astype(z.dtype)
+
+
+def no_closed_form(distance: str, target: object) -> ValueError:
+  """The error for a prior that `distance` has no formula for."""
+  kind = type(target).__name__
+  return ValueError(
+    f"{distance} has no closed form for a {kind} target: pass samples of it instead, "
+    f"target.sample(key, num)."
+  )

@@ -1,0 +1,49 @@
+"""Metrics of latents, samples and features: functions of arrays.
+
+Each takes arrays and returns numbers; none needs a run, a configuration or a plot.
+"""
+
+from aejax.metrics.density import GaussianSampler, MixtureSampler, PriorSampler, Sampler
+from aejax.metrics.features import Extractor, classifier
+from aejax.metrics.frechet import Moments, frechet_distance
+from aejax.metrics.inception import inception
+from aejax.metrics.kernel_distance import (
+  KernelDistance,
+  kernel_distance,
+  kernel_distance_in_blocks,
+)
+from aejax.metrics.latents import (
+  latent_metrics,
+  mardia_kurtosis,
+  mardia_skewness,
+  reconstruction_error,
+)
+from aejax.metrics.likelihood import importance_weighted_bound
+from aejax.metrics.neighbours import Neighbours, nearest_training_images
+from aejax.metrics.normality import Reference, normal_baseline
+from aejax.metrics.prdc import prdc
+
+__all__ = [
+  "Extractor",
+  "GaussianSampler",
+  "KernelDistance",
+  "MixtureSampler",
+  "Moments",
+  "Neighbours",
+  "PriorSampler",
+  "Reference",
+  "Sampler",
+  "classifier",
+  "frechet_distance",
+  "importance_weighted_bound",
+  "inception",
+  "kernel_distance",
+  "kernel_distance_in_blocks",
+  "latent_metrics",
+  "mardia_kurtosis",
+  "mardia_skewness",
+  "nearest_training_images",
+  "normal_baseline",
+  "prdc",
+  "reconstruction_error",
+]

@@ -1,0 +1,165 @@
+"""What all encoders and decoders share: their checks, and an encoder's last layer."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax.nn.initializers import lecun_normal
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from aejax import _checks
+
+__all__ = [
+  "Decoder",
+  "Encoder",
+  "ImageShape",
+  "LatentLayer",
+  "Latents",
+  "check_dtype",
+  "check_image_shape",
+  "check_images",
+  "check_sizes",
+  "flat",
+]
+
+ImageShape = tuple[int, int, int]
+Latents = Float[Array, "n d"] | tuple[Float[Array, "n d"], Float[Array, "n d"]]
+
+
+def check_image_shape(image_shape: Any) -> ImageShape:
+  """Returns (height, width, channels), or raises a ValueError if it is not that."""
+  try:
+    height, width, channels = (_checks.integer("side", side) for side in image_shape)
+  except (TypeError, ValueError):
+    raise ValueError(
+      "image_shape must be (height, width, channels), whole numbers from 1 up, but is "
+      f"{_checks.short_repr(image_shape)}."
+    ) from None
+  return height, width, channels
+
+
+def check_dtype(dtype: DTypeLike) -> jnp.dtype:
+  """Returns a floating-point dtype, or raises a ValueError if it is none."""
+  try:
+    found = jnp.dtype(dtype)
+  except TypeError:
+    found = None
+  if found is None or not jnp.issubdtype(found, jnp.floating):
+    raise ValueError(
+      f"dtype must be a floating-point type, but is {found or _checks.short_repr(dtype)}."
+    )
+  return found
+
+
+def check_sizes(name: str, sizes: Sequence[int]) -> tuple[int, ...]:
+  """Returns the sizes of layers, or raises a ValueError if one is no whole number from 1 up."""
+  try:
+    return tuple(_checks.integer(name, size) for size in sizes)
+  except (TypeError, ValueError):
+    raise ValueError(
+      f"{name} must be whole numbers from 1 up, but are {_checks.short_repr(sizes)}."
+    ) from None
+
+
+def check_images(images: Float[Array, "n h w c"], image_shape: ImageShape) -> Array:
+  """Returns images, or raises a ValueError if they are not what the network was made for."""
+  images = _checks.array("images", images)
+  if images.shape[1:] != image_shape:
+    raise ValueError(
+      f"images must have shape (n, {', '.join(map(str, image_shape))}), as the network was "
+      f"made for, not {images.shape}."
+    )
+  return images
+
+
+def flat(x: Float[Array, "n h w c"]) -> Float[Array, "n f"]:
+  """One row an image. The size is spelled out because −1 fails on an empty batch."""
+  return x.reshape(x.shape[0], math.prod(x.shape[1:]))
+
+
+class LatentLayer(nnx.Module):
+  """The last layer of an encoder: latents, or the mean and log-variance of a Gaussian.
+
+  A Gaussian one starts with the mean of its deterministic twin and with log-variance 0, the
+  prior's own: neither noise that drowns the mean nor a variance whose KL swamps the first steps.
+  The log-variance is never clipped.
+  """
+
+  def __init__(
+    self,
+    in_features: int,
+    latent_dim: int,
+    *,
+    gaussian: bool,
+    dtype: DTypeLike,
+    rngs: nnx.Rngs,
+  ):
+    def init(key: jax.Array, shape: tuple[int, int], dtype: DTypeLike) -> jax.Array:
+      mean = lecun_normal()(key, (shape[0], latent_dim), dtype)
+      return jnp.pad(mean, ((0, 0), (0, shape[1] - latent_dim)))
+
+    units = 2 * latent_dim if gaussian else latent_dim
+    self.dense = nnx.Linear(in_features, units, kernel_init=init, dtype=dtype, rngs=rngs)
+    self.gaussian = gaussian
+
+  def __call__(self, features: Float[Array, "n f"]) -> Latents:
+    """Latents, or (mean, log_variance)."""
+    latents = self.dense(features)
+    if not self.gaussian:
+      return latents
+    mean, log_variance = jnp.split(latents, 2, axis=1)
+    return mean, log_variance
+
+
+class Encoder(nnx.Module):
+  """Images to latents: what a subclass's `features` finds in them, through its layer `latents`."""
+
+  latents: LatentLayer
+
+  def __init__(
+    self,
+    image_shape: ImageShape,
+    latent_dim: int,
+    *,
+    gaussian: bool,
+    dtype: DTypeLike,
+    rngs: nnx.Rngs,
+  ):
+    self.image_shape = check_image_shape(image_shape)
+    _checks.integer("latent_dim", latent_dim)
+    _checks.boolean("gaussian", gaussian)
+    check_dtype(dtype)
+    _checks.instance("rngs", rngs, nnx.Rngs, "an nnx.Rngs")
+
+  def features(self, images: Float[Array, "n h w c"]) -> Float[Array, "n f"]:
+    """What the last layer sees of images."""
+    raise NotImplementedError
+
+  def __call__(self, images: Float[Array, "n h w c"]) -> Latents:
+    """Latents, or a Gaussian encoder's (mean, log_variance)."""
+    return self.latents(self.features(check_images(images, self.image_shape)))
+
+
+class Decoder(nnx.Module):
+  """Latents to images, by a subclass's `images`."""
+
+  def __init__(self, image_shape: ImageShape, latent_dim: int, *, dtype: DTypeLike, rngs: nnx.Rngs):
+    self.image_shape = check_image_shape(image_shape)
+    self.latent_dim = _checks.integer("latent_dim", latent_dim)
+    check_dtype(dtype)
+    _checks.instance("rngs", rngs, nnx.Rngs, "an nnx.Rngs")
+
+  def images(self, latents: Float[Array, "n d"]) -> Float[Array, "n h w c"]:
+    """Images before the output's nonlinearity."""
+    raise NotImplementedError
+
+  def __call__(self, latents: Float[Array, "n d"]) -> Float[Array, "n h w c"]:
+    """Images before the output's nonlinearity."""
+    latents = _checks.array("latents", latents)
+    if latents.ndim != 2 or latents.shape[1] != self.latent_dim:
+      raise ValueError(f"latents must have shape (n, {self.latent_dim}), not {latents.shape}.")
+    return self.images(latents)

@@ -1,0 +1,120 @@
+"""A convolutional pair whose depth follows from the image: the default for colour images."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import jax.numpy as jnp
+from flax import nnx
+from jax.nn.initializers import he_normal
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from aejax import _checks
+from aejax.networks._conv_layers import Convolution, TransposedConvolution, downsampled
+from aejax.networks._layers import Decoder, Encoder, ImageShape, LatentLayer, check_sizes, flat
+
+__all__ = ["ConvolutionalDecoder", "ConvolutionalEncoder"]
+
+
+def _default_channels(image_shape: ImageShape) -> tuple[int, ...]:
+  """32, 64, 128, 256, 256, …: one for each halving, until no side is longer than 7."""
+  channels = [32]
+  while max(downsampled(image_shape[:2], 2 ** len(channels))) > 7:
+    channels.append(min(2 * channels[-1], 256))
+  return tuple(channels)
+
+
+def _all_channels(image_shape: ImageShape, channels: Sequence[int] | None) -> list[int]:
+  """The image's and those of all convolutions, by default or as given."""
+  if channels is None:
+    channels = _default_channels(image_shape)
+  sizes = check_sizes("channels", channels)
+  if not sizes:
+    raise ValueError("channels must be whole numbers from 1 up, but are none.")
+  return [image_shape[2], *sizes]
+
+
+class ConvolutionalEncoder(Encoder):
+  """4×4 convolutions of stride 2, a fully connected layer, the latents; ReLU between.
+
+  The channels default to 32, 64, 128, 256, 256, …, one convolution for each halving until the
+  map is at most 7×7: two convolutions for 28×28, three for 32×32, four for 64×64.
+  """
+
+  def __init__(
+    self,
+    image_shape: ImageShape,
+    latent_dim: int,
+    *,
+    channels: Sequence[int] | None = None,
+    hidden_size: int = 256,
+    gaussian: bool = False,
+    dtype: DTypeLike = jnp.float32,
+    rngs: nnx.Rngs,
+  ):
+    super().__init__(image_shape, latent_dim, gaussian=gaussian, dtype=dtype, rngs=rngs)
+    channels = _all_channels(image_shape, channels)
+    _checks.integer("hidden_size", hidden_size)
+    self.convolutions = nnx.List(
+      Convolution(before, after, kernel_size=4, stride=2, dtype=dtype, rngs=rngs)
+      for before, after in pairwise(channels)
+    )
+    height, width = downsampled(image_shape[:2], 2 ** len(self.convolutions))
+    self.hidden = nnx.Linear(
+      height * width * channels[-1], hidden_size, kernel_init=he_normal(), dtype=dtype, rngs=rngs
+    )
+    self.latents = LatentLayer(hidden_size, latent_dim, gaussian=gaussian, dtype=dtype, rngs=rngs)
+
+  def features(self, images: Float[Array, "n h w c"]) -> Float[Array, "n f"]:
+    """What the last layer sees of images."""
+    x = images
+    for convolution in self.convolutions:
+      x = nnx.relu(convolution(x))
+    return nnx.relu(self.hidden(flat(x)))
+
+
+class ConvolutionalDecoder(Decoder):
+  """The mirror of `ConvolutionalEncoder`; `channels` is in the encoder's order."""
+
+  def __init__(
+    self,
+    image_shape: ImageShape,
+    latent_dim: int,
+    *,
+    channels: Sequence[int] | None = None,
+    hidden_size: int = 256,
+    dtype: DTypeLike = jnp.float32,
+    rngs: nnx.Rngs,
+  ):
+    super().__init__(image_shape, latent_dim, dtype=dtype, rngs=rngs)
+    channels = _all_channels(image_shape, channels)
+    _checks.integer("hidden_size", hidden_size)
+    depth = len(channels) - 1
+    self.map_shape = (*downsampled(image_shape[:2], 2**depth), channels[-1])
+    self.hidden = nnx.Linear(
+      latent_dim, hidden_size, kernel_init=he_normal(), dtype=dtype, rngs=rngs
+    )
+    height, width, _ = self.map_shape
+    self.map = nnx.Linear(
+      hidden_size, height * width * channels[-1], kernel_init=he_normal(), dtype=dtype, rngs=rngs
+    )
+    self.convolutions = nnx.List(
+      TransposedConvolution(
+        channels[level + 1],
+        channels[level],
+        kernel_size=4,
+        stride=2,
+        size=downsampled(image_shape[:2], 2**level),
+        gain=2.0 if level else 1.0,
+        dtype=dtype,
+        rngs=rngs,
+      )
+      for level in reversed(range(depth))
+    )
+
+  def images(self, latents: Float[Array, "n d"]) -> Float[Array, "n h w c"]:
+    """Images before the output's nonlinearity."""
+    x = self.map(nnx.relu(self.hidden(latents))).reshape(len(latents), *self.map_shape)
+    for convolution in self.convolutions:
+      x = convolution(nnx.relu(x))
+    return x

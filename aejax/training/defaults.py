@@ -1,0 +1,120 @@
+"""The published settings, and ours for other data: they complete the options that a user gives."""
+
+import dataclasses
+from typing import Any
+
+from aejax import networks, objectives
+from aejax.objectives.names import check_method, parse, term_fields
+from aejax.training.configuration import (
+  DEFAULTS,
+  FIELD_NAMES,
+  Configuration,
+  Options,
+  check_settings,
+)
+
+__all__ = ["complete", "describe_default"]
+
+# Network, D and epochs of gmum/cwae-pytorch, reproduce_table1.sh, and ours for other data.
+_DEFAULTS: dict[str, Any] = dict(
+  latent_dim=8,
+  epochs=200,
+  batch_size=128,
+  learning_rate=1e-3,
+  schedule="constant",
+  precision="float32",
+  seed=0,
+  **DEFAULTS,
+)
+_BY_DATASET: dict[str, dict[str, Any]] = {
+  "digits": dict(latent_dim=4, epochs=400),
+  "mnist": dict(network="mlp", latent_dim=8, epochs=500),
+  "fashion_mnist": dict(network="mlp", latent_dim=8, epochs=500),
+  "cifar10": dict(network="cifar10", latent_dim=64, epochs=500),
+  "celeb_a": dict(network="celeb_a", latent_dim=64, epochs=55),
+}
+# Learning rates and weights of the same script, where they are not 1e-3 and 1.
+_BY_METHOD: dict[tuple[str, str], dict[str, Any]] = {
+  ("mnist", "wae-mmd"): dict(learning_rate=5e-4),
+  ("fashion_mnist", "swae"): dict(weight=100.0),
+  ("fashion_mnist", "wae-mmd"): dict(weight=100.0),
+  ("fashion_mnist", "cwae"): dict(weight=10.0),
+  ("celeb_a", "swae"): dict(learning_rate=5e-4, weight=100.0),
+  ("celeb_a", "wae-mmd"): dict(learning_rate=5e-4, weight=100.0),
+  ("celeb_a", "cwae"): dict(learning_rate=5e-4, weight=5.0),
+}
+
+
+def complete(
+  method: str,
+  objective: dict[str, Any],
+  options: Options,
+  *,
+  dataset: str,
+  image_shape: tuple[int, int, int],
+  num_images: int,
+) -> Configuration:
+  """Completes the options: first what was given, then the published setting, then ours.
+
+  Args:
+    method: a name of `objectives.BY_NAME`, or several joined by "+".
+    objective: fields of the objective that were given.
+    options: the other options.
+    dataset: the data set's name, or its absolute path.
+    image_shape: height, width, channels.
+    num_images: size of the training set.
+
+  Raises:
+    ValueError: if a value is out of range, a name unknown, or a batch larger than the data.
+  """
+  check_method(method)
+  given = {
+    name: value
+    for name, value in dataclasses.asdict(options).items()
+    if value is not None and name in FIELD_NAMES and name not in ("dataset", "data_dir")
+  }
+  published = {**_BY_DATASET.get(dataset, {}), **_BY_METHOD.get((dataset, method), {})}
+  published.pop("weight", None)
+  network = {"network": networks.default_architecture(image_shape), "image_size": None}
+  settings = {**network, **_DEFAULTS, **published, **given}
+  check_settings(settings)
+  if settings["batch_size"] > num_images:
+    raise ValueError(
+      f"batch_size is {settings['batch_size']}, but the training set has {num_images} images only."
+    )
+  return Configuration(
+    method=method,
+    objective=_fill(method, objective, dataset),
+    dataset=dataset,
+    data_dir=None if options.data_dir is None else str(options.data_dir.absolute()),
+    image_shape=image_shape,
+    train_images=num_images,
+    **settings,
+  )
+
+
+def _fill(method: str, objective: dict[str, Any], dataset: str) -> dict[str, Any]:
+  """All plain fields of the objective: as given, else as published, else the default."""
+  given = term_fields(method, objective)
+  filled = {}
+  for term in parse(method):
+    published = _BY_METHOD.get((dataset, term.name), {})
+    weight = {"weight": published["weight"]} if "weight" in published else {}
+    values = dataclasses.asdict(term.objective(**{**weight, **given[term.name]}))
+    for prefixed, name in term.fields():
+      if isinstance(values[name], bool | int | float | str):
+        filled[prefixed] = values[name]
+  return filled
+
+
+def describe_default(method: str, name: str) -> str:
+  """What a setting is if it is left out, '8; cifar10 64'; empty where only a docstring can tell."""
+  weight = getattr(objectives.BY_NAME.get(method), "weight", None)  # a sum has several
+  defaults = {**_DEFAULTS, "weight": weight}
+  if (default := defaults.get(name)) is None:
+    return ""
+  published = {
+    dataset: {**settings, **_BY_METHOD.get((dataset, method), {})}.get(name, default)
+    for dataset, settings in _BY_DATASET.items()
+  }
+  return "; ".join([f"{default}", *(f"{d} {v}" for d, v in published.items() if v != default)])

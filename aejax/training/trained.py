@@ -1,0 +1,140 @@
+"""A trained autoencoder, loaded from its work directory."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float, Key, Num
+
+from aejax.autoencoder import Autoencoder, pixels
+from aejax.training import configuration as configurations
+from aejax.training.checkpoints import Checkpoints
+from aejax.training.configuration import Configuration
+from aejax.training.state import build, fresh
+from aejax.training.step import merge
+
+__all__ = ["TrainedAutoencoder", "load"]
+
+T = TypeVar("T")
+
+# Images a call: bounds the memory of a convolutional network's activations.
+_BATCH = 512
+
+
+class TrainedAutoencoder:
+  """Encodes, decodes, reconstructs and generates with trained parameters, any number at a time.
+
+  Attributes:
+    configuration: what the run was.
+    model: the network, for anything else.
+    step: how many steps it was trained for.
+  """
+
+  def __init__(self, configuration: Configuration, model: Autoencoder, step: int):
+    self.configuration = configuration
+    self.model = model
+    self.step = step
+    self._posterior = jax.jit(lambda images: model.posterior(pixels(images)))
+    self._decode = jax.jit(model.decode)
+
+  def encode(
+    self, images: Num[Array | np.ndarray, "n h w c"], *, key: Key[Array, ""] | None = None
+  ) -> Float[Array, "n d"]:
+    """The latents of images, uint8 or floats in [0, 1].
+
+    Args:
+      images: any number of them.
+      key: for a Gaussian encoder, draws a latent from each posterior, as in training: together
+        they are a sample of P_E(X). Without a key it gives the posteriors' means.
+
+    Raises:
+      ValueError: if the images are not of the shape that the model was trained on, or no pixels.
+    """
+    shape = self.configuration.image_shape
+    if images.ndim != 4 or images.shape[1:] != shape:
+      raise ValueError(
+        f"images must have shape [n, {', '.join(map(str, shape))}], but have shape "
+        f"{list(images.shape)}."
+      )
+    if isinstance(images, np.ndarray) and images.dtype.kind == "f" and images.size:
+      low, high = images.min(), images.max()
+      if not (low >= 0 and high <= 1):  # NaN is neither
+        raise ValueError(f"images must be uint8, or floats in [0, 1], but span [{low}, {high}].")
+    posterior = _in_batches(self._posterior, images)
+    return posterior.mean if key is None else posterior.sample(key)
+
+  def decode(self, latents: Float[Array | np.ndarray, "n d"]) -> Float[Array, "n h w c"]:
+    """The images of latents, in [0, 1]."""
+    return _in_batches(self._decode, jnp.asarray(latents))
+
+  def reconstruct(self, images: Num[Array | np.ndarray, "n h w c"]) -> Float[Array, "n h w c"]:
+    """D(E(x)): each image after its passage through the latents."""
+    return self.decode(self.encode(images))
+
+  def generate(self, key: Key[Array, ""], num: int = 64) -> Float[Array, "{num} h w c"]:
+    """Images of `num` draws from the prior N(0, I).
+
+    Raises:
+      ValueError: if `num` is less than one.
+    """
+    if num < 1:
+      raise ValueError(f"num must be at least 1, but is {num}.")
+    return self.decode(jax.random.normal(key, (num, self.configuration.latent_dim)))
+
+
+def load(workdir: str | os.PathLike[str], *, best: bool = False) -> TrainedAutoencoder:
+  """Loads what a run has trained so far: the newest checkpoint in its work directory.
+
+  Args:
+    workdir: of the run.
+    best: instead of the last parameters, those after the epoch with the lowest mean training loss.
+
+  Raises:
+    ValueError: if the folder holds no run, several, or no checkpoint (or no whole epoch) yet.
+
+  Example:
+    ae = aejax.load("runs/cwae-digits")
+    latents = ae.encode(images)
+  """
+  workdir = Path(workdir)
+  configuration = configurations.read(workdir)
+  if configuration.seeds > 1:
+    folders = ", ".join(
+      folder.name for _, folder in configurations.seed_runs(configuration, workdir)
+    )
+    raise ValueError(f"{workdir} holds several runs: name one of the folders {folders} in it.")
+  if not (workdir / "checkpoints").is_dir():
+    raise ValueError(f"{workdir} holds no checkpoint yet.")
+
+  def fresh_run():
+    model, state, _ = build(configuration)
+    return model, fresh(state)
+
+  # Shapes only: initial parameters would be compiled and drawn to be thrown away.
+  model, state = nnx.eval_shape(fresh_run)
+  with Checkpoints(workdir / "checkpoints") as checkpoints:
+    state = checkpoints.restore(state)
+  step, params = int(state.train.step), state.train.params
+  if best:
+    step, params = int(state.best.step), state.best.params
+    if not step:
+      raise ValueError(f"{workdir} holds no best epoch yet: its newest checkpoint is of none.")
+  return TrainedAutoencoder(configuration, merge(model, params), step)
+
+
+def _in_batches(function: Callable[[Array], T], rows: Array | np.ndarray) -> T:
+  """`function` of all rows, a batch at a time; the last is filled up, to compile once."""
+  n = len(rows)
+  if n <= _BATCH:
+    return function(jnp.asarray(rows))
+  whole = [function(jnp.asarray(rows[i : i + _BATCH])) for i in range(0, n - _BATCH + 1, _BATCH)]
+  rest = n % _BATCH
+  if rest:
+    last = function(jnp.asarray(rows[-_BATCH:]))
+    whole.append(jax.tree.map(lambda values: values[-rest:], last))
+  return jax.tree.map(lambda *parts: jnp.concatenate(parts), *whole)

@@ -1,0 +1,220 @@
+"""What the distances cost, at a glance: ours in blue, peers in orange, floors in grey."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from aejax._files import replacing
+from benchmarks.contestants import FLOOR, OURS
+from benchmarks.distances import DISTANCES, NORMAL, SAMPLES
+from benchmarks.results import Row, select
+
+if TYPE_CHECKING:
+  from matplotlib.axes import Axes
+
+__all__ = ["draw_figures"]
+
+_INK, _OURS, _PEER, _FLOOR = "#333333", "#3f90da", "#d97f00", "#94a4a2"
+_COLUMNS = 3
+_TIME = "Value and gradient, in milliseconds"
+# Room at the right of a panel for the names of its lines, in widths of the data.
+_ROOM = 0.45
+# Names closer than this, in heights of a panel, would overlap.
+_APART = 0.085
+
+
+@dataclasses.dataclass(frozen=True)
+class _Line:
+  name: str
+  points: Mapping[float, float]
+  colour: str
+  style: str = "-"
+  width: float = 1.2
+
+
+def draw_figures(rows: list[Row], out: Path) -> list[Path]:
+  """Draws time against n, D and slices, and memory against n: those that there are points for.
+
+  Returns:
+    The files.
+  """
+  drawn = {
+    "time_over_n": (
+      {name: _lines(_times(rows, name, d=64), "n") for name in DISTANCES},
+      "latents n (D = 64; 50 slices)",
+      _TIME,
+    ),
+    "time_over_dimension": (
+      {name: _lines(_times(rows, name, n=1024), "d") for name in DISTANCES},
+      "dimension D (n = 1024; 50 slices)",
+      _TIME,
+    ),
+    "time_over_slices": (
+      {
+        name: _lines(select(_gradients(rows, name), n=1024, d=64), "slices")
+        for name, distance in DISTANCES.items()
+        if distance.slices
+      },
+      "slices (n = 1024, D = 64)",
+      _TIME,
+    ),
+    "memory_over_n": (
+      {name: _memory_lines(rows, name) for name in DISTANCES},
+      "latents n (D = 64; 50 slices)",
+      "Peak memory of value and gradient beyond the inputs, in MiB",
+    ),
+  }
+  paths = []
+  for stem, (panels, x_label, title) in drawn.items():
+    panels = {name: lines for name, lines in panels.items() if lines}
+    if panels:
+      paths.append(_draw(panels, x_label, title, out / f"{stem}.png"))
+  return paths
+
+
+def _gradients(rows: list[Row], name: str) -> list[Row]:
+  fields = {"kind": "time", "distance": name, "mode": "gradient", "status": "measured"}
+  return select(rows, **fields, dtype="float32", devices=1)
+
+
+def _times(rows: list[Row], name: str, **place: int) -> list[Row]:
+  """Value and gradient at 50 slices, or at the fewest there are."""
+  found = select(_gradients(rows, name), **place)
+  numbers = {row["slices"] for row in found}
+  slices = 50 if 50 in numbers else min(filter(None, numbers), default=None)
+  return select(found, slices=slices)
+
+
+def _lines(rows: list[Row], axis: str) -> list[_Line]:
+  """Ours, the floor and the peers, each over the values of a field; none if there is but one."""
+  lines: dict[str, _Line] = {}
+  for name, form in dict.fromkeys((row["contestant"], row["form"]) for row in rows):
+    same = select(rows, contestant=name, form=form)
+    points = {row[axis]: row["median"] * 1e3 for row in same}
+    if name == OURS and form == NORMAL:
+      lines[OURS] = _Line(OURS, points, _OURS, width=1.8)
+    elif name == OURS and form == SAMPLES:
+      lines[f"{OURS}, samples"] = _Line(f"{OURS}, samples", points, _OURS, "--")
+    elif name == FLOOR:
+      lines[FLOOR] = _Line(FLOOR, points, _FLOOR, ":", 1.6)
+    elif name not in lines and name != OURS:
+      lines[name] = _Line(name, points, _PEER)
+  return list(lines.values()) if any(len(line.points) > 1 for line in lines.values()) else []
+
+
+def _memory_lines(rows: list[Row], name: str) -> list[_Line]:
+  found = select(rows, kind="memory", distance=name, status="measured")
+  lines = []
+  for contestant in dict.fromkeys(row["contestant"] for row in found):
+    points = {row["n"]: row["bytes"] / 2**20 for row in select(found, contestant=contestant)}
+    ours = contestant == OURS
+    lines.append(_Line(contestant, points, _OURS if ours else _PEER, width=1.8 if ours else 1.2))
+  sizes = sorted({row["n"] for row in found})
+  if lines:
+    matrix = {n: 4 * n * n / 2**20 for n in sizes}
+    lines.append(_Line("one n × n", matrix, _FLOOR, ":", 1.6))
+  return lines
+
+
+def _draw(panels: Mapping[str, list[_Line]], x_label: str, title: str, path: Path) -> Path:
+  from matplotlib.figure import Figure
+
+  columns = min(_COLUMNS, len(panels))
+  count = -(-len(panels) // columns)
+  figure = Figure(figsize=(3.3 * columns, 2.5 * count + 0.3), dpi=120, layout="constrained")
+  grid = np.ravel(figure.subplots(count, columns, sharey=True, squeeze=False))
+  for axes in grid[len(panels) :]:
+    axes.remove()
+  every = [line for lines in panels.values() for line in lines]
+  x_values = sorted({x for line in every for x in line.points})
+  heights = [y for line in every for y in line.points.values()]
+  for axes, (name, lines) in zip(grid, panels.items(), strict=False):
+    _prepare(axes, name, x_values, (min(heights) / 2, max(heights) * 3))
+    _plot(axes, lines)
+  for axes in grid[max(0, len(panels) - columns) : len(panels)]:
+    axes.set_xlabel(x_label, fontsize=8, color=_INK)
+  figure.suptitle(title, fontsize=10, color=_INK, x=0.01, ha="left")
+  with replacing(path) as temporary:
+    figure.savefig(temporary, format="png")
+  return path
+
+
+def _prepare(axes: "Axes", name: str, x_values, y_limits) -> None:
+  axes.set(xscale="log", yscale="log", ylim=y_limits)
+  left, right = x_values[0] / 1.15, x_values[-1]
+  axes.set_xlim(left, right * (right / left) ** _ROOM)
+  axes.set_xticks(x_values, [_short(x) for x in x_values])
+  axes.set_xticks([], minor=True)
+  axes.set_title(name, fontsize=9, color=_INK, loc="left")
+  axes.spines[["top", "right"]].set_visible(False)
+  axes.spines[["left", "bottom"]].set_color(_INK)
+  axes.tick_params(colors=_INK, labelsize=7)
+  axes.tick_params(axis="y", which="minor", length=0)
+  axes.grid(axis="y", color="#e6e6e6", linewidth=0.6)
+  axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+
+
+def _short(x: float) -> str:
+  return f"{x / 1024:g}k" if x % 1024 == 0 else f"{x:g}"
+
+
+def _plot(axes: "Axes", lines: Iterable[_Line]) -> None:
+  from matplotlib import patheffects
+
+  ends = []
+  for line in lines:
+    x, y = zip(*sorted(line.points.items()), strict=True)
+    axes.plot(x, y, line.style, color=line.colour, linewidth=line.width, marker=".", markersize=3.5)
+    ends.append((line, x[-1], y[-1]))
+  left, right = np.log(axes.get_xlim())
+  bottom, top = np.log(axes.get_ylim())
+  gap = 0.04 * (right - left)
+  last = max((x for _, x, _ in ends), default=1.0)
+  for line, x, y in ends:
+    if x < last:  # a line that stops early has its name above its end
+      axes.annotate(
+        line.name,
+        (x, y),
+        xytext=(0, 5),
+        textcoords="offset points",
+        ha="center",
+        fontsize=7,
+        color=line.colour,
+        path_effects=[patheffects.withStroke(linewidth=2.5, foreground="white")],
+      )
+  ends = sorted((end for end in ends if end[1] == last), key=lambda end: end[2])
+  wanted = [(np.log(y) - bottom) / (top - bottom) for _, _, y in ends]
+  for (line, x, y), height in zip(ends, _spread(wanted), strict=True):
+    axes.annotate(
+      line.name,
+      (x, y),
+      xytext=(np.exp(np.log(x) + gap), np.exp(bottom + height * (top - bottom))),
+      fontsize=7,
+      color=line.colour,
+      va="center",
+      annotation_clip=False,
+      arrowprops={"arrowstyle": "-", "color": line.colour, "linewidth": 0.4, "shrinkA": 0},
+    )
+
+
+def _spread(heights: list[float]) -> list[float]:
+  """Rising heights moved as little as need be to be `_APART`, in each clump about its middle."""
+  clumps: list[list[float]] = []
+  for height in heights:
+    clumps.append([height])
+    while len(clumps) > 1 and _middle(clumps[-1]) - _middle(clumps[-2]) < (
+      _APART * (len(clumps[-1]) + len(clumps[-2])) / 2
+    ):
+      clumps[-2:] = [clumps[-2] + clumps[-1]]
+  return [
+    _middle(clump) + _APART * (i - (len(clump) - 1) / 2)
+    for clump in clumps
+    for i in range(len(clump))
+  ]
+
+
+def _middle(clump: list[float]) -> float:
+  return sum(clump) / len(clump)

@@ -1,0 +1,83 @@
+"""How long a user waits for the first step, in a process of its own.
+
+    python -m aejax.benchmarks.first_step '{"method": "cwae", "network": "mlp"}'
+
+prints a line of JSON: seconds to make model, data and state, and to compile the loop and take the
+first step in it.
+"""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from aejax import objectives
+from benchmarks.training_programs import Training, Workload
+
+__all__ = ["measure_first_step"]
+
+
+def measure_first_step(
+  workload: Workload, method: str, *, timeout: float = 120.0
+) -> Iterator[dict[str, Any]]:
+  """Seconds in a process that finds no compiled program, and in the next, which finds the first's.
+
+  Raises:
+    RuntimeError: if a process fails or takes longer than `timeout` seconds.
+  """
+  with tempfile.TemporaryDirectory() as cache:
+    for cached in (False, True):
+      yield {"cached": cached, **_in_process(workload, method, cache, timeout)}
+
+
+def _in_process(workload: Workload, method: str, cache: str, timeout: float) -> dict[str, float]:
+  request = json.dumps({**dataclasses.asdict(workload), "method": method})
+  environment = {
+    **os.environ,
+    "JAX_ENABLE_COMPILATION_CACHE": "true",
+    "JAX_COMPILATION_CACHE_DIR": cache,
+    # As `aejax.command_line.compilation_cache` has it.
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
+    # A process that takes a whole GPU at its start leaves the next nothing.
+    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+  }
+  start = time.perf_counter()
+  try:
+    done = subprocess.run(
+      [sys.executable, "-m", "benchmarks.first_step", request],
+      capture_output=True,
+      text=True,
+      timeout=timeout,
+      env=environment,
+      check=False,
+    )
+  except subprocess.TimeoutExpired:
+    raise RuntimeError(f"its process took longer than {timeout:.0f} s") from None
+  if done.returncode:
+    last_line = (done.stderr.strip().splitlines() or ["killed"])[-1]
+    raise RuntimeError(f"its process failed: {last_line}")
+  found = json.loads(done.stdout.splitlines()[-1])
+  return {**found, "process_seconds": time.perf_counter() - start}
+
+
+def _serve(request: dict[str, Any]) -> dict[str, float]:
+  start = time.perf_counter()
+  objective = objectives.make(request.pop("method"), {})
+  training = Training(Workload(**request), objective)
+  made = time.perf_counter()
+  training(1)
+  done = time.perf_counter()
+  return {
+    "make_seconds": made - start,
+    "step_seconds": done - made,
+    "seconds": done - start,
+  }
+
+
+if __name__ == "__main__":
+  print(json.dumps(_serve(json.loads(sys.argv[1]))))

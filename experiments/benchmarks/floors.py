@@ -1,0 +1,111 @@
+"""Physical floors: the part of a distance that no program can do without, and nothing else."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from benchmarks.distances import Data
+from benchmarks.timing import compile_program
+
+__all__ = ["FLOORS", "prepare_floor"]
+
+# A block's products stay in cache, and memory stays linear in n.
+_BLOCK = 1024
+
+
+def prepare_floor(name: str, data: Data) -> dict[str, Callable[[], Any]]:
+  """The calls of a floor, by mode."""
+  return FLOORS[name](data)
+
+
+def _products(data: Data) -> dict[str, Callable[[], Any]]:
+  """Z Zᵀ, and for the gradient W Z with W of the size of Z Zᵀ; what is made of W costs nothing."""
+
+  def forward(z):
+    # A maximum, for no algebra of a compiler's gets at it without the product.
+    return _over_blocks(lambda rows: jnp.max(_matmul(rows, z.T)), z)
+
+  def with_gradient(z):
+    return _over_blocks(lambda rows: _matmul(_matmul(rows, z.T), z), z)
+
+  return _compile(forward, with_gradient, jnp.asarray(data["latents"]))
+
+
+def _over_blocks(function, z):
+  n = z.shape[0]
+  if n <= _BLOCK:
+    return function(z)
+  count = -(-n // _BLOCK)
+  size = -(-n // count)
+  padded = jnp.pad(z, ((0, count * size - n), (0, 0)))
+  return lax.map(function, padded.reshape(count, size, -1))
+
+
+def _projections(data: Data) -> dict[str, Callable[[], Any]]:
+  """ΘZᵀ, and for the gradient a matrix of that size times Θ."""
+
+  def forward(z, directions):
+    return _matmul(directions, z.T)
+
+  def with_gradient(z, directions):
+    return _matmul(_matmul(directions, z.T).T, directions)
+
+  return _compile(
+    forward, with_gradient, jnp.asarray(data["latents"]), jnp.asarray(data["directions"])
+  )
+
+
+def _sort(data: Data) -> dict[str, Callable[[], Any]]:
+  """ΘZᵀ and its rows sorted: by numpy on a CPU, by XLA elsewhere; the gradient's product."""
+  z, directions = jnp.asarray(data["latents"]), jnp.asarray(data["directions"])
+  if jax.default_backend() != "cpu":
+    return _compile(
+      lambda z, directions: jnp.sort(_matmul(directions, z.T)),
+      lambda z, directions: _matmul(jnp.sort(_matmul(directions, z.T)).T, directions),
+      z,
+      directions,
+    )
+  project = compile_program(lambda z, directions: _matmul(directions, z.T), z, directions)
+  back = compile_program(lambda p, directions: _matmul(p.T, directions), project(), directions)
+
+  def forward():
+    return np.sort(np.asarray(project()), axis=1)
+
+  def with_gradient():
+    forward()
+    return back()
+
+  return {"forward": forward, "gradient": with_gradient}
+
+
+def _pass(data: Data) -> dict[str, Callable[[], Any]]:
+  """Both inputs read once; for the gradient two outputs of their size written."""
+  return _compile(
+    lambda x, y: jnp.sum(x + y),
+    lambda x, y: (jnp.sum(x + y), 2 * x, 2 * y),
+    jnp.asarray(data["latents"]),
+    jnp.asarray(data["log_variance"]),
+  )
+
+
+def _compile(forward, with_gradient, *arguments):
+  return {
+    "forward": compile_program(forward, *arguments),
+    "gradient": compile_program(with_gradient, *arguments),
+  }
+
+
+def _matmul(x, y):
+  return jnp.matmul(x, y, precision=lax.Precision.HIGHEST)
+
+
+FLOORS: dict[str, Callable[[Data], dict[str, Callable[[], Any]]]] = {
+  "products": _products,
+  "sort": _sort,
+  "projections": _projections,
+  "pass": _pass,
+}

@@ -1,0 +1,125 @@
+"""Peak memory of value and gradient, measured in a process of its own.
+
+    python -m aejax.benchmarks.memory '{"distance": "cramer_wold", "contestant": "aejax",
+      "form": "N(0, I)", "d": 64, "sizes": [1024, 4096]}'
+
+prints a line of JSON for each size. On a CPU it is the peak of the process's resident memory, on an
+accelerator that of the device's allocator; both beyond what the process held before the call, its
+inputs among it.
+"""
+
+import contextlib
+import ctypes
+import gc
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from benchmarks.contestants import Contestant, contestants
+from benchmarks.distances import DISTANCES, Cell
+from benchmarks.peers import PEERS
+
+__all__ = ["MEMORY_SLICES", "measure_memory", "peak_bytes"]
+
+# Slices, for those that take them.
+MEMORY_SLICES = 50
+_STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+def measure_memory(
+  distance: str, contestant: str, form: str, d: int, sizes: list[int], *, timeout: float
+) -> dict[int, int]:
+  """Bytes by number of latents, each measured after the smaller ones, in a fresh process.
+
+  Raises:
+    RuntimeError: if the process fails or takes longer than `timeout` seconds.
+  """
+  request = json.dumps(
+    {"distance": distance, "contestant": contestant, "form": form, "d": d, "sizes": sizes}
+  )
+  command = [sys.executable, "-m", "benchmarks.memory", request]
+  # A process that takes a whole GPU at its start leaves the next nothing.
+  environment = {**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+  try:
+    done = subprocess.run(
+      command,
+      capture_output=True,
+      text=True,
+      timeout=timeout,
+      env=environment,
+      check=False,
+      start_new_session=True,  # a Ctrl-C is the parent's, which stops after the cell
+    )
+  except subprocess.TimeoutExpired:
+    raise RuntimeError(f"its process took longer than {timeout:.0f} s") from None
+  if done.returncode:
+    last_line = (done.stderr.strip().splitlines() or ["killed"])[-1]
+    raise RuntimeError(f"its process failed: {last_line}")
+  lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"n"')]
+  return {line["n"]: line["bytes"] for line in lines}
+
+
+def peak_bytes(call: Callable[[], Any]) -> int:
+  """How far memory rises during a call above what it was before."""
+  stats = jax.devices()[0].memory_stats()
+  if stats and "peak_bytes_in_use" in stats:
+    before = stats["bytes_in_use"]
+    call()
+    after = jax.devices()[0].memory_stats() or {}
+    return after["peak_bytes_in_use"] - before
+  gc.collect()
+  _give_back()
+  _forget_peak()
+  before = _resident("VmRSS")
+  call()
+  return max(0, _resident("VmHWM") - before)
+
+
+def _resident(field: str) -> int:
+  if _STATUS.exists():
+    for line in _STATUS.read_text(encoding="utf-8").splitlines():
+      if line.startswith(field + ":"):
+        return int(line.split()[1]) * 1024
+  import resource
+
+  # In KiB, but on macOS in bytes: a peak, and so no baseline; rising sizes still show it.
+  peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+  return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _forget_peak() -> None:
+  if _CLEAR.exists():
+    _CLEAR.write_text("5", encoding="utf-8")
+
+
+def _give_back() -> None:
+  """What the compiler freed goes back to the system, else the call could hide in it."""
+  with contextlib.suppress(OSError, AttributeError):  # no glibc
+    ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def _find(cell: Cell, name: str, form: str) -> Contestant:
+  return next(c for c in contestants(cell, PEERS) if (c.name, c.form) == (name, form))
+
+
+def _serve(request: dict[str, Any]) -> Iterator[dict[str, int]]:
+  distance, sizes = request["distance"], sorted(request["sizes"])
+  slices = MEMORY_SLICES if DISTANCES[distance].slices else None
+  # The first call loads libraries and starts threads.
+  for n in [min(128, *sizes), *sizes]:
+    cell = Cell(distance, n, request["d"], slices)
+    calls = _find(cell, request["contestant"], request["form"]).prepare(cell)
+    num_bytes = peak_bytes(calls["gradient"])
+    if n in sizes:
+      yield {"n": n, "bytes": num_bytes}
+
+
+if __name__ == "__main__":
+  for answer in _serve(json.loads(sys.argv[1])):
+    print(json.dumps(answer), flush=True)

@@ -1,0 +1,48 @@
+import types
+
+import jax
+import pytest
+from benchmarks import environment as module
+from benchmarks.environment import describe, difference, environment
+
+from aejax import distances
+
+
+def test_what_it_says():
+  found = environment([distances], ["jaxtyping", "no-such-library"])
+  assert found["versions"]["jax"] == jax.__version__
+  assert "jaxtyping" in found["versions"]
+  assert "no-such-library" not in found["versions"]
+  assert found["threads"] >= 1
+  assert found["devices"] == "1 × cpu"
+  assert difference(found, environment([distances], ["jaxtyping"])) is None
+  assert found["date"] in describe(found)
+
+
+def test_another_date_is_no_difference():
+  now = environment([])
+  assert difference({**now, "date": "once"}, now) is None
+
+
+@pytest.mark.parametrize(
+  ("change", "words"),
+  [
+    ({"processor": "abacus"}, "processor is abacus there and"),
+    ({"code": "0"}, "aejax's code is another"),
+    ({"versions": {"jax": "0.1"}}, "is missing there and"),
+  ],
+)
+def test_differences_in_words(change, words):
+  now = environment([])
+  assert words in (difference({**now, **change}, now) or "")
+
+
+def test_code_is_what_files_hold(tmp_path):
+  package = types.ModuleType("package")
+  package.__path__ = [str(tmp_path)]
+  file = tmp_path / "module.py"
+  digests = []
+  for text in ("a = 1", "a = 1", "a = 2"):
+    file.write_text(text)
+    digests.append(module._digest([package]))
+  assert digests[0] == digests[1] != digests[2]

@@ -1,0 +1,116 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from table1.process_pool import Job, cores, run
+
+CORES = cores()
+needs_two = pytest.mark.skipif(len(CORES) < 2, reason="one core only")
+
+
+def job(tmp_path, name, code):
+  return Job(name, [sys.executable, "-c", code], tmp_path / "logs" / f"{name}.txt")
+
+
+# Says where it runs, and waits for the other to have begun too.
+PAIR = """
+import os, pathlib, time
+here = pathlib.Path({folder!r})
+(here / {name!r}).touch()
+end = time.monotonic() + 30
+while not (here / {other!r}).exists():
+  assert time.monotonic() < end
+  time.sleep(0.01)
+print(os.sched_getaffinity(0))
+"""
+
+
+@needs_two
+def test_two_at_a_time_each_on_a_core_of_its_own(tmp_path):
+  own = os.sched_getaffinity(0)
+  pairs = [("a", "b"), ("b", "a"), ("c", "d"), ("d", "c")]
+  jobs = [
+    job(tmp_path, name, PAIR.format(folder=str(tmp_path), name=name, other=other))
+    for name, other in pairs
+  ]
+  done = []
+  assert run(jobs, CORES[:2], done.append) is None
+  assert {job.label for job in done} == set("abcd")
+  said = [job.log.read_text() for job in jobs]
+  assert set(said[:2]) == set(said[2:]) == {f"{{{core}}}\n" for core in CORES[:2]}
+  assert os.sched_getaffinity(0) == own
+
+
+def test_no_more_than_there_are_cores(tmp_path):
+  code = f"""
+import pathlib, time
+here = pathlib.Path({str(tmp_path)!r}) / "running"
+here.mkdir()  # fails if another is there
+time.sleep(0.1)
+here.rmdir()
+"""
+  done = []
+  run([job(tmp_path, str(k), code) for k in range(3)], CORES[:1], done.append)
+  assert [job.label for job in done] == ["0", "1", "2"]
+
+
+SAVES = """
+import pathlib, signal, sys, time
+def save(*_):
+  pathlib.Path({path!r}).write_text("saved")
+  sys.exit(143)
+signal.signal(signal.SIGTERM, save)
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+@needs_two
+def test_one_that_fails_stops_the_others_which_may_save(tmp_path):
+  saved, ready = tmp_path / "saved", tmp_path / "logs" / "long.txt"
+  fails = f"""
+import pathlib, sys, time
+while not (pathlib.Path({str(ready)!r}).exists() and pathlib.Path({str(ready)!r}).read_text()):
+  time.sleep(0.01)
+sys.exit("error: no such thing.\\n")
+"""
+  jobs = [
+    job(tmp_path, "long", SAVES.format(path=str(saved))),
+    job(tmp_path, "short", fails),
+    job(tmp_path, "never", f"open({str(tmp_path / 'begun')!r}, 'w')"),
+  ]
+  with pytest.raises(ValueError, match=r"^short failed; the end of .*: error: no such thing\.$"):
+    run(jobs, CORES[:2], lambda job: None)
+  assert saved.read_text() == "saved"
+  assert not (tmp_path / "begun").exists()
+
+
+def test_what_is_not_there_to_be_run(tmp_path):
+  with pytest.raises(FileNotFoundError):
+    run([Job("x", [tmp_path / "nowhere"], tmp_path / "x.txt")], CORES[:1], lambda job: None)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_passed_on_and_waited_for(tmp_path, number):
+  saved, log = tmp_path / "saved", tmp_path / "log.txt"
+  code = f"""
+import pathlib, sys
+from aejax.training.side_by_side import Job, cores, run
+command = [sys.executable, "-c", {SAVES.format(path=str(saved))!r}]
+job = Job("x", command, pathlib.Path({str(log)!r}))
+print(run([job, job], cores()[:1], print))
+"""
+  process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+  end = time.monotonic() + 60
+  while not (log.exists() and log.read_text()):
+    assert time.monotonic() < end
+    assert process.poll() is None
+    time.sleep(0.02)
+  process.send_signal(number)
+  out, _ = process.communicate(timeout=60)
+  assert out == f"{number.value}\n"
+  assert saved.read_text() == "saved"
+  assert log.read_text() == "ready\n"  # the second was not begun

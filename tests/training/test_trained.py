@@ -1,0 +1,156 @@
+import json
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+import aejax
+from aejax import networks
+from aejax.training.trained import TrainedAutoencoder
+
+KEY = jax.random.key(0)
+
+
+@pytest.fixture(scope="module")
+def trained(digits_run):
+  return aejax.load(digits_run)
+
+
+@pytest.fixture(scope="module")
+def images():
+  """More than two batches, and no multiple of one."""
+  return np.random.default_rng(0).integers(0, 256, size=(1300, 8, 8, 1), dtype=np.uint8)
+
+
+def test_what_was_trained_is_what_is_loaded(trained, digits_run):
+  last = json.loads((digits_run / "metrics.jsonl").read_text().splitlines()[-1])
+  assert trained.step == last["step"] == 22
+  assert trained.configuration.method == "cwae"
+  digits = aejax.data.load("digits")
+  fresh = networks.build("linear", (8, 8, 1), latent_dim=2, key=KEY)
+  for model, better in ((trained, True), (fresh, False)):
+    reconstructions = np.asarray(model.reconstruct(np.float32(digits.train) / 255))
+    error = np.sum((reconstructions - digits.train / 255) ** 2) / len(digits.train)
+    # Within the epoch of 11 steps the error still fell: the loaded parameters are the last ones.
+    assert (error < last["reconstruction_error"]) == better
+
+
+def test_encode_decode_reconstruct(trained, images):
+  floats = images[:5].astype(np.float32) / 255
+  latents = trained.encode(images[:5])
+  assert latents.shape == (5, 2)
+  # The very same function, compiled for another shape of input.
+  np.testing.assert_allclose(latents, trained.model.encode(floats), rtol=1e-5, atol=1e-5)
+  np.testing.assert_allclose(
+    trained.decode(latents), trained.model.decode(latents), rtol=1e-5, atol=1e-5
+  )
+  np.testing.assert_array_equal(trained.reconstruct(images[:5]), trained.decode(latents))
+
+
+def test_bytes_and_floats_are_the_same_images(trained, images):
+  floats = images[:5].astype(np.float32) / 255
+  expected = trained.encode(images[:5])
+  for same in (floats, floats.astype(np.float64), jnp.asarray(floats), jnp.asarray(images[:5])):
+    # One division rounds to one place or the next.
+    np.testing.assert_allclose(trained.encode(same), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("n", [1, 512, 513, 1024, 1300])
+def test_batches_are_the_rows_one_by_one(trained, images, n):
+  latents = np.asarray(trained.encode(images[:n]))
+  assert latents.shape == (n, 2)
+  some = {0, n // 2, min(n - 1, 511), min(n - 1, 512), n - 1}
+  for i in some:
+    # A matrix product sums in another order when it has other sizes.
+    np.testing.assert_allclose(
+      latents[i], trained.encode(images[i : i + 1])[0], rtol=1e-5, atol=1e-5
+    )
+  decoded = np.asarray(trained.decode(latents))
+  assert decoded.shape == (n, 8, 8, 1)
+  for i in some:
+    np.testing.assert_allclose(
+      decoded[i], trained.decode(latents[i : i + 1])[0], rtol=1e-5, atol=1e-5
+    )
+
+
+def test_a_gaussian_encoder_gives_means_or_draws(trained):
+  model = networks.build("linear", (8, 8, 1), latent_dim=2, gaussian=True, key=KEY)
+  model.encoder.latents.dense.bias[...] = jnp.array([3.0, 3.0, math.log(4.0), math.log(4.0)])
+  gaussian = TrainedAutoencoder(trained.configuration, model, 0)
+  n = 1300  # batches, each with its own noise
+  black = np.zeros((n, 8, 8, 1), np.uint8)
+  np.testing.assert_allclose(gaussian.encode(black), np.full((n, 2), 3.0), rtol=1e-6)
+  draws = np.asarray(gaussian.encode(black, key=KEY))
+  np.testing.assert_array_equal(draws, gaussian.encode(black, key=KEY))
+  # Exact draws exceed 2.23 / sqrt(n) with probability 1e-4.
+  assert stats.kstest(draws.ravel(), stats.norm(3, 2).cdf).statistic < 2.23 / math.sqrt(2 * n)
+  assert len(np.unique(draws)) == 2 * n
+  np.testing.assert_array_equal(
+    gaussian.reconstruct(black), gaussian.decode(gaussian.encode(black))
+  )
+  # A deterministic encoder has nothing to draw.
+  np.testing.assert_array_equal(trained.encode(black, key=KEY), trained.encode(black))
+
+
+def test_generate(trained):
+  generated = trained.generate(KEY, num=3)
+  np.testing.assert_array_equal(generated, trained.generate(KEY, num=3))
+  assert not np.allclose(generated, trained.generate(jax.random.key(1), num=3))
+  np.testing.assert_array_equal(generated, trained.decode(jax.random.normal(KEY, (3, 2))))
+  assert trained.generate(KEY).shape == (64, 8, 8, 1)
+  with pytest.raises(ValueError, match="num must be at least 1, but is 0"):
+    trained.generate(KEY, num=0)
+
+
+def test_inside_the_users_own_jit(trained, images):
+  floats = jnp.asarray(images[:5], jnp.float32) / 255
+  np.testing.assert_allclose(
+    jax.jit(trained.reconstruct)(floats), trained.reconstruct(floats), rtol=1e-5, atol=1e-5
+  )
+
+
+@pytest.mark.parametrize(
+  ("images", "sentence"),
+  [
+    (np.zeros((8, 8, 1), np.uint8), r"must have shape \[n, 8, 8, 1\], but have shape \[8, 8, 1\]"),
+    (np.zeros((2, 8, 7, 1), np.uint8), r"but have shape \[2, 8, 7, 1\]"),
+    (np.zeros((2, 8, 8, 3), np.uint8), r"but have shape \[2, 8, 8, 3\]"),
+    (np.zeros((2, 8, 8, 1), np.int64), r"must be uint8, or floats in \[0, 1\], but are int"),
+    (np.full((2, 8, 8, 1), 255.0), r"must be uint8, or floats in \[0, 1\], but span \[255\.0, 255"),
+    (np.full((2, 8, 8, 1), -0.5), r"but span \[-0\.5, -0\.5\]"),
+    (np.full((2, 8, 8, 1), math.nan), r"but span \[nan, nan\]"),
+  ],
+)
+def test_what_is_no_batch_of_images_is_refused(trained, images, sentence, without_beartype):
+  for function in (trained.encode, trained.reconstruct):
+    with pytest.raises(ValueError, match=sentence):
+      function(images)
+
+
+def test_latents_of_another_dimension_are_refused(trained):
+  with pytest.raises(ValueError, match=r"latents must have shape \(n, 2\), not \(4, 3\)"):
+    trained.decode(np.zeros((4, 3), np.float32))
+
+
+def test_folders_without_a_run(digits_run, tmp_path):
+  for folder in (tmp_path, tmp_path / "nowhere"):
+    with pytest.raises(ValueError, match="holds no run"):
+      aejax.load(folder)
+  (tmp_path / "config.json").write_bytes((digits_run / "config.json").read_bytes())
+  with pytest.raises(ValueError, match="holds no checkpoint yet"):
+    aejax.load(str(tmp_path))
+  assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+  (tmp_path / "checkpoints").mkdir()
+  with pytest.raises(ValueError, match="There is no checkpoint in"):
+    aejax.load(tmp_path)
+
+
+def test_a_checkpoint_of_another_model(digits_run, tmp_path):
+  (tmp_path / "checkpoints").symlink_to(digits_run / "checkpoints")
+  text = (digits_run / "config.json").read_text()
+  (tmp_path / "config.json").write_text(text.replace('"latent_dim": 2', '"latent_dim": 3'))
+  with pytest.raises(ValueError, match="is of another model"):
+    aejax.load(tmp_path)
