@@ -1,14 +1,21 @@
-# make run    train a CWAE on the embedded digits; pictures and numbers in runs/quickstart
-# make test   formatting, lints, types, and the whole test suite
-# make soak   kills, failing disks, clean environments: minutes, for real
-# make docs   the documentation as pages, docs/_build/README.html; a warning is an error
-# make audit  known vulnerabilities of the pinned packages (asks a public service)
-# All targets make their own environment, .venv, on first use.
+# make run          trains a CWAE on the embedded digits; plots and scores in runs/quickstart
+# make test         formatting, lints, types and the ordinary test suite
+# make check        formatting, lints and types only
+# make test-slow    tests that take minutes, and those that need the extra aejax[bench] where it is
+# make test-bench   tests of the benchmarks and of Table 1
+# make test-lowest  the suite with the lowest versions that setup.cfg allows (Python 3.11)
+# make test-latest  the suite with the newest versions, on the newest Python found
+# make soak         kills, failing disks, clean environments: minutes
+# make docs         the documentation as pages, docs/_build/README.html; a warning is an error
+# make audit        known vulnerabilities of the pinned packages (asks a public service)
+# Every target makes its own environment on first use, below .venv.
 
 PYTHON ?= python3
+NEWEST ?= $(firstword $(foreach v,3.14 3.13 3.12,$(shell command -v python$(v))) $(PYTHON))
 BIN := .venv/bin
+PYTEST := -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: env run test test-slow soak docs audit check clean
+.PHONY: env run check test test-slow test-bench test-lowest test-latest soak docs audit clean
 
 env: .venv/installed
 
@@ -28,14 +35,32 @@ check: env
 	$(BIN)/basedpyright
 
 test: check
-	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python $(PYTEST)
 
 test-slow: env
-	$(BIN)/pytest -m slow
+	$(BIN)/python -m pytest -m slow
+
+test-bench: env
+	$(BIN)/python -m pytest -m bench
+
+test-lowest: env
+	$(PYTHON) -m venv .venv/uv
+	.venv/uv/bin/pip install --quiet uv
+	.venv/uv/bin/uv pip compile --quiet --resolution lowest-direct --extra dev \
+	  --output-file .venv/lowest.txt setup.cfg
+	.venv/uv/bin/uv venv --quiet --clear --python $(PYTHON) .venv/lowest
+	.venv/uv/bin/uv pip install --quiet --python .venv/lowest/bin/python -r .venv/lowest.txt
+	.venv/uv/bin/uv pip install --quiet --python .venv/lowest/bin/python --no-deps --editable .
+	.venv/lowest/bin/python $(PYTEST)
+
+test-latest:
+	$(NEWEST) -m venv --clear .venv/latest
+	.venv/latest/bin/pip install --quiet --upgrade --editable '.[dev]'
+	.venv/latest/bin/python $(PYTEST)
 
 soak: env
 	$(BIN)/pytest -s -m "slow or not slow" tests/robustness tests/test_packaging.py \
-	  tests/training/test_checkpoints.py tests/training/test_lock.py tests/training/test_processes.py
+	  tests/training/test_checkpoints.py tests/training/test_distributed.py
 
 docs: env
 	$(BIN)/sphinx-build --quiet --fail-on-warning -c docs . docs/_build
