@@ -268,7 +268,7 @@ def test_load_tfds_asks_for_its_packages(small_idx, tmp_path, monkeypatch, missi
 
 
 def test_tensorflow_is_never_imported(small_idx, tmp_path):
-  # A fresh process shows what is imported: little by aejax.data, and no TensorFlow by preparation.
+  # In a fresh process: aejax.data imports no heavy package, and preparation no TensorFlow.
   folder = small_idx.write(tmp_path / "files")
   payloads = {name: gzip.compress(payload) for name, payload in small_idx.payloads.items()}
   assert set(payloads) == {path.name for path in folder.iterdir()}
