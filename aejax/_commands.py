@@ -15,7 +15,7 @@ import tyro
 
 from aejax import _checks
 from aejax._command_line import choose_method, compilation_cache, parse
-from aejax.cli import user_errors
+from aejax._user_errors import user_errors
 from aejax.evaluation import save_grid, score, table, write_report
 from aejax.evaluation.figures import check_grid
 from aejax.evaluation.generation import fit_samplers

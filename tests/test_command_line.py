@@ -11,7 +11,7 @@ import pytest
 
 from aejax import data, distances, objectives
 from aejax._command_line import choose_method, compilation_cache, parse
-from aejax.cli import user_errors
+from aejax._user_errors import user_errors
 from aejax.training import Options
 
 

@@ -3,6 +3,10 @@
 Each takes arrays and returns numbers; none needs a run, a configuration or a plot.
 """
 
+from aejax._extras import require_flax
+
+require_flax()
+
 from aejax.metrics.density import GaussianSampler, MixtureSampler, PriorSampler, Sampler
 from aejax.metrics.features import Extractor, classifier
 from aejax.metrics.frechet import Moments, frechet_distance
