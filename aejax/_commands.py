@@ -2,7 +2,7 @@
 
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -125,7 +125,7 @@ def report(arguments: Sequence[str], *, prog: str) -> None:
   print(write_report(options.out, options.runs, title=options.title))
 
 
-def _print_score(summary: dict[str, object], plots: Sequence[Path]) -> None:
+def _print_score(summary: Mapping[str, object], plots: Sequence[Path]) -> None:
   print(table(summary))
   for plot in plots:
     print(plot)
