@@ -4,20 +4,23 @@ import math
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from benchmarks import cells
-from benchmarks.cells import Effort, expected_seconds, measure_cell, reason_to_skip
-from benchmarks.contestants import FLOOR, OURS, Contestant, contestants, disagreement
-from benchmarks.distances import DISTANCES, NORMAL, SAMPLES, Cell
+from benchmarks import measurement
+from benchmarks.distance_plan import Budget, Case
+from benchmarks.distances import DISTANCES, NORMAL, SAMPLES
+from benchmarks.implementations import Implementation, disagreement, implementations
+from benchmarks.measurement import expected_seconds, measure_case, reason_to_skip
 from benchmarks.peer import JaxPeer, Peer
 from benchmarks.programs import prepare_ours, value_and_gradients
-from benchmarks.results import select
+from benchmarks.results import LOWER_BOUND, OURS, select
 
-CELL = Cell("energy_distance", 16, 3)
-EFFORT = Effort(seconds=0.0, cutoff=30.0)
+pytestmark = pytest.mark.bench
+
+CASE = Case("energy_distance", 16, 3)
+BUDGET = Budget(seconds=0.0, cutoff=30.0)
 
 
 def fake_peer(factor=1.0, twist=lambda z: z):
-  """Ours under another name, times a factor."""
+  """Returns our distance as a peer, times a factor."""
   ours = DISTANCES["energy_distance"].forms[SAMPLES]
 
   def make():
@@ -30,8 +33,8 @@ def fake_peer(factor=1.0, twist=lambda z: z):
     prepare=JaxPeer(make),
     ours=ours,
     module="jax",
-    num_bytes=lambda cell: 0.0,
-    rivals=(NORMAL, SAMPLES),
+    num_bytes=lambda case: 0.0,
+    counterparts=(NORMAL, SAMPLES),
   )
 
 
@@ -39,19 +42,19 @@ def of(rows, name):
   return select(rows, contestant=name)
 
 
-def test_all_are_measured_in_both_modes():
-  rows = measure_cell(CELL, contestants(CELL, [fake_peer()]), effort=EFFORT)
+def test_measure_case_measures_every_implementation_in_both_modes():
+  rows = measure_case(CASE, implementations(CASE, [fake_peer()]), budget=BUDGET)
   assert all(row["status"] == "measured" and row["median"] > 0 for row in rows)
   found = sorted((row["contestant"], row["form"], row["mode"]) for row in rows)
   assert found == sorted(
     (name, form, mode)
-    for name, form in [(OURS, NORMAL), (OURS, SAMPLES), (FLOOR, NORMAL), ("fake", SAMPLES)]
+    for name, form in [(OURS, NORMAL), (OURS, SAMPLES), (LOWER_BOUND, NORMAL), ("fake", SAMPLES)]
     for mode in ("forward", "gradient")
   )
   for row in of(rows, OURS):
     assert row["compile_seconds"] > 0
-    assert row["bytes"] > CELL.n * CELL.d * 4
-    assert row["flops"] > CELL.n**2
+    assert row["bytes"] > CASE.n * CASE.d * 4
+    assert row["flops"] > CASE.n**2
   assert of(rows, "fake")[0]["rivals"] == [NORMAL, SAMPLES]
 
 
@@ -61,14 +64,14 @@ def test_all_are_measured_in_both_modes():
     (fake_peer(factor=2.0), "its value is"),
     (fake_peer(factor=1.001), "its value is"),
     (fake_peer(factor=0.5), "its value is"),
-    (fake_peer(factor=math.nan), "its value is nan, but ours says"),
-    # A value that is right says nothing of the gradient.
-    (fake_peer(twist=lambda z: z.at[0].set(jnp.array(CELL.data()["latents"][0]))), "gradient"),
+    (fake_peer(factor=math.nan), "its value is nan, but ours is"),
+    # The value is right, but not the gradient.
+    (fake_peer(twist=lambda z: z.at[0].set(jnp.array(CASE.data()["latents"][0]))), "gradient"),
   ],
 )
-def test_a_peer_that_is_wrong_is_not_timed(peer, reason):
-  other, _ = contestant("other")
-  rows = measure_cell(CELL, [*contestants(CELL, [peer])[-1:], other], effort=EFFORT)
+def test_measure_case_does_not_time_a_wrong_peer(peer, reason):
+  other, _ = implementation("other")
+  rows = measure_case(CASE, [*implementations(CASE, [peer])[-1:], other], budget=BUDGET)
   (row,) = of(rows, "fake")
   assert row["status"] == "disagrees"
   assert reason in row["reason"]
@@ -76,9 +79,9 @@ def test_a_peer_that_is_wrong_is_not_timed(peer, reason):
   assert len(of(rows, "other")) == 2
 
 
-def test_a_stated_factor_is_no_disagreement():
+def test_measure_case_allows_for_the_factor_of_a_peer():
   peer = dataclasses.replace(fake_peer(factor=2.0), factor=2.0)
-  rows = measure_cell(CELL, contestants(CELL, [peer])[-1:], effort=EFFORT)
+  rows = measure_case(CASE, implementations(CASE, [peer])[-1:], budget=BUDGET)
   assert {row["status"] for row in of(rows, "fake")} == {"measured"}
 
 
@@ -87,30 +90,32 @@ def test_a_stated_factor_is_no_disagreement():
   [
     (1.0, [1.0, 2.0], None),
     (1.009, [1.0, 2.0], None),
-    (1.011, [1.0, 2.0], "its value is 1.011, but ours says 1"),
-    (1.0, [1.0, 2.1], "its gradient differs from ours by 0.045 of its length"),
-    (1.0, [1.0, math.nan], "its gradient differs from ours by nan"),
+    (1.011, [1.0, 2.0], "its value is 1.011, but ours is 1"),
+    (1.0, [1.0, 2.1], "its gradient has a relative error of 0.045"),
+    (1.0, [1.0, math.nan], "its gradient has a relative error of nan"),
     (math.inf, [1.0, 2.0], "its value is inf"),
   ],
 )
-def test_disagreement(value, gradient, words):
-  expected, slopes = 1.0, [np.array([1.0, 2.0])]
-  found = disagreement(value, [np.array(gradient)], expected, slopes, tolerance=0.01)
+def test_disagreement_in_words(value, gradient, words):
+  expected = 1.0, [np.array([1.0, 2.0])]
+  found = disagreement(value, [np.array(gradient)], *expected, tolerance=0.01)
   assert (found is None) if words is None else words in (found or "")
 
 
-def contestant(name="slow", **fields):
-  def prepare(cell):
-    prepared.append(cell)
+def implementation(name="slow", **fields):
+  """Returns an implementation that does nothing, and the list of cases it is prepared for."""
+
+  def prepare(case):
+    prepared.append(case)
     return {"forward": lambda: None, "gradient": lambda: (1.0, [])}
 
-  prepared: list[Cell] = []
-  return Contestant(name, SAMPLES, prepare, **fields), prepared
+  prepared: list[Case] = []
+  return Implementation(name, SAMPLES, prepare, **fields), prepared
 
 
-def measured(one, cell, median):
+def measured(one, case, median):
   return {
-    **cell.fields(),
+    **case.fields(),
     **one.fields(),
     "mode": "gradient",
     "status": "measured",
@@ -118,12 +123,12 @@ def measured(one, cell, median):
   }
 
 
-def test_what_is_expected_to_take_too_long_is_not_even_prepared():
-  one, prepared = contestant()
-  history = [measured(one, dataclasses.replace(CELL, n=8), 1.0)]
-  # n² D: four times as long.
-  assert expected_seconds(one, CELL, history) == pytest.approx(4.0)
-  rows = measure_cell(CELL, [one], history=history, effort=Effort(cutoff=3.9))
+def test_measure_case_skips_what_should_exceed_the_cutoff():
+  one, prepared = implementation()
+  history = [measured(one, dataclasses.replace(CASE, n=8), 1.0)]
+  # The cost is n² D, so twice the n takes four times as long.
+  assert expected_seconds(one, CASE, history) == pytest.approx(4.0)
+  rows = measure_case(CASE, [one], history=history, budget=Budget(cutoff=3.9))
   assert prepared == []
   assert rows == [
     {
@@ -134,47 +139,47 @@ def test_what_is_expected_to_take_too_long_is_not_even_prepared():
       "cutoff": 3.9,
     }
   ]
-  measure_cell(CELL, [one], history=history, effort=Effort(seconds=0.0, cutoff=4.1))
-  assert prepared == [CELL]
+  measure_case(CASE, [one], history=history, budget=Budget(seconds=0.0, cutoff=4.1))
+  assert prepared == [CASE]
 
 
-def test_guesses_come_from_the_nearest_smaller_batch_of_the_same_kind():
-  one, _ = contestant()
+def test_expected_seconds_come_from_the_nearest_smaller_batch():
+  one, _ = implementation()
   history = [
-    measured(one, Cell("energy_distance", 8, 3), 1.0),
-    measured(one, Cell("energy_distance", 8, 6), 10.0),
-    measured(one, Cell("energy_distance", 4, 3), 100.0),
-    measured(one, Cell("energy_distance", 32, 3), 100.0),
-    measured(one, Cell("energy_distance", 8, 3, devices=2), 100.0),
-    measured(one, Cell("mmd_imq", 8, 3), 100.0),
+    measured(one, Case("energy_distance", 8, 3), 1.0),
+    measured(one, Case("energy_distance", 8, 6), 10.0),
+    measured(one, Case("energy_distance", 4, 3), 100.0),
+    measured(one, Case("energy_distance", 32, 3), 100.0),
+    measured(one, Case("energy_distance", 8, 3, devices=2), 100.0),
+    measured(one, Case("mmd_imq", 8, 3), 100.0),
   ]
-  assert expected_seconds(one, CELL, history) == pytest.approx(4.0)
-  assert expected_seconds(one, dataclasses.replace(CELL, n=2), history) is None
+  assert expected_seconds(one, CASE, history) == pytest.approx(4.0)
+  assert expected_seconds(one, dataclasses.replace(CASE, n=2), history) is None
 
 
-def test_a_large_batch_never_seen_is_tried_small_first(monkeypatch):
-  one, prepared = contestant()
+def test_reason_to_skip_tries_a_small_batch_first(monkeypatch):
+  one, prepared = implementation()
   now = iter([0.0, 0.01])
-  monkeypatch.setattr(cells.time, "perf_counter", lambda: next(now))
-  large = dataclasses.replace(CELL, n=256 * 100)
-  reason = reason_to_skip(one, large, [], Effort(cutoff=30.0))
-  assert prepared == [dataclasses.replace(CELL, n=256)]
+  monkeypatch.setattr(measurement.time, "perf_counter", lambda: next(now))
+  large = dataclasses.replace(CASE, n=256 * 100)
+  reason = reason_to_skip(one, large, [], Budget(cutoff=30.0))
+  assert prepared == [dataclasses.replace(CASE, n=256)]
   assert reason == "it would take about 100 s, over the cut-off of 30 s"
 
 
-def test_a_first_call_over_the_cutoff_is_the_last(monkeypatch):
-  one, prepared = contestant()
+def test_measure_case_stops_after_a_first_call_over_the_cutoff(monkeypatch):
+  one, prepared = implementation()
   now = iter([0.0, 36.0])
-  monkeypatch.setattr(cells.time, "perf_counter", lambda: next(now))
-  (row,) = measure_cell(CELL, [one], effort=Effort(cutoff=30.0))
-  assert prepared == [CELL]
+  monkeypatch.setattr(measurement.time, "perf_counter", lambda: next(now))
+  (row,) = measure_case(CASE, [one], budget=Budget(cutoff=30.0))
+  assert prepared == [CASE]
   assert (row["status"], row["cutoff"]) == ("skipped", 30.0)
   assert row["reason"] == "its first call took 36 s, over the cut-off of 30 s"
 
 
-def test_a_call_over_the_cutoff_is_no_measurement():
-  one, _ = contestant()
-  rows = measure_cell(CELL, [one], effort=Effort(cutoff=1e-12))
+def test_measure_case_skips_calls_over_the_cutoff():
+  one, _ = implementation()
+  rows = measure_case(CASE, [one], budget=Budget(cutoff=1e-12))
   assert [(row["mode"], row["status"]) for row in rows] == [
     ("forward", "skipped"),
     ("gradient", "skipped"),
@@ -186,54 +191,54 @@ def test_a_call_over_the_cutoff_is_no_measurement():
   ("shares", "kept", "attempts"),
   [([0.01], 0.01, 1), ([0.5, 0.02], 0.02, 2), ([0.5, 0.3, 0.4], 0.3, 3), ([None], None, 1)],
 )
-def test_a_disturbed_cell_is_timed_again(shares, kept, attempts, monkeypatch):
-  one, _ = contestant()
+def test_measure_case_repeats_under_contention(shares, kept, attempts, monkeypatch):
+  one, _ = implementation()
   left = list(shares)
-  monkeypatch.setattr(cells, "watch", lambda: lambda: left.pop(0))
-  rows = measure_cell(CELL, [one], effort=EFFORT)
+  monkeypatch.setattr(measurement, "contention", lambda: lambda: left.pop(0))
+  rows = measure_case(CASE, [one], budget=BUDGET)
   assert [row["others"] for row in rows] == [kept, kept]
   assert len(shares) - len(left) == attempts
 
 
-def test_what_does_not_fit_into_memory_is_left_alone():
-  one, prepared = contestant(num_bytes=lambda cell: 2.0**60)
-  (row,) = measure_cell(CELL, [one])
+def test_measure_case_skips_what_does_not_fit_into_memory():
+  one, prepared = implementation(num_bytes=lambda case: 2.0**60)
+  (row,) = measure_case(CASE, [one], budget=BUDGET)
   assert prepared == []
-  assert "it takes about 1,073,741,824 GiB of memory, and" in row["reason"]
+  assert "it needs about 1,073,741,824 GiB of memory, but" in row["reason"]
 
 
-def test_one_that_fails_does_not_end_the_run():
-  def prepare(cell):
+def test_measure_case_continues_after_an_error():
+  def prepare(case):
     raise RuntimeError("out of luck\nand of memory")
 
-  one, _ = contestant("other")
-  rows = measure_cell(CELL, [Contestant("broken", SAMPLES, prepare), one], effort=EFFORT)
+  one, _ = implementation("other")
+  rows = measure_case(CASE, [Implementation("broken", SAMPLES, prepare), one], budget=BUDGET)
   assert of(rows, "broken")[0]["reason"] == "RuntimeError: out of luck"
   assert len(of(rows, "other")) == 2
 
 
-def test_only_ours_meets_other_precisions_and_devices():
+def test_implementations_are_only_ours_in_half_precision_or_on_several_devices():
   peers = [fake_peer()]
   for change in ({"dtype": "bfloat16"}, {"devices": 2}):
-    found = contestants(dataclasses.replace(CELL, **change), peers)
+    found = implementations(dataclasses.replace(CASE, **change), peers)
     assert [(one.name, one.form) for one in found] == [(OURS, NORMAL), (OURS, SAMPLES)]
 
 
 @pytest.mark.parametrize("name", ["kl_divergence", "mmd_gaussian", "sliced_wasserstein"])
-def test_programs_compute_the_distance(name):
+def test_prepare_ours_computes_the_distance(name):
   distance = DISTANCES[name]
-  cell = Cell(name, 12, 4, 3 if distance.slices else None)
+  case = Case(name, 12, 4, 3 if distance.slices else None)
   for form, function in distance.forms.items():
-    calls = prepare_ours(cell, form)
-    # Compiled with all its data there; the program has what it needs.
-    expected, slopes = value_and_gradients(function, distance.inputs, cell)
+    calls = prepare_ours(case, form)
+    # The program gets only the arrays that it needs, `value_and_gradients` all of them.
+    expected = value_and_gradients(function, distance.inputs, case)
     value, gradients = calls["gradient"]()
     found = [np.asarray(gradients[key]) for key in distance.inputs]
-    assert disagreement(float(value), found, expected, slopes, tolerance=1e-5) is None
-    assert float(calls["forward"]()) == pytest.approx(expected, rel=1e-4)
+    assert disagreement(float(value), found, *expected, tolerance=1e-5) is None
+    assert float(calls["forward"]()) == pytest.approx(expected[0], rel=1e-4)
 
 
-def test_half_precision_reaches_the_programs():
-  cell = dataclasses.replace(CELL, dtype="bfloat16")
-  program = contestants(cell, [])[0].prepare(cell)["gradient"]
+def test_prepare_uses_the_dtype_of_the_case():
+  case = dataclasses.replace(CASE, dtype="bfloat16")
+  program = implementations(case, [])[0].prepare(case)["gradient"]
   assert program()[1]["latents"].dtype == jnp.bfloat16
