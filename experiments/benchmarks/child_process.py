@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import aejax
+
 __all__ = ["run_module"]
 
 
@@ -25,13 +27,12 @@ def run_module(
   Raises:
     RuntimeError: if the process fails or exceeds `timeout`.
   """
-  # The child finds this package wherever the parent was started. `-P` keeps a package `benchmarks`
-  # of the working directory from hiding it.
-  folder = str(Path(__file__).resolve().parents[1])
-  search_path = os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH")]))
+  # The child imports this package and the parent's aejax, wherever the parent was started. `-P` keeps
+  # a package `benchmarks` in the working directory from hiding this one.
+  folders = [str(Path(file).resolve().parents[1]) for file in (__file__, aejax.__file__)]
   environment = {
     **os.environ,
-    "PYTHONPATH": search_path,
+    "PYTHONPATH": os.pathsep.join([*folders, *filter(None, [os.environ.get("PYTHONPATH")])]),
     # A process that reserves a whole GPU leaves nothing for the next one.
     "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
     **variables,
