@@ -155,7 +155,7 @@ def test_the_key_decides():
 
 def test_encoder_and_decoder_do_not_share_randomness():
   model = networks.build("linear", (2, 2, 1), latent_dim=4, key=jax.random.key(0))
-  encoder, decoder = model.encoder.latents.dense.kernel, model.decoder.pixels.kernel
+  encoder, decoder = model.encoder.latents.linear.kernel, model.decoder.to_pixels.kernel
   assert np.all(encoder[...] != decoder[...])
 
 

@@ -78,7 +78,7 @@ def test_batches_are_the_rows_one_by_one(trained, images, n):
 
 def test_a_gaussian_encoder_gives_means_or_draws(trained):
   model = networks.build("linear", (8, 8, 1), latent_dim=2, gaussian=True, key=KEY)
-  model.encoder.latents.dense.bias[...] = jnp.array([3.0, 3.0, math.log(4.0), math.log(4.0)])
+  model.encoder.latents.linear.bias[...] = jnp.array([3.0, 3.0, math.log(4.0), math.log(4.0)])
   gaussian = TrainedAutoencoder(trained.configuration, model, 0)
   n = 1300  # batches, each with its own noise
   black = np.zeros((n, 8, 8, 1), np.uint8)
