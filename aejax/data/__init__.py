@@ -1,7 +1,8 @@
-"""Images to train on: named data sets, and the user's own, all of them without TensorFlow.
+"""Image data sets, by name or from your own files, without TensorFlow.
 
-`load("digits")` needs nothing; `mnist`, `fashion_mnist`, `cifar10` and `celeb_a` go through
-tensorflow-datasets (see `aejax.data.prepare`); a path is a NumPy file or a folder of images.
+`load("digits")` needs scikit-learn only. `mnist`, `fashion_mnist`, `cifar10` and `celeb_a` go
+through tensorflow-datasets (see `aejax.data.prepare`). A path names a NumPy file or a folder of
+images.
 """
 
 from aejax.data.dataset import Dataset

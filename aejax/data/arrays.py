@@ -1,4 +1,4 @@
-"""The user's own images in NumPy files: `.npy` holds one array, `.npz` several."""
+"""Your own images, as NumPy files: `.npy` holds one array, `.npz` several."""
 
 import contextlib
 import os
@@ -13,9 +13,9 @@ from aejax import _checks
 from aejax.data.dataset import Dataset, train_test_split
 from aejax.data.lazy import LazyImages
 
-__all__ = ["as_images", "load_arrays"]
+__all__ = ["as_images", "load_numpy"]
 
-# (train images, test images, train labels, test labels), as users and Keras name them.
+# Names of the (train images, test images, train labels, test labels): ours, and those of Keras.
 _SPLIT_KEYS = (
   ("train", "test", "train_labels", "test_labels"),
   ("x_train", "x_test", "y_train", "y_test"),
@@ -23,56 +23,60 @@ _SPLIT_KEYS = (
 _LABEL_KEYS = ("labels", "train_labels", "y_train")
 
 
-def load_arrays(path: str | os.PathLike[str], *, in_memory: bool = True) -> Dataset:
+def load_numpy(path: str | os.PathLike[str], *, in_memory: bool = True) -> Dataset:
   """Loads images from a `.npy` or `.npz` file.
 
-  An `.npz` holds the arrays `train` and `test` (or `x_train` and `x_test`), with optional
-  `train_labels` and `test_labels` (or `y_train` and `y_test`); or one array of images, called
-  `images` or anything else, with optional `labels`. Of one array, a fixed random 10 % is held out
-  as the test set.
+  A `.npz` file holds one of:
+
+  - the arrays `train` and `test` (or `x_train` and `x_test`), and optionally `train_labels` and
+    `test_labels` (or `y_train` and `y_test`);
+  - one array of images, called `images` or anything else, and optionally `labels`.
+
+  A single array is split: a fixed random 10 % is the test set.
 
   Args:
-    path: the file.
-    in_memory: read all of it now; or of an `.npy` file of bytes, the training images when they are
-      asked for.
+    path: path of the file.
+    in_memory: whether to read everything now. If False, the training images of a `.npy` file of
+      bytes are read when they are indexed.
 
   Raises:
-    ValueError: if the file is damaged, holds pickled objects, or its arrays are no images
-      (see `as_images`) or no labels.
+    ValueError: if the file is damaged or holds pickled objects, or if its arrays are not images
+      (see `as_images`) or labels.
   """
   path = Path(path)
   mapped = path.suffix == ".npy" and not in_memory
-  with _opened(path, mapped=mapped) as file:
+  with _open(path, mapped=mapped) as file:
     if isinstance(file, np.ndarray):
-      images = as_images(file, what=_checks.short_repr(path))
-      # Floats have become bytes, in memory.
-      return _held_out(path.stem, images, None, mapped=mapped and np.shares_memory(images, file))
+      images = as_images(file, name=_checks.short_repr(path))
+      # `as_images` converts floats to bytes, in memory.
+      lazy = mapped and np.shares_memory(images, file)
+      return _split_randomly(path.stem, images, None, lazy=lazy)
     for keys in _SPLIT_KEYS:
       if keys[0] in file and keys[1] in file:
-        return _split(path, file, keys)
-    return _single(path, file)
+        return _load_split(path, file, keys)
+    return _load_single(path, file)
 
 
-def as_images(array: Shaped[np.ndarray, "..."], *, what: str) -> UInt8[np.ndarray, "n h w c"]:
+def as_images(array: Shaped[np.ndarray, "..."], *, name: str) -> UInt8[np.ndarray, "n h w c"]:
   """Checks that an array holds images and returns them as bytes, `[n, height, width, channels]`.
 
   Args:
-    array: `[n, h, w]`, `[n, h, w, 1]` or `[n, h, w, 3]`, of uint8 or of floats in [0, 1].
-    what: what an error calls the array.
+    array: array `[n, h, w]`, `[n, h, w, 1]` or `[n, h, w, 3]` of uint8, or of floats in [0, 1].
+    name: name of the array in error messages.
 
   Raises:
-    ValueError: for any other shape, type or range, and for NaN; nothing is guessed.
+    ValueError: if the array has another shape, type or range, or holds NaN.
   """
   shape = list(array.shape)
   if array.ndim not in (3, 4):
     raise ValueError(
-      f"{what} must have shape [n, height, width] or [n, height, width, channels], got {shape}"
+      f"{name} must have shape [n, height, width] or [n, height, width, channels], got {shape}"
     )
   if not array.size:
-    raise ValueError(f"{what} is empty: shape {shape}")
+    raise ValueError(f"{name} is empty: shape {shape}")
   if array.ndim == 3 and array.shape[2] in (1, 3, 4):
     raise ValueError(
-      f"{what} has shape {shape}, which looks like one image: a set of images is "
+      f"{name} has shape {shape}, which looks like one image: a set of images is "
       "[n, height, width] or [n, height, width, channels]"
     )
   if array.ndim == 4 and array.shape[3] not in (1, 3):
@@ -82,43 +86,43 @@ def as_images(array: Shaped[np.ndarray, "..."], *, what: str) -> UInt8[np.ndarra
       advice = "drop the alpha channel, or lay the images over a background, first"
     else:
       advice = "the last axis must hold 1 (grey) or 3 (RGB) channels"
-    raise ValueError(f"{what} has shape {shape}; {advice}")
+    raise ValueError(f"{name} has shape {shape}; {advice}")
   if array.dtype != np.uint8:
-    array = _bytes(array, what)
+    array = _as_bytes(array, name)
   return array if array.ndim == 4 else array[..., None]
 
 
-def _bytes(array: Shaped[np.ndarray, "..."], what: str) -> UInt8[np.ndarray, "..."]:
+def _as_bytes(array: Shaped[np.ndarray, "..."], name: str) -> UInt8[np.ndarray, "..."]:
   if not np.issubdtype(array.dtype, np.floating):
     span = f" in [{array.min()}, {array.max()}]" if array.dtype.kind in "iub" else ""
-    raise ValueError(f"{what} must be uint8, or floats in [0, 1], got {array.dtype}{span}")
+    raise ValueError(f"{name} must be uint8, or floats in [0, 1], got {array.dtype}{span}")
   low, high = array.min(), array.max()
   if not (np.isfinite(low) and np.isfinite(high)):
-    raise ValueError(f"{what} holds NaN or infinite values; floats must lie in [0, 1]")
+    raise ValueError(f"{name} holds NaN or infinite values; floats must lie in [0, 1]")
   if low < 0 or high > 1:
-    raise ValueError(f"{what} holds floats in [{low:.9g}, {high:.9g}]; they must lie in [0, 1]")
+    raise ValueError(f"{name} holds floats in [{low:.9g}, {high:.9g}]; they must lie in [0, 1]")
   scaled = np.empty(array.shape, np.uint8)
-  # One image at a time: no float copy of the whole set.
+  # Convert image by image, so that no float64 copy of the whole set is made.
   for image, out in zip(array, scaled, strict=True):
     out[...] = np.rint(image.astype(np.float64) * 255)
   return scaled
 
 
-def _split(path: Path, file: Mapping[str, Any], keys: tuple[str, str, str, str]) -> Dataset:
-  train, test = (as_images(file[key], what=_member(path, key)) for key in keys[:2])
+def _load_split(path: Path, file: Mapping[str, Any], keys: tuple[str, str, str, str]) -> Dataset:
+  train, test = (as_images(file[key], name=_member_name(path, key)) for key in keys[:2])
   if train.shape[1:] != test.shape[1:]:
     raise ValueError(
       f"{_checks.short_repr(path)}: train and test images must share one shape, "
       f"got {list(train.shape[1:])} and {list(test.shape[1:])}"
     )
   train_labels, test_labels = (
-    _labels(file[key], len(images), what=_member(path, key)) if key in file else None
+    _as_labels(file[key], len(images), name=_member_name(path, key)) if key in file else None
     for key, images in zip(keys[2:], (train, test), strict=True)
   )
   return Dataset(path.stem, train, test, train_labels, test_labels)
 
 
-def _single(path: Path, file: Mapping[str, Any]) -> Dataset:
+def _load_single(path: Path, file: Mapping[str, Any]) -> Dataset:
   candidates = [key for key in file if key not in _LABEL_KEYS]
   key = "images" if "images" in candidates else candidates[0] if len(candidates) == 1 else None
   if key is None:
@@ -126,25 +130,25 @@ def _single(path: Path, file: Mapping[str, Any]) -> Dataset:
       f"{_checks.short_repr(path)} must hold the arrays train and test, or x_train and x_test, "
       f"or images, got {_checks.short_repr(sorted(file)) if file else 'none'}"
     )
-  images = as_images(file[key], what=_member(path, key))
+  images = as_images(file[key], name=_member_name(path, key))
   for label_key in _LABEL_KEYS:
     if label_key in file:
-      labels = _labels(file[label_key], len(images), what=_member(path, label_key))
-      return _held_out(path.stem, images, labels)
-  return _held_out(path.stem, images, None)
+      labels = _as_labels(file[label_key], len(images), name=_member_name(path, label_key))
+      return _split_randomly(path.stem, images, labels)
+  return _split_randomly(path.stem, images, None)
 
 
-def _held_out(
+def _split_randomly(
   name: str,
   images: UInt8[np.ndarray, "n h w c"],
   labels: Int[np.ndarray, " n"] | None,
   *,
-  mapped: bool = False,
+  lazy: bool = False,
 ) -> Dataset:
   if len(images) < 2:
     raise ValueError(f"{name} holds one image; at least 2 are needed, one of them for the test set")
   train, test = train_test_split(len(images), fraction=0.1)
-  if mapped:
+  if lazy:
     shape = (len(train), *images.shape[1:])
     return Dataset(name, LazyImages(shape, lambda rows: images[train[rows]]), images[test])
   if labels is None:
@@ -152,36 +156,37 @@ def _held_out(
   return Dataset(name, images[train], images[test], labels[train], labels[test])
 
 
-def _labels(array: Shaped[np.ndarray, "..."], n: int, *, what: str) -> Int[np.ndarray, " n"]:
+def _as_labels(array: Shaped[np.ndarray, "..."], n: int, *, name: str) -> Int[np.ndarray, " n"]:
   if array.shape not in ((n,), (n, 1)) or array.dtype.kind not in "iu":
     raise ValueError(
-      f"{what} must be {n} integers, one label an image, "
+      f"{name} must be {n} integers, one label per image, "
       f"got {array.dtype} of shape {list(array.shape)}"
     )
   if array.dtype == np.uint64 and array.max(initial=0) > np.iinfo(np.int64).max:
-    raise ValueError(f"{what} must be less than 2^63, got {array.max()}")
+    raise ValueError(f"{name} must be less than 2^63, got {array.max()}")
   return array.reshape(n).astype(np.int64)
 
 
 @contextlib.contextmanager
-def _opened(path: Path, *, mapped: bool = False) -> Iterator[Any]:
-  where = _checks.short_repr(path)
-  # Opened here, because np.load forgets to close a file that it finds damaged.
+def _open(path: Path, *, mapped: bool = False) -> Iterator[Any]:
+  """Yields the array of a `.npy` file, or the `_Archive` of a `.npz` file."""
+  name = _checks.short_repr(path)
+  # Open the file here: np.load leaves a file open that it finds damaged.
   try:
     stream = path.open("rb")
   except OSError as error:
-    raise ValueError(f"{where} cannot be read: {error.strerror}") from error
+    raise ValueError(f"{name} cannot be read: {error.strerror}") from error
   with stream:
     try:
       if mapped:
         file = np.load(path, mmap_mode="r", allow_pickle=False)
       else:
         file = np.load(stream, allow_pickle=False)
-    # NumPy, zipfile and zlib raise nearly every built-in exception on broken bytes, and a
-    # MemoryError for a header that promises more than there is.
+    # NumPy, zipfile and zlib raise nearly every built-in exception on damaged files, and a
+    # MemoryError if the header declares an array that is too large.
     except Exception as error:
       raise ValueError(
-        f"{where} cannot be read as a NumPy file without pickles: {_checks.short_message(error)}"
+        f"{name} cannot be read as a NumPy file without pickles: {_checks.short_message(error)}"
       ) from error
     if isinstance(file, np.ndarray):
       yield file
@@ -190,14 +195,14 @@ def _opened(path: Path, *, mapped: bool = False) -> Iterator[Any]:
       yield _Archive(path, file)
 
 
-def _member(path: Path, key: str) -> str:
+def _member_name(path: Path, key: str) -> str:
   return f"{_checks.short_repr(path)}[{_checks.short_repr(key)}]"
 
 
 class _Archive(Mapping[str, Any]):
-  """An open `.npz` whose damaged or pickled members raise ValueErrors that name them."""
+  """An open `.npz` file; a damaged or pickled member raises a ValueError that names it."""
 
-  def __init__(self, path: Path, file: Any):
+  def __init__(self, path: Path, file: Any) -> None:
     self._path, self._file = path, file
 
   def __getitem__(self, key: str) -> Any:
@@ -205,10 +210,11 @@ class _Archive(Mapping[str, Any]):
       array = self._file[key]
     except Exception as error:
       raise ValueError(
-        f"{_member(self._path, key)} cannot be read: {_checks.short_message(error)}"
+        f"{_member_name(self._path, key)} cannot be read: {_checks.short_message(error)}"
       ) from error
-    if not isinstance(array, np.ndarray):  # a member in no format of NumPy's comes as bytes
-      raise ValueError(f"{_member(self._path, key)} cannot be read: it is no array")
+    # NumPy returns the bytes of a member that is not in its own format.
+    if not isinstance(array, np.ndarray):
+      raise ValueError(f"{_member_name(self._path, key)} cannot be read: it is not an array")
     return array
 
   def __iter__(self) -> Iterator[str]:
@@ -218,5 +224,5 @@ class _Archive(Mapping[str, Any]):
     return len(self._file.files)
 
   def __contains__(self, key: object) -> bool:
-    # Mapping's own would read the whole array.
+    # Mapping's default reads the whole array.
     return key in self._file.files

@@ -1,6 +1,6 @@
-"""CelebA: 202,599 aligned photographs of faces, whose files have to be fetched by hand.
+"""CelebA: 202,599 aligned photographs of faces, whose files must be downloaded by hand.
 
-Stored as it is used: the central 140x140 pixels of 178x218, resized to 64x64 (see
+The prepared data set holds the central 140x140 pixels of each 178x218 image, resized to 64x64 (see
 `aejax.data.images` for the filter).
 """
 
@@ -29,24 +29,24 @@ _WIDTH, _HEIGHT = 178, 218
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CelebA(DatasetSpec):
-  """CelebA's aligned and cropped faces, split as its authors split them.
+  """The aligned and cropped faces of CelebA, with the split of its authors.
 
-  Training is their partition 0, the test set their partition 2; partition 1, for validation, is
-  left out. Their `list_eval_partition.txt` is not needed: it holds nothing but these ranges of file
-  numbers, train first and test last.
+  The training set is partition 0 of the authors, the test set is partition 2. Partition 1, for
+  validation, is left out. The partitions are ranges of file numbers, the training set first and the
+  test set last, so `list_eval_partition.txt` is not needed.
 
   Attributes:
-    num_images: number of files, numbered from 1.
-    sha256: of the archive. Extracted files have no published checksum: they must all be there, be
-      JPEGs without error and measure 178x218 pixels.
+    num_images: number of files; their names count from 1.
+    sha256: SHA-256 of the archive. Extracted files have no published checksum: all must be present,
+      decode without error and measure 178x218 pixels.
   """
 
   num_images: int
   sha256: str
 
   @property
-  def wanted(self) -> str:
-    """The archive."""
+  def required_files(self) -> str:
+    """Name of the archive, and of the folder that it holds."""
     return f"{_ARCHIVE} (or the folder {_FOLDER} extracted from it)"
 
   def find(self, folder: Path) -> dict[str, Path] | None:
@@ -58,41 +58,43 @@ class CelebA(DatasetSpec):
         return {_FOLDER: inner}
     return None
 
-  def numbers(self, split: str) -> range:
-    """The numbers of a split's files."""
+  def file_numbers(self, split: str) -> range:
+    """Returns the numbers of the files of a split."""
     if split == "train":
       return range(1, self.sizes["train"] + 1)
     return range(self.num_images - self.sizes["test"] + 1, self.num_images + 1)
 
   def read(self, files: Mapping[str, Path]) -> dict[str, Iterable[Example]]:
-    """Decodes the faces of both splits, as they are asked for."""
+    """Returns iterators that decode the faces of both splits, in the order of their numbers."""
     if _ARCHIVE in files:
       path = files[_ARCHIVE]
       if (digest := file_sha256(path)) != self.sha256:
         raise ValueError(
           f"{path} is not the published archive: its SHA-256 is {digest}, not {self.sha256}; "
-          f"if it is another packing of the same images, extract it as the folder {_FOLDER}"
+          f"if it packs the same images differently, extract it as the folder {_FOLDER}"
         )
-      opened = _opened_archive
+      open_images = _open_archive
     else:
       path = files[_FOLDER]
-      opened = _opened_folder
-    with opened(path) as images:
+      open_images = _open_folder
+    with open_images(path) as images:
       present = set(images)
-    names = {split: [_filename(number) for number in self.numbers(split)] for split in self.sizes}
+    names = {
+      split: [_filename(number) for number in self.file_numbers(split)] for split in self.sizes
+    }
     missing = sorted({name for part in names.values() for name in part} - present)
     if missing:
-      raise ValueError(f"{path} lacks {len(missing)} images, the first of them {missing[0]}")
+      raise ValueError(f"{path} lacks {len(missing)} images; the first is {missing[0]}")
     size = self.image_shape[0]
-    return {split: _decoded(opened, path, part, size) for split, part in names.items()}
+    return {split: _decode(open_images, path, part, size) for split, part in names.items()}
 
 
-# The content of each image by its file name, read when asked for.
+# Functions that read the content of each image, by file name.
 _Images = Mapping[str, Callable[[], bytes]]
 
 
 @contextlib.contextmanager
-def _opened_archive(path: Path) -> Iterator[_Images]:
+def _open_archive(path: Path) -> Iterator[_Images]:
   try:
     archive = zipfile.ZipFile(path)
   except Exception as error:
@@ -107,33 +109,34 @@ def _opened_archive(path: Path) -> Iterator[_Images]:
 
 
 @contextlib.contextmanager
-def _opened_folder(path: Path) -> Iterator[_Images]:
+def _open_folder(path: Path) -> Iterator[_Images]:
   yield {name: (path / name).read_bytes for name in os.listdir(path)}
 
 
-def _decoded(
-  opened: Callable[[Path], contextlib.AbstractContextManager[_Images]],
+def _decode(
+  open_images: Callable[[Path], contextlib.AbstractContextManager[_Images]],
   path: Path,
   names: list[str],
   size: int,
 ) -> Iterator[Example]:
   def decode(name: str) -> Example:
-    where = f"{path}: {name}"
+    full_name = f"{path}: {name}"
     try:
       content = images[name]()
-    # zipfile and zlib raise nearly every built-in exception on broken bytes.
+    # zipfile and zlib raise nearly every built-in exception on damaged files.
     except Exception as error:
-      raise ValueError(f"{where} is damaged: {_checks.short_message(error)}") from error
-    header = imaging.read_header(io.BytesIO(content), name=where)
+      raise ValueError(f"{full_name} is damaged: {_checks.short_message(error)}") from error
+    header = imaging.read_header(io.BytesIO(content), name=full_name)
     if (header.width, header.height) != (_WIDTH, _HEIGHT):
       raise ValueError(
-        f"{where} must measure {_WIDTH}x{_HEIGHT} pixels, not {header.width}x{header.height}"
+        f"{full_name} must measure {_WIDTH}x{_HEIGHT} pixels, not {header.width}x{header.height}"
       )
-    return imaging.decode(io.BytesIO(content), name=where, size=size, crop=_CROP), None
+    return imaging.decode(io.BytesIO(content), name=full_name, size=size, crop=_CROP), None
 
   remaining = iter(names)
-  with opened(path) as images, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-    # In groups: an executor's map would otherwise decode ahead of the writing without bound.
+  with open_images(path) as images, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    # Executor.map submits its whole input at once, so without groups decoded images would pile up
+    # in memory faster than they are written.
     while group := list(itertools.islice(remaining, 1024)):
       yield from pool.map(decode, group)
 

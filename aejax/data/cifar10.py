@@ -1,6 +1,6 @@
 """CIFAR-10, from its binary archive: records of one label byte and 3x32x32 pixels.
 
-The python archive would have to be unpickled, which runs whatever code it holds; it is not read.
+The Python archive is not read, because unpickling it could run any code that it holds.
 """
 
 import dataclasses
@@ -21,24 +21,24 @@ _FOLDER = "cifar-10-batches-bin"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cifar10(DatasetSpec):
-  """CIFAR-10 and sets of its format.
+  """CIFAR-10, or a data set in the same format.
 
-  An archive is verified by its own SHA-256 (tensorflow-datasets registers it) and otherwise, as are
-  extracted files, by the batches' MD5, the only checksums published for them.
+  An archive with the SHA-256 that tensorflow-datasets registers is accepted as it is. In any other
+  archive, and in an extracted folder, each file must have the MD5 that its authors publish.
 
   Attributes:
-    batches: the files of each split and their MD5.
+    batches: for each split, the names of its files and their MD5.
   """
 
   batches: Mapping[str, Mapping[str, str]]
 
   @property
-  def wanted(self) -> str:
-    """The archive."""
+  def required_files(self) -> str:
+    """Name of the archive, and of the folder that it holds."""
     return f"{self.downloads[0].filename} (or the folder {_FOLDER} extracted from it)"
 
   def find(self, folder: Path) -> dict[str, Path] | None:
-    """Finds the archive, or the folder extracted from it."""
+    """Finds the archive, or the files extracted from it."""
     archive = self.downloads[0].filename
     for path in (folder / archive, folder / archive.removesuffix(".gz")):
       if path.is_file():
@@ -54,7 +54,7 @@ class Cifar10(DatasetSpec):
     archive = files.get(self.downloads[0].filename)
     if archive is None:
       verified = False
-      contents = {name: _read(path, self._size) for name, path in files.items()}
+      contents = {name: _read_batch(path, self._batch_bytes) for name, path in files.items()}
     else:
       verified = file_sha256(archive) == self.downloads[0].sha256
       contents = self._extract(archive)
@@ -62,8 +62,10 @@ class Cifar10(DatasetSpec):
     for split, batches in self.batches.items():
       for name, md5 in batches.items():
         where = archive or files[name]
-        if len(contents[name]) != self._size:
-          raise ValueError(f"{where}: {name} must be {self._size} bytes, it is shorter or longer")
+        if len(contents[name]) != self._batch_bytes:
+          raise ValueError(
+            f"{where}: {name} must be {self._batch_bytes} bytes, but is shorter or longer"
+          )
         digest = hashlib.md5(contents[name], usedforsecurity=False).hexdigest()
         if not verified and digest != md5:
           raise ValueError(f"{where}: {name} is not the published file: its MD5 is {digest}")
@@ -78,16 +80,16 @@ class Cifar10(DatasetSpec):
     return examples
 
   @property
-  def _size(self) -> int:
-    """Bytes of each batch."""
+  def _batch_bytes(self) -> int:
+    """Size of each file in bytes."""
     height, width, channels = self.image_shape
     per_batch = self.sizes["test"] // len(self.batches["test"])
     return per_batch * (1 + height * width * channels)
 
   def _extract(self, archive: Path) -> dict[str, bytes]:
-    """Reads the batches in memory: nothing in the archive can name a place to write to."""
+    """Reads the files of an archive in memory, so that no path in it is ever written to."""
     names = {name for batches in self.batches.values() for name in batches}
-    contents = {}
+    contents: dict[str, bytes] = {}
     try:
       with tarfile.open(archive) as tar:
         for member in tar:
@@ -95,8 +97,8 @@ class Cifar10(DatasetSpec):
           if member.isfile() and name in names:
             file = tar.extractfile(member)
             assert file is not None, "a regular file has content"
-            contents[name] = file.read(self._size + 1)
-    # tarfile and zlib raise nearly every built-in exception on broken bytes.
+            contents[name] = file.read(self._batch_bytes + 1)
+    # tarfile and zlib raise nearly every built-in exception on damaged files.
     except Exception as error:
       raise ValueError(
         f"{_checks.short_repr(archive)} is truncated or damaged: {_checks.short_message(error)}"
@@ -106,7 +108,7 @@ class Cifar10(DatasetSpec):
     return contents
 
 
-def _read(path: Path, size: int) -> bytes:
+def _read_batch(path: Path, size: int) -> bytes:
   with path.open("rb") as file:
     return file.read(size + 1)
 

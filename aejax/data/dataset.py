@@ -1,4 +1,4 @@
-"""A data set: images for training, images for testing, never mixed."""
+"""A data set: images to train on and images to test on."""
 
 import dataclasses
 
@@ -13,18 +13,17 @@ __all__ = ["Dataset", "train_test_split"]
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
-  """Images as bytes, `[n, height, width, channels]` with 1 (grey) or 3 (RGB) channels.
+  """Images as bytes, `[n, height, width, channels]`, with 1 (grey) or 3 (RGB) channels.
 
-  Bytes because a whole set then fits in device memory; scaling to [0, 1] belongs in the jitted
-  step.
+  Bytes take a quarter of the memory of float32, so a whole set fits on the device. The jitted step
+  scales them to [0, 1].
 
   Attributes:
-    name: what the figures and records call it.
-    train: the images that may be trained on; from `load(..., in_memory=False)`, still where they
-      are stored, to be read slice by slice.
-    test: the images that are only ever evaluated.
-    train_labels: one class a training image, where the source has classes.
-    test_labels: likewise for the test images.
+    name: name that plots and records show.
+    train: images to train on; `LazyImages` after `load(..., in_memory=False)`.
+    test: images to evaluate on, disjoint from `train`.
+    train_labels: class of each training image, or None if the source has no classes.
+    test_labels: class of each test image, or None if the source has no classes.
   """
 
   name: str
@@ -33,37 +32,18 @@ class Dataset:
   train_labels: Int[np.ndarray, " n"] | None = None
   test_labels: Int[np.ndarray, " m"] | None = None
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     if not isinstance(self.name, str):
       raise ValueError(f"name must be a string, but is {_checks.type_name(self.name)}.")
-    for split, images in (("train", self.train), ("test", self.test)):
-      if not isinstance(images, np.ndarray | LazyImages):
-        raise ValueError(
-          f"{split} must be uint8 of shape [n, height, width, channels], got {_checks.type_name(images)}"
-        )
-      if images.ndim != 4 or images.dtype != np.uint8:
-        raise ValueError(
-          f"{split} must be uint8 of shape [n, height, width, channels], "
-          f"got {images.dtype} of shape {list(images.shape)}"
-        )
-      if not images.size:
-        raise ValueError(f"{split} is empty: shape {list(images.shape)}")
+    _check_images("train", self.train)
+    _check_images("test", self.test)
     if self.train.shape[1:] != self.test.shape[1:]:
       raise ValueError(
         f"train and test images must share one shape, "
         f"got {list(self.train.shape[1:])} and {list(self.test.shape[1:])}"
       )
-    for split, images, labels in (
-      ("train", self.train, self.train_labels),
-      ("test", self.test, self.test_labels),
-    ):
-      if labels is None or (isinstance(labels, np.ndarray) and labels.shape == (len(images),)):
-        continue
-      found = f"shape {list(labels.shape)}" if isinstance(labels, np.ndarray) else None
-      raise ValueError(
-        f"{split}_labels must have one label for each of {len(images)} images, "
-        f"got {found or _checks.type_name(labels)}"
-      )
+    _check_labels("train_labels", self.train_labels, len(self.train))
+    _check_labels("test_labels", self.test_labels, len(self.test))
 
   def __repr__(self) -> str:
     labels = "" if self.train_labels is None else ", labelled"
@@ -71,7 +51,7 @@ class Dataset:
 
   @property
   def image_shape(self) -> tuple[int, int, int]:
-    """(height, width, channels) of every image."""
+    """The tuple (height, width, channels) of every image."""
     height, width, channels = self.train.shape[1:]
     return height, width, channels
 
@@ -79,16 +59,41 @@ class Dataset:
 def train_test_split(
   n: int, *, fraction: float
 ) -> tuple[Int[np.ndarray, " n_train"], Int[np.ndarray, " n_test"]]:
-  """Indices of a fixed random split of n examples: the same on every machine, in every run.
+  """Splits the indices of n examples at random, the same way on every machine and in every run.
 
   Args:
     n: number of examples, at least 2.
-    fraction: share held out, rounded, but never fewer than one example.
+    fraction: fraction of the examples to test on; the test set has at least one example.
 
   Returns:
-    Indices to train on and indices to test on: disjoint, together all of them, both ascending.
+    Indices to train on and indices to test on. They are disjoint, ascending, and together cover
+    all n examples.
   """
-  # RandomState's stream is frozen by NumPy's compatibility policy; Generator's may change.
+  # NumPy's compatibility policy freezes the stream of RandomState; that of Generator may change.
   order = np.random.RandomState(0).permutation(n)
   num_test = max(1, round(n * fraction))
   return np.sort(order[num_test:]), np.sort(order[:num_test])
+
+
+def _check_images(name: str, images: object) -> None:
+  found = None
+  if not isinstance(images, np.ndarray | LazyImages):
+    found = _checks.type_name(images)
+  elif images.ndim != 4 or images.dtype != np.uint8:
+    found = f"{images.dtype} of shape {list(images.shape)}"
+  elif not images.size:
+    raise ValueError(f"{name} is empty: shape {list(images.shape)}")
+  if found is not None:
+    raise ValueError(f"{name} must be uint8 of shape [n, height, width, channels], got {found}")
+
+
+def _check_labels(name: str, labels: object, n: int) -> None:
+  if labels is None:
+    return
+  if isinstance(labels, np.ndarray):
+    if labels.shape == (n,):
+      return
+    found = f"shape {list(labels.shape)}"
+  else:
+    found = _checks.type_name(labels)
+  raise ValueError(f"{name} must have one label for each of {n} images, got {found}")

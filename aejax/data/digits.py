@@ -1,17 +1,22 @@
-"""The 1797 handwritten digits of 8x8 pixels that scikit-learn ships: no files, no network."""
+"""The 1797 handwritten digits of 8x8 pixels that scikit-learn ships: no download needed."""
 
 import numpy as np
 
+from aejax._extras import require
 from aejax.data.dataset import Dataset, train_test_split
 
 __all__ = ["load_digits"]
 
 
 def load_digits() -> Dataset:
-  """Loads the digits: 1438 to train on, 359 (20 %) held out by a fixed permutation.
+  """Loads the digits: 1438 to train on and 359 (20 %) to test on, by a fixed permutation.
 
-  Their 17 grey levels 0..16 become the bytes round(255 v / 16).
+  The 17 grey levels 0..16 become the bytes round(255 v / 16).
+
+  Raises:
+    ImportError: if scikit-learn is not installed.
   """
+  require("train", "sklearn")
   from sklearn import datasets
 
   levels, labels = datasets.load_digits(return_X_y=True)

@@ -1,8 +1,9 @@
 """MNIST and Fashion-MNIST: four gzipped files in LeCun's IDX format.
 
-What is verified is the SHA-256 of the *decompressed* files, since repackagers normalise gzip's
-headers. Fashion-MNIST's were computed from Debian's copy (dataset-fashion-mnist); MNIST's are those
-that many projects publish beside the .gz checksums that tensorflow-datasets registers.
+Files are verified by the SHA-256 of their *decompressed* content, because repackagers normalise the
+headers of gzip. The checksums of Fashion-MNIST were computed from Debian's copy
+(dataset-fashion-mnist). Those of MNIST are the ones that many projects publish, next to the
+checksums of the .gz files that tensorflow-datasets registers.
 """
 
 import dataclasses
@@ -24,7 +25,8 @@ _FILES = {
   "train": ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"),
   "test": ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"),
 }
-# The third byte 0x08 means unsigned bytes, the fourth is the number of dimensions.
+# In the magic number, the third byte 0x08 means unsigned bytes; the fourth is the number of
+# dimensions.
 _MAGIC = {3: 0x00000803, 1: 0x00000801}
 
 
@@ -33,18 +35,18 @@ class Idx(DatasetSpec):
   """A data set of the MNIST family.
 
   Attributes:
-    payloads: SHA-256 of each decompressed file.
+    payload_sha256: SHA-256 of each decompressed file, by the name of the compressed one.
   """
 
-  payloads: Mapping[str, str]
+  payload_sha256: Mapping[str, str]
 
   @property
-  def wanted(self) -> str:
-    """The four files."""
+  def required_files(self) -> str:
+    """Names of the four files."""
     return f"{', '.join(name for names in _FILES.values() for name in names)} (or decompressed)"
 
   def find(self, folder: Path) -> dict[str, Path] | None:
-    """Finds the four files, gzipped or not, also as `train-images.idx3-ubyte`."""
+    """Finds the four files, gzipped or not, also under names like `train-images.idx3-ubyte`."""
     found = {}
     for name in (name for names in _FILES.values() for name in names):
       plain = name.removesuffix(".gz")
@@ -73,14 +75,14 @@ class Idx(DatasetSpec):
     size = header + math.prod(shape)
     try:
       with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-        # One byte too many is enough to know, however much there is.
+        # One extra byte shows that a file is too long, without reading all of it.
         payload = file.read(size + 1)
     except (OSError, EOFError, zlib.error) as error:
       raise ValueError(f"{path} is truncated or damaged: {error}") from error
     magic = int.from_bytes(payload[:4], "big")
     if magic != _MAGIC[len(shape)]:
       raise ValueError(
-        f"{path} is no IDX file of bytes in {len(shape)} dimensions: "
+        f"{path} is not an IDX file of bytes in {len(shape)} dimensions: "
         f"it begins with {magic:#010x}, not {_MAGIC[len(shape)]:#010x}"
       )
     found = tuple(np.frombuffer(payload[4:header], ">u4").tolist())
@@ -88,12 +90,12 @@ class Idx(DatasetSpec):
       length = f"{len(payload)}" if len(payload) <= size else f"more than {size}"
       raise ValueError(
         f"{path} must hold {list(shape)} in {size} bytes, "
-        f"it declares {list(found)} and has {length} bytes"
+        f"but declares {list(found)} and has {length} bytes"
       )
-    if (digest := hashlib.sha256(payload).hexdigest()) != self.payloads[name]:
+    if (digest := hashlib.sha256(payload).hexdigest()) != self.payload_sha256[name]:
       raise ValueError(
         f"{path} is not the published {name.removesuffix('.gz')}: its content's SHA-256 is "
-        f"{digest}, not {self.payloads[name]}"
+        f"{digest}, not {self.payload_sha256[name]}"
       )
     return np.frombuffer(payload, np.uint8, offset=header).reshape(shape)
 
@@ -132,7 +134,7 @@ MNIST = Idx(
       "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
     ),
   ),
-  payloads={
+  payload_sha256={
     "train-images-idx3-ubyte.gz": (
       "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"
     ),
@@ -190,7 +192,7 @@ FASHION_MNIST = Idx(
     ),
   ),
   folders=("/usr/share/datasets/fashion-mnist",),
-  payloads={
+  payload_sha256={
     "train-images-idx3-ubyte.gz": (
       "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888"
     ),

@@ -1,7 +1,8 @@
-"""Images of any size to square ones: centre crop, then a resize that does not alias.
+"""Decodes images of any size to square arrays: a centre crop, then an antialiased resize.
 
-Resizing is Pillow's bilinear filter, whose support grows with the scale when shrinking (an
-antialiased triangle filter); values stay within those of the source, without ringing.
+The resize is Pillow's bilinear filter. When it shrinks an image, the support of the filter grows
+with the scale (an antialiased triangle filter). Values stay within the range of the source, so
+there is no ringing.
 """
 
 import contextlib
@@ -15,6 +16,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from aejax import _checks
+from aejax._extras import require
 
 __all__ = ["Header", "decode", "read_header", "resize"]
 
@@ -25,9 +27,13 @@ Source = str | os.PathLike[str] | io.BytesIO
 
 @dataclasses.dataclass(frozen=True)
 class Header:
-  """What an image file says of itself before it is decoded.
+  """Properties of an image file that can be read without decoding its pixels.
 
-  Grey is what is stored as grey, if only by its palette; WebP, for one, always stores colours.
+  Attributes:
+    width: width in pixels.
+    height: height in pixels.
+    grey: whether the file stores grey values, or a palette of grey values only. WebP always stores
+      colours.
   """
 
   width: int
@@ -36,30 +42,31 @@ class Header:
 
 
 def resize(images: UInt8[np.ndarray, "n h w c"], size: int) -> UInt8[np.ndarray, "n s s c"]:
-  """Centre-crops every image to a square and resizes it to `size` x `size` pixels."""
-  from PIL import Image
-
+  """Crops every image to its central square and resizes that to `size` x `size` pixels."""
   if images.shape[1:3] == (size, size):
     return images
+  require("train", "PIL")
+  from PIL import Image
+
   resized = np.empty((len(images), size, size, images.shape[3]), np.uint8)
-  for image, out in zip(images, resized, strict=True):
-    picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
-    out[...] = np.asarray(_fit(picture, size)).reshape(out.shape)
+  for pixels, out in zip(images, resized, strict=True):
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    out[...] = np.asarray(_fit(image, size)).reshape(out.shape)
   return resized
 
 
 def read_header(source: Source, *, name: str) -> Header:
-  """Reads an image's size and whether it is grey, without decoding its pixels.
+  """Reads the size of an image and whether it is grey, without decoding its pixels.
 
   Args:
-    source: a path, or a file in memory.
-    name: what an error calls the image.
+    source: path of the image, or the content of its file.
+    name: name of the image in error messages.
 
   Raises:
-    ValueError: if this is no image, or has more pixels than Pillow deems safe to decode.
+    ValueError: if the source is not an image, or has more pixels than Pillow considers safe.
   """
-  with _opened(source, name) as picture:
-    return Header(picture.width, picture.height, _is_grey(picture))
+  with _open(source, name) as image:
+    return Header(image.width, image.height, _is_grey(image))
 
 
 def decode(
@@ -67,75 +74,79 @@ def decode(
 ) -> UInt8[np.ndarray, "s s c"]:
   """Decodes one image to `size` x `size` pixels.
 
-  The orientation that a camera recorded (EXIF) is applied; transparent pixels are laid over white;
-  of an animation the first frame counts; 16-bit grey keeps its upper 8 bits.
+  Applies the orientation that a camera recorded (EXIF), lays transparent pixels over white, takes
+  the first frame of an animation, and keeps the upper 8 bits of 16-bit grey.
 
   Args:
-    source: a path, or a file in memory.
-    name: what an error calls the image.
+    source: path of the image, or the content of its file.
+    name: name of the image in error messages.
     size: side of the result in pixels.
-    grey: one channel instead of RGB.
-    crop: side of the central square that is kept; by default the largest one.
+    grey: whether the result has one channel instead of RGB.
+    crop: side of the central square to keep; by default the largest that fits.
 
   Raises:
     ValueError: if the image cannot be decoded, or is smaller than `crop`.
   """
-  from PIL import Image, ImageOps
+  with _open(source, name) as image:
+    from PIL import Image, ImageOps
 
-  with _opened(source, name) as picture:
     if crop is None:
-      # A JPEG decodes at 1/2, 1/4 or 1/8 scale in a fraction of the time; twice the wanted size
-      # leaves the last halving to the antialiasing filter.
-      picture.draft(None, (2 * size, 2 * size))
-    picture = ImageOps.exif_transpose(picture)
-    if "I;16" in picture.mode:
-      picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
-    if picture.mode in ("I", "F"):
-      raise ValueError(f"its pixels are 32-bit numbers (mode {picture.mode}) without a known range")
-    if picture.has_transparency_data:
-      picture = picture.convert("RGBA")
-      picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-    picture = picture.convert("L" if grey else "RGB")
+      # A JPEG decodes at 1/2, 1/4 or 1/8 scale in a fraction of the time. Asking for twice the
+      # target size leaves at least the last halving to the antialiasing filter.
+      image.draft(None, (2 * size, 2 * size))
+    image = ImageOps.exif_transpose(image)
+    if "I;16" in image.mode:
+      image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+      raise ValueError(f"its pixels are 32-bit numbers (mode {image.mode}) without a known range")
+    if image.has_transparency_data:
+      image = image.convert("RGBA")
+      image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    image = image.convert("L" if grey else "RGB")
     if crop is not None:
-      if min(picture.size) < crop:
-        raise ValueError(f"{picture.width}x{picture.height} pixels are less than {crop}x{crop}")
-      picture = _centre(picture, crop)
-    return np.asarray(_fit(picture, size)).reshape(size, size, 1 if grey else 3)
+      if min(image.size) < crop:
+        raise ValueError(
+          f"its {image.width}x{image.height} pixels are fewer than the crop of {crop}x{crop}"
+        )
+      image = _crop_centre(image, crop)
+    return np.asarray(_fit(image, size)).reshape(size, size, 1 if grey else 3)
 
 
 @contextlib.contextmanager
-def _opened(source: Source, name: str) -> Iterator[Any]:
+def _open(source: Source, name: str) -> Iterator[Any]:
+  """Yields an open Pillow image; any error inside the block becomes a ValueError with its name."""
+  require("train", "PIL")
   from PIL import Image
 
   try:
-    # Not whatever Pillow knows: PostScript, for one, is a program that it would have run.
-    with Image.open(source, formats=_FORMATS) as picture:
+    # Without a list of formats Pillow would also open PostScript, and run it in Ghostscript.
+    with Image.open(source, formats=_FORMATS) as image:
       limit = Image.MAX_IMAGE_PIXELS
-      if limit is not None and picture.width * picture.height > limit:
-        raise ValueError(f"{picture.width}x{picture.height} pixels are more than {limit}")
-      yield picture
-  # Pillow's readers raise nearly every built-in exception on broken bytes.
+      if limit is not None and image.width * image.height > limit:
+        raise ValueError(f"its {image.width}x{image.height} pixels are more than {limit}")
+      yield image
+  # Pillow's readers raise nearly every built-in exception on damaged files.
   except Exception as error:
     raise ValueError(
       f"{name} cannot be read as an image: {_checks.short_message(error)}"
     ) from error
 
 
-def _is_grey(picture: Any) -> bool:
-  if picture.mode != "P":
-    return picture.mode in ("1", "L", "LA") or "I;16" in picture.mode
-  palette = np.reshape(picture.getpalette("RGB"), (-1, 3))
+def _is_grey(image: Any) -> bool:
+  if image.mode != "P":
+    return image.mode in ("1", "L", "LA") or "I;16" in image.mode
+  palette = np.reshape(image.getpalette("RGB"), (-1, 3))
   return bool((palette == palette[:, :1]).all())
 
 
-def _centre(picture: Any, side: int) -> Any:
-  left, top = (picture.width - side) // 2, (picture.height - side) // 2
-  return picture.crop((left, top, left + side, top + side))
+def _crop_centre(image: Any, side: int) -> Any:
+  left, top = (image.width - side) // 2, (image.height - side) // 2
+  return image.crop((left, top, left + side, top + side))
 
 
-def _fit(picture: Any, size: int) -> Any:
+def _fit(image: Any, size: int) -> Any:
   from PIL import Image
 
-  # Cropped first: resize's own `box` would let the filter reach beyond the square.
-  square = _centre(picture, min(picture.size))
+  # Crop first: with the `box` argument of Pillow's resize, the filter reads beyond the square.
+  square = _crop_centre(image, min(image.size))
   return square.resize((size, size), Image.Resampling.BILINEAR)

@@ -1,4 +1,4 @@
-"""What a named data set is made of: its files, how they are recognised, how they are read."""
+"""Specification of a named data set: its files, how to find them, and how to read them."""
 
 import abc
 import dataclasses
@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-__all__ = ["DatasetSpec", "Download", "file_sha256"]
+__all__ = ["DatasetSpec", "Download", "Example", "file_sha256"]
 
+# An image and its label, or None if the data set has no classes.
 Example = tuple[UInt8[np.ndarray, "h w c"], int | None]
 
 
@@ -20,9 +21,9 @@ class Download:
   """A file as its authors publish it.
 
   Attributes:
-    url: where it is fetched from.
-    size: in bytes.
-    sha256: of the file as downloaded.
+    url: address to download it from.
+    size: size in bytes.
+    sha256: SHA-256 of the downloaded file, in hexadecimal.
   """
 
   url: str
@@ -31,27 +32,27 @@ class Download:
 
   @property
   def filename(self) -> str:
-    """The last part of the address."""
+    """Last part of the address."""
     return self.url.rpartition("/")[2]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DatasetSpec(abc.ABC):
-  """A named data set that is prepared once, without TensorFlow, for tensorflow-datasets to read.
+  """A named data set that tensorflow-datasets stores and reads, without TensorFlow.
 
-  Everything that a file must satisfy is a field, so a test or a private mirror replaces just that:
-  `dataclasses.replace(idx.MNIST, sizes=..., payloads=...)`.
+  All facts that the files are checked against are fields, so a test or a private mirror replaces
+  only what differs: `dataclasses.replace(idx.MNIST, sizes=..., payload_sha256=...)`.
 
   Attributes:
-    name: as on the command line.
-    description: one line on what the images show.
-    homepage: where the authors describe it.
-    image_shape: (height, width, channels) of the stored images.
-    labels: names of the classes; empty where there are none.
-    sizes: number of images of each split, `train` and `test`.
-    downloads: the files to fetch; empty where they cannot be fetched by a program.
-    folders: where operating systems' packages put the files.
-    version: of what is stored; a change of content needs a new one.
+    name: name on the command line.
+    description: one line about the images.
+    homepage: address where the authors describe the data set.
+    image_shape: the tuple (height, width, channels) of the stored images.
+    labels: names of the classes; empty if there are none.
+    sizes: number of images in each split, `train` and `test`.
+    downloads: files to download; empty if a program cannot download them.
+    folders: folders in which packages of operating systems install the files.
+    version: version of the stored data; a change of content needs a new one.
   """
 
   name: str
@@ -66,31 +67,35 @@ class DatasetSpec(abc.ABC):
 
   @property
   def stored_name(self) -> str:
-    """The prepared set's name; not the stock builder's, whose features and order differ."""
+    """Name of the prepared data set.
+
+    It differs from that of tensorflow-datasets' builder, which stores other features in another
+    order.
+    """
     return f"aejax_{self.name}"
 
   @property
   @abc.abstractmethod
-  def wanted(self) -> str:
-    """The files to put into a folder, in words."""
+  def required_files(self) -> str:
+    """Names of the files to put into a folder, in words."""
 
   @abc.abstractmethod
   def find(self, folder: Path) -> dict[str, Path] | None:
-    """The files that `read` needs, by name, or None unless all of them are in the folder."""
+    """Returns the files that `read` needs, by name, or None if one is not in the folder."""
 
   @abc.abstractmethod
   def read(self, files: Mapping[str, Path]) -> dict[str, Iterable[Example]]:
     """Verifies the files and returns the examples of each split.
 
     Args:
-      files: paths by name, from `find`, or of the downloads by their file names.
+      files: paths by name, as `find` returns them, or downloaded files by their `filename`.
 
     Raises:
-      ValueError: if a file is damaged or not the one that was published.
+      ValueError: if a file is damaged or is not the published one.
     """
 
 
 def file_sha256(path: str | os.PathLike[str]) -> str:
-  """SHA-256 of a file's bytes, in hexadecimal."""
+  """Returns the SHA-256 of a file, in hexadecimal."""
   with open(path, "rb") as file:
     return hashlib.file_digest(file, "sha256").hexdigest()

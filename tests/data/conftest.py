@@ -1,4 +1,4 @@
-"""Small data sets in the published formats; nothing here touches the user's own folders."""
+"""Fixtures: small data sets in the published formats, prepared in temporary folders."""
 
 import dataclasses
 import gzip
@@ -14,19 +14,19 @@ from aejax.data import idx
 
 @pytest.fixture(autouse=True)
 def prepared(tmp_path, monkeypatch):
-  """Where this test's data sets are prepared."""
+  """Folder in which this test prepares data sets."""
   folder = tmp_path / "prepared"
   monkeypatch.setenv("TFDS_DATA_DIR", str(folder))
-  # A tensorflow-datasets builder makes a temporary folder that it forgets to remove.
+  # A tensorflow-datasets builder leaves a temporary folder behind.
   monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
   return folder
 
 
 @dataclasses.dataclass
 class SmallIdx:
-  """An IDX data set: its recipe, its decompressed files, and what they say."""
+  """An IDX data set: its spec, the content of its decompressed files, its images and labels."""
 
-  recipe: idx.Idx
+  spec: idx.Idx
   payloads: dict
   images: dict
   labels: dict
@@ -54,11 +54,13 @@ def small_idx():
     payloads[f"{stems[split]}-images-idx3-ubyte.gz"] = header + images[split].tobytes()
     header = struct.pack(">II", 0x00000801, n)
     payloads[f"{stems[split]}-labels-idx1-ubyte.gz"] = header + labels[split].tobytes()
-  recipe = dataclasses.replace(
+  spec = dataclasses.replace(
     idx.MNIST,
     name="small",
     sizes=sizes,
-    payloads={name: hashlib.sha256(payload).hexdigest() for name, payload in payloads.items()},
+    payload_sha256={
+      name: hashlib.sha256(payload).hexdigest() for name, payload in payloads.items()
+    },
     downloads=(),
   )
-  return SmallIdx(recipe, payloads, images, labels)
+  return SmallIdx(spec, payloads, images, labels)

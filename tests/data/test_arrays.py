@@ -9,7 +9,7 @@ def _bytes(*shape):
   return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
 
 
-def test_npy_is_split(tmp_path):
+def test_load_numpy_splits_npy(tmp_path):
   images = _bytes(25, 5, 4, 3)
   np.save(tmp_path / "faces.npy", images)
   dataset = data.load(str(tmp_path / "faces.npy"))
@@ -26,9 +26,9 @@ def test_npy_is_split(tmp_path):
     (("x_train", "x_test"), ("y_train", "y_test")),
   ],
 )
-def test_npz_with_a_split(tmp_path, keys, label_keys):
+def test_load_numpy_keeps_the_split_of_npz(tmp_path, keys, label_keys):
   train, test = _bytes(6, 5, 5), _bytes(3, 5, 5)
-  # Keras keeps labels of shape [n, 1].
+  # Keras stores labels of shape [n, 1].
   labels = {label_keys[0]: np.arange(6, dtype=np.uint8)[:, None], label_keys[1]: np.arange(3)}
   np.savez(tmp_path / "a.npz", **{keys[0]: train, keys[1]: test, **labels})
   dataset = data.load(tmp_path / "a.npz")
@@ -39,7 +39,7 @@ def test_npz_with_a_split(tmp_path, keys, label_keys):
 
 
 @pytest.mark.parametrize("key", ["images", "anything"])
-def test_npz_with_one_set_keeps_labels_with_their_images(tmp_path, key):
+def test_load_numpy_splits_labels_with_their_images(tmp_path, key):
   images = np.broadcast_to(np.arange(40, dtype=np.uint8)[:, None, None], (40, 5, 5))
   np.savez(tmp_path / "a.npz", **{key: images, "labels": np.arange(40)})
   dataset = data.load(tmp_path / "a.npz")
@@ -49,9 +49,9 @@ def test_npz_with_one_set_keeps_labels_with_their_images(tmp_path, key):
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_floats_are_rounded_to_the_bytes_they_came_from(dtype):
+def test_as_images_rounds_floats_to_bytes(dtype):
   levels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16)
-  images = as_images((levels / 255).astype(dtype), what="it")
+  images = as_images((levels / 255).astype(dtype), name="it")
   np.testing.assert_array_equal(images, levels[..., None])
 
 
@@ -76,9 +76,9 @@ def test_floats_are_rounded_to_the_bytes_they_came_from(dtype):
     (np.zeros((9, 32, 32, 2), np.uint8), r"the last axis must hold 1 \(grey\) or 3 \(RGB\)"),
   ],
 )
-def test_what_is_no_set_of_images_is_refused(array, message):
+def test_as_images_rejects_other_arrays(array, message):
   with pytest.raises(ValueError, match=message):
-    as_images(array, what="it")
+    as_images(array, name="it")
 
 
 @pytest.mark.parametrize(
@@ -94,13 +94,13 @@ def test_what_is_no_set_of_images_is_refused(array, message):
     ({"images": np.array([[["x"]]], object)}, r"\['images'\] cannot be read: Object arrays"),
   ],
 )
-def test_archives_that_do_not_fit_are_refused(tmp_path, arrays, message):
+def test_load_numpy_rejects_other_archives(tmp_path, arrays, message):
   np.savez(tmp_path / "a.npz", **arrays)
   with pytest.raises(ValueError, match=message):
     data.load(tmp_path / "a.npz")
 
 
-def test_pickles_are_refused(tmp_path):
+def test_load_numpy_rejects_pickles(tmp_path):
   np.save(tmp_path / "a.npy", np.array([{}], object), allow_pickle=True)
   with pytest.raises(ValueError, match="cannot be read as a NumPy file without pickles"):
     data.load(tmp_path / "a.npy")
@@ -108,7 +108,7 @@ def test_pickles_are_refused(tmp_path):
 
 @pytest.mark.parametrize("suffix", [".npy", ".npz"])
 @pytest.mark.parametrize("keep", [0.0, 0.1, 0.9])
-def test_truncated_files_are_refused(tmp_path, suffix, keep):
+def test_load_numpy_rejects_truncated_files(tmp_path, suffix, keep):
   path = tmp_path / f"a{suffix}"
   (np.save if suffix == ".npy" else np.savez_compressed)(path, _bytes(20, 8, 8))
   content = path.read_bytes()
@@ -117,7 +117,7 @@ def test_truncated_files_are_refused(tmp_path, suffix, keep):
     data.load(path)
 
 
-def test_damaged_members_are_refused(tmp_path):
+def test_load_numpy_rejects_damaged_members(tmp_path):
   path = tmp_path / "a.npz"
   np.savez(path, _bytes(20, 8, 8))
   content = bytearray(path.read_bytes())

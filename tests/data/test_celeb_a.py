@@ -9,12 +9,12 @@ import pytest
 from PIL import Image
 
 from aejax.data.celeb_a import CELEB_A
-from aejax.data.prepare import load_recipe
+from aejax.data.prepare import load_tfds
 from aejax.data.spec import file_sha256
 
 
 def _jpeg(level, size=(178, 218)):
-  """A flat face, with a frame that the central crop of 140x140 just leaves out."""
+  """Returns a JPEG of one grey level, framed in white just outside the central 140x140 pixels."""
   pixels = np.full((size[1], size[0], 3), 255, np.uint8)
   pixels[39:-39, 19:-19] = level
   file = io.BytesIO()
@@ -24,12 +24,12 @@ def _jpeg(level, size=(178, 218)):
 
 @pytest.fixture
 def faces():
-  """Seven faces, the number n of level 20 n."""
+  """Seven faces; number n has the grey level 20 n."""
   return {f"{number:06d}.jpg": _jpeg(20 * number) for number in range(1, 8)}
 
 
 def _archive(folder, faces):
-  """The archive, and a recipe for it: three faces to train on, two left out, two to test on."""
+  """Writes the archive and returns its spec: 3 training, 2 validation and 2 test faces."""
   path = folder / "img_align_celeba.zip"
   with zipfile.ZipFile(path, "w") as archive:
     archive.writestr("img_align_celeba/", "")
@@ -43,45 +43,45 @@ def _archive(folder, faces):
 def _check(dataset):
   assert dataset.image_shape == (64, 64, 3)
   assert dataset.train_labels is None
-  # The frame rings by a few levels into the blocks that it shares; the crop's middle is flat.
+  # JPEG's blocks at the border hold a part of the frame, which rings a few levels into the crop.
   middle = slice(16, 48)
   for images, numbers in ((dataset.train, (1, 2, 3)), (dataset.test, (6, 7))):
     for image, number in zip(images, numbers, strict=True):
       np.testing.assert_allclose(image[middle, middle], 20.0 * number, atol=1)
-      # A row of the frame in the crop would move the border by 255 / 140 * 64 levels or more.
+      # A crop that is off by one pixel would change the border by 255 / 140 * 64 levels or more.
       np.testing.assert_allclose(image, 20.0 * number, atol=40)
 
 
-def test_archive(tmp_path, faces):
-  _check(load_recipe(_archive(tmp_path, faces), data_dir=tmp_path))
+def test_celeb_a_reads_archive(tmp_path, faces):
+  _check(load_tfds(_archive(tmp_path, faces), data_dir=tmp_path))
 
 
 @pytest.mark.parametrize("inner", ["img_align_celeba", "img_align_celeba/img_align_celeba"])
-def test_extracted_folder(tmp_path, faces, inner):
-  recipe = _archive(tmp_path, faces)
+def test_celeb_a_reads_extracted_folder(tmp_path, faces, inner):
+  spec = _archive(tmp_path, faces)
   (tmp_path / "img_align_celeba.zip").unlink()
   (tmp_path / inner).mkdir(parents=True)
   for name, content in faces.items():
     (tmp_path / inner / name).write_bytes(content)
-  _check(load_recipe(recipe, data_dir=tmp_path))
+  _check(load_tfds(spec, data_dir=tmp_path))
 
 
-def test_another_archive_is_refused(tmp_path, faces):
-  recipe = dataclasses.replace(_archive(tmp_path, faces), sha256="0" * 64)
+def test_celeb_a_rejects_another_archive(tmp_path, faces):
+  spec = dataclasses.replace(_archive(tmp_path, faces), sha256="0" * 64)
   with pytest.raises(ValueError, match="is not the published archive: its SHA-256 is"):
-    load_recipe(recipe, data_dir=tmp_path)
+    load_tfds(spec, data_dir=tmp_path)
 
 
-def test_missing_faces_are_counted(tmp_path, faces):
+def test_celeb_a_counts_missing_faces(tmp_path, faces):
   del faces["000002.jpg"], faces["000007.jpg"]
-  recipe = _archive(tmp_path, faces)
-  with pytest.raises(ValueError, match=r"lacks 2 images, the first of them 000002\.jpg"):
-    load_recipe(recipe, data_dir=tmp_path)
+  spec = _archive(tmp_path, faces)
+  with pytest.raises(ValueError, match=r"lacks 2 images; the first is 000002\.jpg"):
+    load_tfds(spec, data_dir=tmp_path)
 
 
-def test_validation_faces_are_not_needed(tmp_path, faces):
+def test_celeb_a_ignores_validation_faces(tmp_path, faces):
   del faces["000004.jpg"]
-  _check(load_recipe(_archive(tmp_path, faces), data_dir=tmp_path))
+  _check(load_tfds(_archive(tmp_path, faces), data_dir=tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -92,33 +92,33 @@ def test_validation_faces_are_not_needed(tmp_path, faces):
     (b"", "cannot be read as an image"),
   ],
 )
-def test_what_is_no_face_stops_the_preparation(tmp_path, prepared, faces, content, message):
+def test_celeb_a_rejects_bad_faces(tmp_path, prepared, faces, content, message):
   faces["000006.jpg"] = content
-  recipe = _archive(tmp_path, faces)
+  spec = _archive(tmp_path, faces)
   with pytest.raises(ValueError, match=rf"000006\.jpg {message}"):
-    load_recipe(recipe, data_dir=tmp_path)
+    load_tfds(spec, data_dir=tmp_path)
   assert not list((prepared / "aejax_celeb_a").iterdir())
 
 
-def test_damaged_archives_are_refused(tmp_path, faces):
+def test_celeb_a_rejects_damaged_archives(tmp_path, faces):
   path = tmp_path / "img_align_celeba.zip"
-  recipe = _archive(tmp_path, faces)
+  spec = _archive(tmp_path, faces)
   content = path.read_bytes()
   path.write_bytes(content[:-100])
   with pytest.raises(ValueError, match="is truncated or damaged"):
-    load_recipe(dataclasses.replace(recipe, sha256=file_sha256(path)), data_dir=tmp_path)
+    load_tfds(dataclasses.replace(spec, sha256=file_sha256(path)), data_dir=tmp_path)
   flipped = bytearray(content)
   flipped[content.index(faces["000006.jpg"]) + 700] ^= 0xFF
   path.write_bytes(flipped)
   with pytest.raises(ValueError, match=r"000006\.jpg is damaged: Bad CRC-32"):
-    load_recipe(dataclasses.replace(recipe, sha256=file_sha256(path)), data_dir=tmp_path)
+    load_tfds(dataclasses.replace(spec, sha256=file_sha256(path)), data_dir=tmp_path)
 
 
-def test_the_split_is_the_published_one():
-  # list_eval_partition.txt in full, whose SHA-256 tensorflow-datasets registers.
+def test_celeb_a_split_is_the_published_one():
+  # Rebuild list_eval_partition.txt; tensorflow-datasets registers its SHA-256.
   partition = {number: 1 for number in range(1, CELEB_A.num_images + 1)}
-  partition |= dict.fromkeys(CELEB_A.numbers("train"), 0)
-  partition |= dict.fromkeys(CELEB_A.numbers("test"), 2)
+  partition |= dict.fromkeys(CELEB_A.file_numbers("train"), 0)
+  partition |= dict.fromkeys(CELEB_A.file_numbers("test"), 2)
   text = "".join(f"{number:06d}.jpg {part}\r\n" for number, part in partition.items())
   assert (
     hashlib.sha256(text.encode()).hexdigest()
@@ -126,7 +126,7 @@ def test_the_split_is_the_published_one():
   )
 
 
-def test_archive_is_the_one_that_tensorflow_datasets_registers():
+def test_celeb_a_checksum_is_that_of_tensorflow_datasets():
   import tensorflow_datasets as tfds
 
   path = Path(tfds.__file__).parent / "datasets" / "celeb_a" / "checksums.tsv"

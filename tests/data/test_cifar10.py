@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from aejax.data.cifar10 import CIFAR10
-from aejax.data.prepare import load_recipe
+from aejax.data.prepare import load_tfds
 from aejax.data.spec import file_sha256
 
 ARCHIVE, FOLDER = "cifar-10-binary.tar.gz", "cifar-10-batches-bin"
@@ -16,7 +16,7 @@ ARCHIVE, FOLDER = "cifar-10-binary.tar.gz", "cifar-10-batches-bin"
 
 @pytest.fixture
 def batches():
-  """Two training batches and a test batch, of three records each."""
+  """Two training batches and one test batch, of three records each."""
   generator = np.random.default_rng(0)
 
   def batch():
@@ -28,7 +28,7 @@ def batches():
 
 
 @pytest.fixture
-def recipe(batches):
+def spec(batches):
   digests = {name: hashlib.md5(content).hexdigest() for name, content in batches.items()}
   test = {"test_batch.bin": digests.pop("test_batch.bin")}
   return dataclasses.replace(
@@ -54,34 +54,34 @@ def _check(dataset, batches):
     for index, (image, label) in enumerate(zip(images, labels, strict=True)):
       record = content[3073 * index : 3073 * (index + 1)]
       assert label == record[0]
-      # Red, green and blue planes, one after the other, row by row.
+      # A record holds the red, green and blue planes, each row by row.
       assert image.shape == (32, 32, 3)
       assert image[1, 2].tolist() == [record[1 + 1024 * c + 34] for c in range(3)]
       assert image.transpose(2, 0, 1).tobytes() == record[1:]
 
 
 @pytest.mark.parametrize("name", [ARCHIVE, "cifar-10-binary.tar"])
-def test_archive(recipe, batches, tmp_path, name):
+def test_cifar10_reads_archive(spec, batches, tmp_path, name):
   _archive(tmp_path / name, batches)
-  _check(load_recipe(recipe, data_dir=tmp_path), batches)
+  _check(load_tfds(spec, data_dir=tmp_path), batches)
 
 
-def test_extracted_folder(recipe, batches, tmp_path):
+def test_cifar10_reads_extracted_folder(spec, batches, tmp_path):
   (tmp_path / FOLDER).mkdir()
   for name, content in batches.items():
     (tmp_path / FOLDER / name).write_bytes(content)
-  _check(load_recipe(recipe, data_dir=tmp_path), batches)
+  _check(load_tfds(spec, data_dir=tmp_path), batches)
 
 
-def test_the_published_archive_needs_no_other_checksum(recipe, batches, tmp_path):
+def test_cifar10_accepts_the_published_archive_without_md5(spec, batches, tmp_path):
   path = _archive(tmp_path / ARCHIVE, batches)
-  unknown = {split: dict.fromkeys(names, "") for split, names in recipe.batches.items()}
-  recipe = dataclasses.replace(recipe, batches=unknown)
+  unknown = {split: dict.fromkeys(names, "") for split, names in spec.batches.items()}
+  spec = dataclasses.replace(spec, batches=unknown)
   with pytest.raises(ValueError, match="is not the published file"):
-    load_recipe(recipe, data_dir=tmp_path)
-  published = dataclasses.replace(recipe.downloads[0], sha256=file_sha256(path))
-  recipe = dataclasses.replace(recipe, downloads=(published,))
-  _check(load_recipe(recipe, data_dir=tmp_path), batches)
+    load_tfds(spec, data_dir=tmp_path)
+  published = dataclasses.replace(spec.downloads[0], sha256=file_sha256(path))
+  spec = dataclasses.replace(spec, downloads=(published,))
+  _check(load_tfds(spec, data_dir=tmp_path), batches)
 
 
 @pytest.mark.parametrize(
@@ -93,32 +93,32 @@ def test_the_published_archive_needs_no_other_checksum(recipe, batches, tmp_path
     (lambda b: b.pop("data_batch_2.bin"), "does not hold data_batch_2.bin"),
   ],
 )
-def test_other_archives_are_refused(recipe, batches, tmp_path, change, message):
+def test_cifar10_rejects_other_archives(spec, batches, tmp_path, change, message):
   change(batches)
   path = _archive(tmp_path / ARCHIVE, batches)
   with pytest.raises(ValueError, match=f"{path}.*{message}"):
-    load_recipe(recipe, data_dir=tmp_path)
+    load_tfds(spec, data_dir=tmp_path)
 
 
 @pytest.mark.parametrize("keep", [0, 100, 5000, 20_000])
-def test_truncated_archives_are_refused(recipe, batches, tmp_path, keep):
+def test_cifar10_rejects_truncated_archives(spec, batches, tmp_path, keep):
   path = _archive(tmp_path / ARCHIVE, batches)
   path.write_bytes(path.read_bytes()[:keep])
   with pytest.raises(ValueError, match=f"{path} (is truncated or damaged|does not hold)"):
-    load_recipe(recipe, data_dir=tmp_path)
+    load_tfds(spec, data_dir=tmp_path)
 
 
-def test_labels_beyond_the_classes_are_refused(recipe, batches, tmp_path):
+def test_cifar10_rejects_labels_out_of_range(spec, batches, tmp_path):
   content = bytes([10]) + batches["test_batch.bin"][1:]
   batches["test_batch.bin"] = content
   _archive(tmp_path / ARCHIVE, batches)
   test = {"test_batch.bin": hashlib.md5(content).hexdigest()}
-  recipe = dataclasses.replace(recipe, batches={**recipe.batches, "test": test})
+  spec = dataclasses.replace(spec, batches={**spec.batches, "test": test})
   with pytest.raises(ValueError, match="holds the label 10"):
-    load_recipe(recipe, data_dir=tmp_path)
+    load_tfds(spec, data_dir=tmp_path)
 
 
-def test_download_is_the_one_that_tensorflow_datasets_registers():
+def test_cifar10_download_is_that_of_tensorflow_datasets():
   import tensorflow_datasets as tfds
 
   path = Path(tfds.__file__).parent / "url_checksums" / "cifar10.txt"

@@ -1,4 +1,3 @@
-import jaxtyping
 import numpy as np
 import pytest
 
@@ -10,21 +9,13 @@ def _images(n, *shape):
   return np.zeros((n, *shape), np.uint8)
 
 
-@pytest.fixture
-def as_users_run():
-  """Without the tests' own type checks, which would be first to refuse wrong arrays."""
-  jaxtyping.config.update("jaxtyping_disable", True)
-  yield
-  jaxtyping.config.update("jaxtyping_disable", False)
-
-
-def test_image_shape_and_description():
+def test_dataset_shape_and_repr():
   dataset = Dataset("faces", _images(3, 4, 5, 3), _images(2, 4, 5, 3))
   assert dataset.image_shape == (4, 5, 3)
   assert repr(dataset) == "Dataset('faces', train=(3, 4, 5, 3), test=(2, 4, 5, 3))"
 
 
-@pytest.mark.usefixtures("as_users_run")
+@pytest.mark.usefixtures("without_beartype")
 @pytest.mark.parametrize(
   ("train", "test", "message"),
   [
@@ -34,19 +25,19 @@ def test_image_shape_and_description():
     (_images(2, 4, 4, 1), _images(1, 5, 4, 1), r"share one shape, got \[4, 4, 1\] and \[5, 4, 1\]"),
   ],
 )
-def test_images_that_do_not_fit_are_refused(train, test, message):
+def test_dataset_rejects_bad_images(train, test, message):
   with pytest.raises(ValueError, match=message):
     Dataset("wrong", train, test)
 
 
-@pytest.mark.usefixtures("as_users_run")
-def test_labels_must_match_the_images():
+@pytest.mark.usefixtures("without_beartype")
+def test_dataset_rejects_labels_of_another_length():
   with pytest.raises(ValueError, match=r"test_labels must have one label for each of 1 images"):
     Dataset("x", _images(2, 4, 4, 1), _images(1, 4, 4, 1), np.zeros(2, int), np.zeros(2, int))
 
 
 @pytest.mark.parametrize(("n", "num_test"), [(2, 1), (9, 1), (10, 1), (25, 2), (1000, 100)])
-def test_hold_out_partitions_the_indices(n, num_test):
+def test_train_test_split_partitions_the_indices(n, num_test):
   train, test = train_test_split(n, fraction=0.1)
   assert len(test) == num_test
   np.testing.assert_array_equal(np.sort(np.concatenate([train, test])), np.arange(n))
@@ -54,6 +45,6 @@ def test_hold_out_partitions_the_indices(n, num_test):
   assert (np.diff(test) > 0).all()
 
 
-def test_hold_out_is_the_same_forever():
-  # Written down once: a change would let models be tested on what older ones were trained on.
+def test_train_test_split_never_changes():
+  # Another split would test old models on images that they were trained on.
   assert train_test_split(30, fraction=0.1)[1].tolist() == [2, 13, 28]

@@ -1,3 +1,4 @@
+import importlib.util
 import io
 import struct
 import zlib
@@ -9,9 +10,9 @@ from PIL import Image
 from aejax.data import images
 
 
-def _file(picture, kind="PNG", **options):
+def _file(image, kind="PNG", **options):
   file = io.BytesIO()
-  picture.save(file, kind, **options)
+  image.save(file, kind, **options)
   file.seek(0)
   return file
 
@@ -20,7 +21,7 @@ def _decode(file, size, **options):
   return images.decode(file, name="it", size=size, **options)
 
 
-def test_resize_leaves_images_of_the_size_alone():
+def test_resize_returns_images_of_the_right_size():
   array = np.arange(2 * 4 * 4, dtype=np.uint8).reshape(2, 4, 4, 1)
   assert images.resize(array, 4) is array
 
@@ -32,15 +33,16 @@ def test_resize_takes_the_central_square():
   np.testing.assert_array_equal(resized, np.broadcast_to([10, 20, 30], (2, 4, 4, 3)))
 
 
-def test_resize_does_not_see_beyond_the_crop():
+def test_resize_ignores_pixels_beyond_the_crop():
   array = np.full((1, 4, 8, 1), 255, np.uint8)
   array[:, :, 2:6] = 0
   assert images.resize(array, 2).max() == 0
 
 
 def test_resize_does_not_alias():
-  # One-pixel stripes are at the Nyquist limit: halved without a filter they would be all black or
-  # all white. Inside, the triangle filter of radius 2 weighs black and white equally.
+  # Stripes of one pixel are at the Nyquist limit. Halved without a filter, they would become all
+  # black or all white. Away from the border, the triangle filter of radius 2 gives black and white
+  # the same weight.
   stripes = np.zeros((1, 16, 16, 1), np.uint8)
   stripes[:, :, ::2] = 255
   inner = images.resize(stripes, 8)[:, :, 1:-1]
@@ -52,12 +54,12 @@ def test_resize_does_not_alias():
   ("mode", "grey"),
   [("1", True), ("L", True), ("LA", True), ("I;16", True), ("RGB", False), ("RGBA", False)],
 )
-def test_header(mode, grey):
+def test_read_header(mode, grey):
   header = images.read_header(_file(Image.new(mode, (5, 3))), name="it")
   assert header == images.Header(5, 3, grey)
 
 
-def test_a_palette_is_grey_if_all_its_colours_are():
+def test_read_header_of_palettes():
   grey = Image.new("P", (5, 3))
   grey.putpalette([0, 0, 0, 90, 90, 90])
   colour = Image.new("P", (5, 3))
@@ -74,11 +76,11 @@ def test_decode_keeps_pixels():
   np.testing.assert_array_equal(decoded, grey)
 
 
-def test_decode_applies_the_cameras_orientation():
+def test_decode_applies_exif_orientation():
   pixels = np.zeros((2, 2, 3), np.uint8)
   pixels[0, 0] = 255
   exif = Image.Exif()
-  exif[0x0112] = 6  # To be turned by a quarter clockwise.
+  exif[0x0112] = 6  # Rotate by 90 degrees clockwise.
   decoded = _decode(_file(Image.fromarray(pixels), exif=exif), 2)
   np.testing.assert_array_equal(decoded[..., 0], [[0, 255], [0, 0]])
 
@@ -89,60 +91,61 @@ def test_decode_lays_transparent_pixels_over_white():
   np.testing.assert_array_equal(decoded[0], [[10, 20, 30], [255, 255, 255]])
 
 
-def test_decode_keeps_the_upper_bits_of_16():
+def test_decode_keeps_the_upper_bits_of_16_bit_grey():
   pixels = np.array([[0, 255], [256, 65535]], np.uint16)
   decoded = _decode(_file(Image.fromarray(pixels)), 2, grey=True)
   np.testing.assert_array_equal(decoded[..., 0], [[0, 0], [1, 255]])
 
 
-def test_decode_takes_an_animations_first_frame():
+def test_decode_takes_the_first_frame():
   frames = [Image.new("L", (4, 4), level) for level in (50, 200)]
   file = _file(frames[0], "GIF", save_all=True, append_images=frames[1:])
   np.testing.assert_array_equal(_decode(file, 4, grey=True), 50)
 
 
-def test_scaled_decoding_of_a_jpeg_agrees_with_a_full_decode():
-  # Squares of 8x8 pixels, JPEG's own blocks, survive it and its scaling exactly. To a quarter of
-  # the size, 1/8 of each side's neighbour shines in, in one filter as after halving: equal up to
-  # rounding. Decoded at 1/8 and enlarged it would be 1/4, 32 levels off.
+def test_decode_of_a_scaled_jpeg_agrees_with_full_decode():
+  # JPEG keeps squares of 8x8 pixels, the size of its blocks, exactly, and so does its scaling. At a
+  # quarter of the size each neighbour contributes 1/8, whether one filter is applied or the image
+  # is halved first: the results agree up to rounding. Decoding at 1/8 and enlarging would
+  # contribute 1/4, an error of 32 levels.
   squares = np.kron(np.indices((8, 8)).sum(0) % 2, np.ones((8, 8))).astype(np.uint8) * 255
-  picture = Image.fromarray(squares)
-  scaled = _decode(_file(picture, "JPEG", quality=95), 16, grey=True)[..., 0]
-  full = np.asarray(picture.resize((16, 16), Image.Resampling.BILINEAR))
+  image = Image.fromarray(squares)
+  scaled = _decode(_file(image, "JPEG", quality=95), 16, grey=True)[..., 0]
+  full = np.asarray(image.resize((16, 16), Image.Resampling.BILINEAR))
   np.testing.assert_allclose(scaled.astype(int), full.astype(int), atol=3)
 
 
-def test_crop():
+def test_decode_crops():
   pixels = np.zeros((9, 7, 3), np.uint8)
   pixels[3:6, 2:5] = 200
   np.testing.assert_array_equal(_decode(_file(Image.fromarray(pixels)), 3, crop=3), 200)
-  with pytest.raises(ValueError, match="it cannot be read as an image: 7x9 pixels are less than 8"):
+  with pytest.raises(ValueError, match="it cannot be read as an image: its 7x9 pixels are fewer"):
     _decode(_file(Image.fromarray(pixels)), 3, crop=8)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "WEBP", "BMP"])
 @pytest.mark.parametrize("keep", [0.0, 0.02, 0.7])
-def test_truncated_images_are_refused(kind, keep):
+def test_decode_rejects_truncated_images(kind, keep):
   noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
   content = _file(Image.fromarray(noise), kind).getvalue()
   with pytest.raises(ValueError, match="it cannot be read as an image"):
     _decode(io.BytesIO(content[: int(keep * len(content))]), 8)
 
 
-def test_formats_that_are_not_pictures_alone_are_refused():
+def test_decode_rejects_other_formats():
   with pytest.raises(ValueError, match="cannot identify image file"):
     _decode(_file(Image.new("L", (4, 4)), "TIFF"), 4)
 
 
-def test_32_bit_pixels_are_refused(monkeypatch):
-  # Older versions of Pillow give them for a PNG of 16 bits; any, for a TIFF.
+def test_decode_rejects_32_bit_pixels(monkeypatch):
+  # Old versions of Pillow decode a 16-bit PNG to 32 bits; every version does so for some TIFFs.
   monkeypatch.setattr(images, "_FORMATS", ("TIFF",))
   with pytest.raises(ValueError, match=r"32-bit numbers \(mode F\)"):
     _decode(_file(Image.new("F", (4, 4)), "TIFF"), 4)
 
 
-def test_decompression_bombs_are_refused():
-  # A PNG of a few bytes that announces 20000x20000 pixels.
+def test_read_header_rejects_decompression_bombs():
+  # A PNG of a few bytes that declares 20000x20000 pixels.
   def chunk(kind, content):
     checksum = zlib.crc32(kind + content)
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
@@ -154,7 +157,19 @@ def test_decompression_bombs_are_refused():
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-def test_what_pillow_only_warns_of_is_refused(monkeypatch):
+def test_read_header_rejects_more_pixels_than_the_limit(monkeypatch):
   monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 30)
   with pytest.raises(ValueError, match="6x6 pixels are more than 30"):
     images.read_header(_file(Image.new("L", (6, 6))), name="it")
+
+
+def test_images_ask_for_pillow(monkeypatch):
+  file = _file(Image.new("L", (4, 4)))
+  monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+  for call in (
+    lambda: images.read_header(file, name="it"),
+    lambda: _decode(file, 4),
+    lambda: images.resize(np.zeros((1, 4, 4, 1), np.uint8), 2),
+  ):
+    with pytest.raises(ImportError, match=r"the package PIL, .* pip install 'aejax\[train\]'"):
+      call()

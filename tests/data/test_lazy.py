@@ -27,24 +27,31 @@ def folder(tmp_path):
 
 @pytest.mark.parametrize("kind", ["npy", "folder"])
 @pytest.mark.parametrize("image_size", [None, 4])
-def test_slices_and_the_whole_are_those_in_memory(kind, image_size, request):
+def test_lazy_images_equal_images_in_memory(kind, image_size, request):
   path = request.getfixturevalue(kind)
   expected = data.load(path, image_size=image_size)
   found = data.load(path, image_size=image_size, in_memory=False)
   assert isinstance(found.train, LazyImages)
   assert repr(found) == repr(expected)
   assert found.train.size == expected.train.size
-  for rows in (slice(0, 18), slice(3, 7), slice(12, 99), slice(2, 9, 3), slice(5, 5)):
+  for rows in (
+    slice(0, 18),
+    slice(3, 7),
+    slice(12, 99),
+    slice(2, 9, 3),
+    slice(5, 5),
+    slice(None, None, -2),
+  ):
     np.testing.assert_array_equal(found.train[rows], expected.train[rows])
   np.testing.assert_array_equal(np.asarray(found.train), expected.train)
   np.testing.assert_array_equal(found.test, expected.test)
 
 
-def test_a_prepared_set(small_idx, tmp_path, monkeypatch):
-  # Reads of more than a chunk, within and across.
+def test_load_tfds_reads_lazily(small_idx, tmp_path, monkeypatch):
+  # Read both within one chunk and across chunks.
   monkeypatch.setattr(prepare, "_CHUNK", 2)
   files = small_idx.write(tmp_path / "files")
-  found = prepare.load_recipe(small_idx.recipe, data_dir=files, in_memory=False)
+  found = prepare.load_tfds(small_idx.spec, data_dir=files, in_memory=False)
   assert isinstance(found.train, LazyImages)
   assert found.train_labels is None
   np.testing.assert_array_equal(found.train[2:7], small_idx.images["train"][2:7])
@@ -52,40 +59,40 @@ def test_a_prepared_set(small_idx, tmp_path, monkeypatch):
   np.testing.assert_array_equal(found.test_labels, small_idx.labels["test"])
 
 
-def test_only_what_is_asked_for_is_decoded(folder):
-  stored = data.load(folder, in_memory=False).train
+def test_lazy_images_decode_only_the_slice(folder):
+  lazy = data.load(folder, in_memory=False).train
   for file in sorted(folder.iterdir())[:10]:
     file.write_bytes(file.read_bytes()[:60])
-  assert stored[12:].shape == (6, 8, 8, 3)
+  assert lazy[12:].shape == (6, 8, 8, 3)
   with pytest.raises(ValueError, match="cannot be read as an image"):
-    np.asarray(stored)
+    np.asarray(lazy)
 
 
-def test_damage_found_later_is_named(small_idx, tmp_path, prepared):
+def test_lazy_images_name_damage_that_is_found_later(small_idx, tmp_path, prepared):
   files = small_idx.write(tmp_path / "files")
-  stored = prepare.load_recipe(small_idx.recipe, data_dir=files, in_memory=False).train
+  lazy = prepare.load_tfds(small_idx.spec, data_dir=files, in_memory=False).train
   for file in prepared.glob("aejax_small/1.0.0/*train*array_record*"):
     size = file.stat().st_size
     file.write_bytes(b"\0" * size)
   with pytest.raises(ValueError, match=r"aejax_small/1.0.0 is damaged"):
-    np.asarray(stored)
+    np.asarray(lazy)
 
 
-def test_all_are_read_once_for_the_whole():
+def test_lazy_images_cache_the_whole_array():
   read = []
 
   def images(rows):
     read.append(rows)
     return np.zeros((len(rows), 2, 2, 1), np.uint8)
 
-  stored = LazyImages((7, 2, 2, 1), images)
+  lazy = LazyImages((7, 2, 2, 1), images)
   assert read == []
-  assert np.asarray(stored) is np.asarray(stored)
-  assert np.array(stored, np.float32).dtype == np.float32
+  assert np.asarray(lazy) is np.asarray(lazy)
+  assert np.array(lazy, np.float32).dtype == np.float32
   assert read == [range(7)]
 
 
-def test_floats_of_a_file_are_in_memory(tmp_path):
+def test_load_numpy_reads_floats_into_memory(tmp_path):
   path = tmp_path / "floats.npy"
   np.save(path, np.random.default_rng(0).random((10, 5, 5)))
   found = data.load(path, in_memory=False)
@@ -94,7 +101,7 @@ def test_floats_of_a_file_are_in_memory(tmp_path):
 
 
 @pytest.mark.parametrize("cut", [10, 200, 700])
-def test_a_truncated_file_is_refused(npy, cut):
+def test_load_numpy_rejects_a_truncated_file_lazily(npy, cut):
   npy.write_bytes(npy.read_bytes()[:cut])
   with pytest.raises(ValueError, match="cannot be read as a NumPy file"):
     data.load(npy, in_memory=False)

@@ -1,14 +1,17 @@
-"""What a refused file looks like."""
+"""Checks that a file is rejected with one sentence."""
+
+import os
+from typing import Any
 
 import pytest
 
 from aejax import data
 
-__all__ = ["refused"]
+__all__ = ["assert_rejected"]
 
 
-def refused(path, match=None, **options):
-  """Loads what cannot be loaded, and returns the one sentence that says so."""
+def assert_rejected(path: str | os.PathLike[str], match: str | None = None, **options: Any) -> str:
+  """Asserts that `data.load` raises a ValueError of one printable line, and returns that line."""
   with pytest.raises(ValueError, match=match) as error:
     data.load(path, **options)
   assert "\n" not in str(error.value)

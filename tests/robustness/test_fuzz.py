@@ -1,4 +1,4 @@
-"""Valid files with random damage: their readers succeed or raise a ValueError, and nothing else."""
+"""Files with random damage: their readers either succeed or raise a ValueError of one line."""
 
 import dataclasses
 import functools
@@ -25,8 +25,8 @@ from aejax.metrics import features
 from aejax.training import Options, complete
 from aejax.training.configuration import read, write
 
-# Examples of each file's kind in the suite, and in the long run.
-FEW, MANY = 60, 3000
+# Number of damaged files per kind, in the suite and in the slow test.
+NUM_FAST, NUM_SLOW = 60, 3000
 
 pytestmark = pytest.mark.usefixtures("without_beartype")
 
@@ -35,27 +35,27 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3), np.uint8)
 
 @st.composite
 def damaged(draw, contents):
-  """One of the contents with a few changes: bits turned, bytes cut, put in, or moved."""
+  """Draws one of the contents and changes it: flips bits, sets, cuts, inserts or copies bytes."""
   content = bytearray(draw(st.sampled_from(contents)))
   for _ in range(draw(st.integers(1, 4))):
     kind = draw(st.sampled_from(("bit", "byte", "number", "cut", "drop", "splice", "insert")))
-    place = draw(st.integers(0, max(len(content) - 1, 0)))
+    index = draw(st.integers(0, max(len(content) - 1, 0)))
     if kind == "bit" and content:
-      content[place] ^= 1 << draw(st.integers(0, 7))
+      content[index] ^= 1 << draw(st.integers(0, 7))
     elif kind == "byte" and content:
-      content[place] = draw(st.integers(0, 255))
-    elif kind == "number":  # where lengths and offsets are written, the worst there are
-      worst = (b"\xff" * 4, b"\0" * 4, b"\x7f\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0\0\1\0")
-      content[place : place + 4] = draw(st.sampled_from(worst))
+      content[index] = draw(st.integers(0, 255))
+    elif kind == "number":  # extreme values where a file stores a length or an offset
+      extremes = (b"\xff" * 4, b"\0" * 4, b"\x7f\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0\0\1\0")
+      content[index : index + 4] = draw(st.sampled_from(extremes))
     elif kind == "cut":
-      del content[place:]
+      del content[index:]
     elif kind == "drop":
-      del content[place : place + draw(st.integers(1, 64))]
+      del content[index : index + draw(st.integers(1, 64))]
     elif kind == "splice":
       other = draw(st.integers(0, max(len(content) - 1, 0)))
-      content[place:place] = content[other : other + draw(st.integers(1, 64))]
+      content[index:index] = content[other : other + draw(st.integers(1, 64))]
     else:
-      content[place:place] = draw(st.binary(min_size=1, max_size=16))
+      content[index:index] = draw(st.binary(min_size=1, max_size=16))
   return bytes(content)
 
 
@@ -71,7 +71,7 @@ def _npz(save=np.savez, **several):
   return file.getvalue()
 
 
-def _picture(kind, mode="RGB", side=24):
+def _image(kind, mode="RGB", side=24):
   file = io.BytesIO()
   pixels = np.random.default_rng(1).integers(0, 256, (side, side, 3), np.uint8)
   Image.fromarray(pixels).convert(mode).save(file, kind)
@@ -83,14 +83,14 @@ def _small_idx():
   for (images, labels), n in zip(idx._FILES.values(), (7, 3), strict=True):
     payloads[images] = struct.pack(">IIII", 0x803, n, 28, 28) + bytes(n * 784)
     payloads[labels] = struct.pack(">II", 0x801, n) + bytes(n)
-  # Damage is to reach the reader, and not to end at the checksum: the checksum is that of anything.
-  recipe = dataclasses.replace(
-    idx.MNIST, sizes={"train": 7, "test": 3}, payloads=_Everything(), downloads=()
+  # Accept any checksum, so that damage reaches the reader.
+  spec = dataclasses.replace(
+    idx.MNIST, sizes={"train": 7, "test": 3}, payload_sha256=_AnyKey(), downloads=()
   )
-  return recipe, payloads
+  return spec, payloads
 
 
-class _Everything(dict):
+class _AnyKey(dict):
   def __getitem__(self, key):
     return _Anything()
 
@@ -107,7 +107,7 @@ class _Anything(str):
 
 def _small_cifar():
   batches = {"train": {"a.bin": _Anything()}, "test": {"b.bin": _Anything()}}
-  recipe = dataclasses.replace(cifar10.CIFAR10, sizes={"train": 3, "test": 3}, batches=batches)
+  spec = dataclasses.replace(cifar10.CIFAR10, sizes={"train": 3, "test": 3}, batches=batches)
   contents = []
   for mode in ("w:gz", "w"):
     file = io.BytesIO()
@@ -117,80 +117,79 @@ def _small_cifar():
         member.size = 3 * 3073
         archive.addfile(member, io.BytesIO(bytes(member.size)))
     contents.append(file.getvalue())
-  return recipe, contents
+  return spec, contents
 
 
 def _small_celeb_a():
-  picture = io.BytesIO()
-  Image.new("RGB", (178, 218), "grey").save(picture, "JPEG", quality=20)
+  face = io.BytesIO()
+  Image.new("RGB", (178, 218), "grey").save(face, "JPEG", quality=20)
   file = io.BytesIO()
   with zipfile.ZipFile(file, "w") as archive:
     for number in range(1, 5):
-      archive.writestr(f"img_align_celeba/{number:06d}.jpg", picture.getvalue())
-  recipe = dataclasses.replace(
+      archive.writestr(f"img_align_celeba/{number:06d}.jpg", face.getvalue())
+  spec = dataclasses.replace(
     celeb_a.CELEB_A, sizes={"train": 2, "test": 2}, num_images=4, sha256=_Anything()
   )
-  return recipe, file.getvalue(), picture.getvalue()
+  return spec, file.getvalue(), face.getvalue()
 
 
-def _all_of(examples):
+def _read_all(examples):
   for split in examples.values():
     for image, _ in split:
       np.asarray(image)
 
 
-# What reads each kind of file, in a folder.
+# Readers: each writes one damaged file into a folder and reads it.
 
 
 def _read_npy(path, content):
   (path / "x.npy").write_bytes(content)
-  np.asarray(arrays.load_arrays(path / "x.npy").train)
-  np.asarray(arrays.load_arrays(path / "x.npy", in_memory=False).train)
+  np.asarray(arrays.load_numpy(path / "x.npy").train)
+  np.asarray(arrays.load_numpy(path / "x.npy", in_memory=False).train)
 
 
 def _read_npz(path, content):
   (path / "x.npz").write_bytes(content)
-  arrays.load_arrays(path / "x.npz")
+  arrays.load_numpy(path / "x.npz")
 
 
-def _read_pictures(path, content, *, kind):
-  own = path / "pictures"
-  own.mkdir(exist_ok=True)
+def _read_images(path, content, *, kind):
+  images = path / "images"
+  images.mkdir(exist_ok=True)
   for number in range(2):
-    (own / f"{number}.png").write_bytes(_picture("PNG"))
-  (own / f"2.{kind}").write_bytes(content)
-  folder.load_folder(own, image_size=16)
+    (images / f"{number}.png").write_bytes(_image("PNG"))
+  (images / f"2.{kind}").write_bytes(content)
+  folder.load_folder(images, image_size=16)
 
 
 def _read_idx(path, content):
-  recipe, payloads = _small_idx()
+  spec, payloads = _small_idx()
   for name, payload in payloads.items():
     (path / name).write_bytes(gzip.compress(payload))
   (path / next(iter(payloads))).write_bytes(content)
-  found = recipe.find(path)
-  _all_of(recipe.read(found))
+  _read_all(spec.read(spec.find(path)))
 
 
 def _read_cifar(path, content):
   (path / "cifar-10-binary.tar.gz").write_bytes(content)
-  recipe, _ = _small_cifar()
-  _all_of(recipe.read(recipe.find(path)))
+  spec, _ = _small_cifar()
+  _read_all(spec.read(spec.find(path)))
 
 
 def _read_celeb_a(path, content):
   (path / "img_align_celeba.zip").write_bytes(content)
-  recipe, *_ = _small_celeb_a()
-  _all_of(recipe.read(recipe.find(path)))
+  spec, *_ = _small_celeb_a()
+  _read_all(spec.read(spec.find(path)))
 
 
 def _read_face(path, content):
-  own = path / "img_align_celeba"
-  own.mkdir(exist_ok=True)
-  recipe, _, picture = _small_celeb_a()
+  faces = path / "img_align_celeba"
+  faces.mkdir(exist_ok=True)
+  spec, _, face = _small_celeb_a()
   for number in range(2, 5):
-    (own / f"{number:06d}.jpg").write_bytes(picture)
-  (own / "000001.jpg").write_bytes(content)
-  _all_of(recipe.read(recipe.find(path)))
+    (faces / f"{number:06d}.jpg").write_bytes(face)
+  (faces / "000001.jpg").write_bytes(content)
+  _read_all(spec.read(spec.find(path)))
 
 
 def _read_configuration(path, content):
@@ -212,8 +211,13 @@ def _read_classifier(path, content):
 CONFIGURATION = complete(
   "cwae", {}, Options(), dataset="digits", image_shape=(8, 8, 1), num_images=200
 )
-SETTINGS = json.dumps(dataclasses.asdict(CONFIGURATION), indent=2)
 SUMMARY = {"method": "cwae", "dataset": "digits", "test_images": 3, "normal_latents": {"mmd": 0.1}}
+
+
+def _configuration():
+  with tempfile.TemporaryDirectory() as folder:
+    write(Path(folder), CONFIGURATION)
+    return (Path(folder) / "config.json").read_bytes()
 
 
 def _classifier():
@@ -235,41 +239,41 @@ FILES = {
     ],
   ),
   "png": (
-    functools.partial(_read_pictures, kind="png"),
-    [_picture("PNG", mode) for mode in ("RGB", "L", "P", "RGBA", "1", "I;16")],
+    functools.partial(_read_images, kind="png"),
+    [_image("PNG", mode) for mode in ("RGB", "L", "P", "RGBA", "1", "I;16")],
   ),
   "jpg": (
-    functools.partial(_read_pictures, kind="jpg"),
-    [_picture("JPEG", mode) for mode in ("RGB", "L", "CMYK")],
+    functools.partial(_read_images, kind="jpg"),
+    [_image("JPEG", mode) for mode in ("RGB", "L", "CMYK")],
   ),
-  "webp": (functools.partial(_read_pictures, kind="webp"), [_picture("WEBP")]),
-  "gif": (functools.partial(_read_pictures, kind="gif"), [_picture("GIF", "P")]),
+  "webp": (functools.partial(_read_images, kind="webp"), [_image("WEBP")]),
+  "gif": (functools.partial(_read_images, kind="gif"), [_image("GIF", "P")]),
   "bmp": (
-    functools.partial(_read_pictures, kind="bmp"),
-    [_picture("BMP", mode) for mode in ("RGB", "L", "P", "1")],
+    functools.partial(_read_images, kind="bmp"),
+    [_image("BMP", mode) for mode in ("RGB", "L", "P", "1")],
   ),
   "idx": (_read_idx, [gzip.compress(next(iter(_small_idx()[1].values())))]),
   "cifar": (_read_cifar, _small_cifar()[1]),
   "celeb_a": (_read_celeb_a, [_small_celeb_a()[1]]),
   "face": (_read_face, [_small_celeb_a()[2]]),
-  "config": (_read_configuration, [SETTINGS.encode()]),
+  "config": (_read_configuration, [_configuration()]),
   "summary": (_read_summary, [json.dumps(SUMMARY).encode()]),
   "classifier": (_read_classifier, [_classifier()]),
 }
 
 
-def _survives(kind, content, path):
+def _check_survives(kind, content, path):
   with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # Pillow and NumPy warn of what they read nevertheless
+    warnings.simplefilter("ignore")  # Pillow and NumPy warn about some files that they read
     try:
       FILES[kind][0](path, content)
       return
     except ValueError as error:
-      refusal = error
-  # Said by the reader itself, on one line.
-  assert type(refusal) is ValueError, repr(refusal)
-  assert "\n" not in str(refusal)
-  assert len(str(refusal)) < 1000
+      rejection = error
+  # A subclass, such as UnicodeDecodeError, would come from a library.
+  assert type(rejection) is ValueError, repr(rejection)
+  assert "\n" not in str(rejection)
+  assert len(str(rejection)) < 1000
 
 
 def _fuzz(kind, factory, examples):
@@ -284,14 +288,14 @@ def _fuzz(kind, factory, examples):
   )
   @given(damaged(FILES[kind][1]))
   def run(content):
-    _survives(kind, content, folder)
+    _check_survives(kind, content, folder)
 
   run()
 
 
 @pytest.mark.parametrize("kind", FILES)
-def test_valid_files_are_read(kind, tmp_path):
-  """Else the fuzzing would begin with files that are refused as they are."""
+def test_readers_accept_valid_files(kind, tmp_path):
+  # Otherwise the fuzzing would start from files that are rejected undamaged.
   for number, content in enumerate(FILES[kind][1]):
     path = tmp_path / str(number)
     path.mkdir()
@@ -299,11 +303,11 @@ def test_valid_files_are_read(kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", FILES)
-def test_damaged_files(kind, tmp_path_factory):
-  _fuzz(kind, tmp_path_factory, FEW)
+def test_readers_survive_damaged_files(kind, tmp_path_factory):
+  _fuzz(kind, tmp_path_factory, NUM_FAST)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", FILES)
-def test_many_damaged_files(kind, tmp_path_factory):
-  _fuzz(kind, tmp_path_factory, MANY)
+def test_readers_survive_many_damaged_files(kind, tmp_path_factory):
+  _fuzz(kind, tmp_path_factory, NUM_SLOW)

@@ -1,4 +1,4 @@
-"""NumPy files that are damaged or hostile: each is one sentence, and none runs or writes."""
+"""Damaged and hostile NumPy files: each is rejected in one sentence; none runs or writes."""
 
 import io
 import pickle
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from robustness.rejection import refused
+from robustness.rejection import assert_rejected
 
 from aejax import data
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("without_beartype")
 
 
 class Payload:
-  """What would run if it were unpickled."""
+  """An object that creates a file when it is unpickled."""
 
   def __init__(self, path):
     self.path = path
@@ -27,11 +27,11 @@ class Payload:
     return Path.touch, (self.path,)
 
 
-def test_a_pickle_is_not_run(tmp_path):
+def test_load_does_not_run_pickles(tmp_path):
   target = tmp_path / "it-ran"
   content = pickle.dumps(Payload(target))
   pickle.loads(content)
-  assert target.exists()  # so it would
+  assert target.exists()  # unpickling does create the file
   target.unlink()
   (tmp_path / "plain.npy").write_bytes(content)
   objects = np.empty((4, 8, 8), object)
@@ -44,7 +44,9 @@ def test_a_pickle_is_not_run(tmp_path):
     archive.writestr("images", content)
   for name in ("plain.npy", "objects.npy", "objects.npz", "plain.npz"):
     for in_memory in (True, False):
-      refused(tmp_path / name, "cannot be read|must have shape|must be uint8", in_memory=in_memory)
+      assert_rejected(
+        tmp_path / name, "cannot be read|must have shape|must be uint8", in_memory=in_memory
+      )
   assert not target.exists()
 
 
@@ -86,7 +88,7 @@ HEADERS = {
 
 @pytest.mark.parametrize("version", [1, 2])
 @pytest.mark.parametrize("name", HEADERS)
-def test_lying_headers(name, version, tmp_path):
+def test_load_rejects_bad_headers(name, version, tmp_path):
   content = _npy(HEADERS[name], BYTES.tobytes(), version)
   (tmp_path / "x.npy").write_bytes(content)
   with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
@@ -98,26 +100,26 @@ def test_lying_headers(name, version, tmp_path):
         loaded = data.load(tmp_path / file, in_memory=in_memory)
       except ValueError as error:
         sentences.append(str(error))
-      else:  # NumPy takes −4 for "as many as there are"
+      else:  # NumPy infers an axis of length −4, as it does for −1
         assert name in ("negative", "negatives")
         assert loaded.image_shape == (8, 8, 1)
   assert all(sentence.isprintable() for sentence in sentences)
 
 
 @pytest.mark.parametrize("version", [0, 3, 4, 255])
-def test_other_versions_of_the_format(version, tmp_path):
+def test_load_rejects_unknown_format_versions(version, tmp_path):
   (tmp_path / "x.npy").write_bytes(_npy(_header("(6, 8, 8)"), BYTES.tobytes(), version))
   if version != 3:
-    refused(tmp_path / "x.npy", "x.npy cannot be read")
+    assert_rejected(tmp_path / "x.npy", "x.npy cannot be read")
 
 
-def test_archives_that_lie(tmp_path):
+def test_load_rejects_hostile_archives(tmp_path):
   good = io.BytesIO()
   np.save(good, BYTES)
-  # A thousandfold: ten megabytes from ten kilobytes, where the header promises terabytes.
-  promised = _npy(_header("(10000000000, 100, 100)"), bytes(10_000_000))
+  # Ten kilobytes that decompress to ten megabytes, under a header that declares terabytes.
+  bomb = _npy(_header("(10000000000, 100, 100)"), bytes(10_000_000))
   for name, members in {
-    "bomb": {"images.npy": promised},
+    "bomb": {"images.npy": bomb},
     "paths": {"../../../images.npy": good.getvalue(), "/etc/images.npy": good.getvalue()},
     "no-arrays": {"readme.txt": b"nothing"},
     "empty-member": {"images.npy": b""},
@@ -127,11 +129,11 @@ def test_archives_that_lie(tmp_path):
     with zipfile.ZipFile(tmp_path / f"{name}.npz", "w", zipfile.ZIP_DEFLATED) as archive:
       for member, content in members.items():
         archive.writestr(member, content)
-    refused(tmp_path / f"{name}.npz", f"{name}.npz")
+    assert_rejected(tmp_path / f"{name}.npz", f"{name}.npz")
   assert sorted(path.suffix for path in tmp_path.iterdir()) == [".npz"] * 6
 
 
-def test_an_archive_with_a_path_for_a_name_is_read_in_memory(tmp_path):
+def test_load_never_writes_members_that_are_named_like_paths(tmp_path):
   np.savez(tmp_path / "x.npz", **{"../../images": BYTES})
   assert len(data.load(tmp_path / "x.npz").train) == 5
   assert [path.name for path in tmp_path.iterdir()] == ["x.npz"]
@@ -141,7 +143,7 @@ def _patched(content, offset, value):
   return content[:offset] + value + content[offset + len(value) :]
 
 
-def test_members_that_cannot_be_read(tmp_path):
+def test_load_rejects_unreadable_members(tmp_path):
   np.savez(tmp_path / "x.npz", images=BYTES)
   content = (tmp_path / "x.npz").read_bytes()
   central = content.index(b"PK\x01\x02")
@@ -155,10 +157,10 @@ def test_members_that_cannot_be_read(tmp_path):
   }
   for name, damage in damaged.items():
     (tmp_path / f"{name}.npz").write_bytes(damage)
-    refused(tmp_path / f"{name}.npz", f"{name}.npz")
+    assert_rejected(tmp_path / f"{name}.npz", f"{name}.npz")
 
 
-def test_labels_beyond_64_bits(tmp_path):
+def test_load_rejects_labels_beyond_63_bits(tmp_path):
   labels = np.full(6, 2**64 - 1, np.uint64)
   np.savez(tmp_path / "x.npz", images=BYTES, labels=labels)
-  refused(tmp_path / "x.npz", "must be less than 2.63")
+  assert_rejected(tmp_path / "x.npz", "must be less than 2.63")
