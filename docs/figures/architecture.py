@@ -32,7 +32,7 @@ PACKAGES = {
   "data": ("images for training and test", 0),
   "autoencoder": ("encoder and decoder as one module", 1),
   "priors": ("distributions for the latents", 2),
-  "ground": ("_checks, _extras, _files, _memory, _messages", 1),
+  "ground": ("private modules that every package may import", 1),
 }
 _CLI = ("cli", "_commands", "_command_line")
 
