@@ -1,6 +1,8 @@
 """The state of a run: what it carries between calls of the compiled loop, and saves."""
 
 import dataclasses
+from collections.abc import Sequence
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +15,9 @@ from aejax.training.configuration import Configuration
 from aejax.training.epoch import Sums, zero_sums
 from aejax.training.step import TrainState, TrainStep, create, pytree_node
 
-__all__ = ["Best", "RunState", "build", "end_epoch", "fresh"]
+__all__ = ["Best", "RunState", "build", "end_epoch", "fresh", "stack", "unstack"]
+
+T = TypeVar("T")
 
 
 @pytree_node
@@ -66,6 +70,18 @@ def end_epoch(state: RunState, steps_per_epoch: Int[Array, ""] | int) -> RunStat
   current = Best(loss, state.train.step, state.train.params)
   best = jax.tree.map(lambda new, old: jnp.where(better, new, old), current, state.best)
   return RunState(state.train, zero_sums(), best)
+
+
+def stack(trees: Sequence[T]) -> T:
+  """Returns pytrees as one with a leading axis; a single pytree is returned as it is."""
+  return trees[0] if len(trees) == 1 else jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
+def unstack(tree: T, count: int) -> list[T]:
+  """Returns the `count` pytrees that `stack` combined."""
+  if count == 1:
+    return [tree]
+  return [jax.tree.map(lambda leaf, k=k: leaf[k], tree) for k in range(count)]
 
 
 def build(
