@@ -1,4 +1,6 @@
+import dataclasses
 import json
+import math
 import shutil
 import warnings
 
@@ -9,8 +11,10 @@ import numpy as np
 import pytest
 
 from aejax import AejaxWarning
+from aejax.training import Diverged
 from aejax.training.checkpoints import CheckpointGroup, Checkpoints
 from aejax.training.manifest import Damaged
+from aejax.training.state import build, fresh
 
 
 def _state(step):
@@ -267,3 +271,16 @@ def test_manifest_lists_every_file(saved):
     listed = json.loads((saved / step / "manifest.json").read_text())["files"]
     present = {str(p.relative_to(saved / step)) for p in _files(saved / step)}
     assert set(listed) == present - {"manifest.json", *BOOKKEEPING}
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_save_rejects_parameters_that_are_not_finite(configure, tmp_path, bad):
+  _, state, _ = build(configure())
+  params = jax.tree.map(lambda leaf: leaf.at[..., -1].set(bad), state.params)
+  with Checkpoints(tmp_path) as checkpoints:
+    with pytest.raises(Diverged):
+      checkpoints.save(0, fresh(dataclasses.replace(state, params=params)))
+    assert checkpoints.latest is None
+    checkpoints.save(0, fresh(state))
+    checkpoints.wait()
+    assert checkpoints.latest == 0

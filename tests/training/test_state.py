@@ -1,6 +1,7 @@
 import dataclasses
 import json
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from aejax import networks, objectives
 from aejax.training import Options, create, prepare
 from aejax.training.epoch import Sums
-from aejax.training.state import RunState, end_epoch, fresh
+from aejax.training.state import RunState, build, end_epoch, fresh, stack, unstack
 
 
 def after(state, *, params, loss, skipped=0, steps=4):
@@ -81,3 +82,62 @@ def test_best_of_a_run_is_the_run_that_ended_there(tmp_path):
   images = np.zeros((3, 8, 8, 1), np.uint8)
   np.testing.assert_array_equal(found.encode(images), expected.encode(images))
   assert (found.encode(images) != whole.load().encode(images)).any()
+
+
+def test_build_draws_parameters_from_the_seed(configure):
+  one, same, other = (jax.tree.leaves(build(configure(seed=seed))[1].params) for seed in (1, 1, 2))
+  chex.assert_trees_all_equal(one, same)
+  assert all(not np.array_equal(a, b) for a, b in zip(one, other, strict=True) if a.ndim > 1)
+
+
+def test_build_ends_a_cosine_schedule_at_zero(configure, dataset):
+  _, state, train_step = build(configure("ae", schedule="cosine"), steps=3)
+  step = jax.jit(train_step)
+  changes = []
+  for _ in range(4):
+    before = state
+    state, _ = step(state, dataset.train[:8])
+    pairs = zip(*map(jax.tree.leaves, (state.params, before.params)), strict=True)
+    changes.append(max(float(jnp.abs(a - b).max()) for a, b in pairs))
+  assert changes[0] == pytest.approx(1e-3, rel=1e-3)  # Adam's first step is the learning rate
+  assert changes[0] > changes[2] > changes[3] == 0
+
+
+def test_build_computes_in_bfloat16_with_float32_parameters(configure, dataset):
+  _, state, train_step = build(configure(precision="bfloat16"))
+  assert {leaf.dtype for leaf in jax.tree.leaves(state.params)} == {jnp.dtype("float32")}
+  text = str(jax.make_jaxpr(train_step)(state, dataset.train[:8]))
+  assert "bf16[8,2]" in text
+  _, state, train_step = build(configure())
+  assert "bf16" not in str(jax.make_jaxpr(train_step)(state, dataset.train[:8]))
+
+
+def test_build_accumulates_over_parts_of_the_batch(configure, dataset):
+  # The decoder has 12 outputs per image.
+  for accumulate, shape, other in ((1, "f32[8,12]", "f32[4,12]"), (2, "f32[4,12]", "f32[8,12]")):
+    _, state, train_step = build(configure("ae", accumulate=accumulate))
+    text = str(jax.make_jaxpr(train_step)(state, dataset.train[:8]))
+    assert shape in text
+    assert other not in text
+
+
+@pytest.mark.parametrize("skip", [False, True])
+def test_build_skips_nonfinite_steps_if_asked(configure, skip):
+  _, state, train_step = build(configure("ae", skip_nonfinite=skip))
+  after, metrics = jax.jit(train_step)(state, jnp.full((8, 4, 3, 1), jnp.nan))
+  assert int(after.step) == 1
+  assert jnp.isnan(metrics["loss"])
+  if skip:
+    chex.assert_trees_all_equal(after.params, state.params)
+  else:
+    assert any(jnp.isnan(leaf).any() for leaf in jax.tree.leaves(after.params))
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_unstack_inverts_stack(start, count):
+  states = [jax.tree.map(jnp.copy, start) for _ in range(count)]
+  stacked = stack(states)
+  assert stacked.train.step.shape == (() if count == 1 else (count,))
+  for one, other in zip(unstack(stacked, count), states, strict=True):
+    chex.assert_trees_all_equal(one.train.params, other.train.params)
+    chex.assert_trees_all_equal(one.best, other.best)
