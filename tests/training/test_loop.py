@@ -243,6 +243,7 @@ def test_train_follows_the_cosine_schedule_over_the_whole_run(configure, dataset
   ("options", "steps"),
   [
     (dict(), [25]),
+    (dict(checkpoint_epochs=5, keep_checkpoints=9), [25]),
     (dict(checkpoint_epochs=1), [20, 25]),
     (dict(checkpoint_epochs=1, keep_checkpoints=1), [25]),
     (dict(checkpoint_epochs=2, keep_checkpoints=9), [10, 20, 25]),
