@@ -102,9 +102,9 @@ class Run:
   def train(self) -> dict[str, float]:
     """Trains to the last epoch, from the newest checkpoint if there is one.
 
-    It uses all devices; with several processes, each must call it. An `AejaxWarning` says if latents
-    collapse, a checkpoint is damaged or the disk fails. If a filter turns it into an error, training
-    ends, and the next call continues from the newest checkpoint.
+    It uses all devices; with several processes, each must call it. An `AejaxWarning` says if
+    latents collapse, a checkpoint is damaged or the disk fails. If a filter turns it into an error,
+    training ends, and the next call continues from the newest checkpoint.
 
     Returns:
       `seconds` of this call and `images_per_second`; empty if nothing was left to train.
