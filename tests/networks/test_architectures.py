@@ -231,5 +231,5 @@ def test_mistakes_are_named(changes, sentence):
 
 @pytest.mark.parametrize("architecture", SMALLER)
 def test_images_of_another_shape_than_the_network_was_made_for_are_refused(built, architecture):
-  with pytest.raises(ValueError, match=r"\(n, 7, 5, 3\), as the network was made for"):
+  with pytest.raises(ValueError, match=r"\(n, 7, 5, 3\), as the network expects"):
     built(architecture).encode(jnp.zeros((2, 5, 7, 3)))

@@ -197,7 +197,7 @@ def test_images_in_chunks_change_nothing(monkeypatch):
     return jax.jit(lambda *a: jax.value_and_grad(cost, (0, 1, 2))(*a))(x, kernel, bias)
 
   whole = value_and_gradient()
-  monkeypatch.setattr(_conv_ops, "_MOST_WINDOWS", 2 * 9 * 32)
+  monkeypatch.setattr(_conv_ops, "_MAX_WINDOWS", 2 * 9 * 32)
   loops = str(jax.make_jaxpr(lambda x: convolve(x, kernel, stride=2, padding="SAME"))(x))
   assert "length=4" in loops
   jax.tree.map(close, value_and_gradient(), whole)
