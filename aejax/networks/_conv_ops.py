@@ -102,8 +102,9 @@ def _adjoint(
   """
   # The barrier keeps XLA from cancelling the two reversals of the kernel, after which it no longer
   # recognises the gradient of a convolution.
+  x, kernel = _varying_like(x, kernel), _varying_like(kernel, x)
   flipped = lax.optimization_barrier(_flipped(kernel))
-  image = jax.ShapeDtypeStruct((x.shape[0], *size, kernel.shape[3]), x.dtype)
+  image = _varying_like(jnp.zeros((x.shape[0], *size, kernel.shape[3]), x.dtype), x)
   return jax.linear_transpose(lambda image: _strided(image, flipped, stride, pads), image)(x)[0]
 
 
@@ -113,16 +114,31 @@ def _(
 ) -> tuple[Array, Array]:
   (x, kernel), (dx, dkernel) = primals, tangents
   y = _adjoint(stride, pads, size, x, kernel)
+  x, kernel, dkernel = (_varying_like(v, x, kernel, dkernel) for v in (x, kernel, dkernel))
 
   def kernel_gradient(image: Array) -> Array:
-    flipped = jax.eval_shape(_flipped, kernel)
+    flipped = _flipped(kernel)
     convolve = jax.linear_transpose(lambda k: _strided(image, k, stride, pads), flipped)
     return _flipped(convolve(x)[0])
 
   # Reverse mode transposes this back to `kernel_gradient`, which cuDNN has; the derivative that JAX
   # would derive convolves with windows as large as the images.
-  by_kernel = jax.linear_transpose(kernel_gradient, jax.ShapeDtypeStruct(y.shape, y.dtype))
+  by_kernel = jax.linear_transpose(kernel_gradient, y)
   return y, _adjoint(stride, pads, size, dx, kernel) + by_kernel(dkernel)[0]
+
+
+def _varying_like(v: Array, *others: Array) -> Array:
+  """Returns an array with the mapped axes of others added to its type.
+
+  Under shard_map the type of an array includes the axes along which it varies, and a transpose
+  needs the same axes for its inputs and outputs.
+  """
+
+  def axes_of(array: Array) -> frozenset[str]:
+    return jax.typeof(array).manual_axis_type.varying
+
+  axes = frozenset().union(*map(axes_of, others)) - axes_of(v)
+  return lax.pcast(v, tuple(axes), to="varying") if axes else v
 
 
 def _strided(
