@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int, Key, Num, PyTree
+from jaxtyping import Array, Bool, Float, Int, Key, Num
 
 from aejax.autoencoder import Autoencoder, pixels
 from aejax.objectives import Objective
@@ -59,8 +59,8 @@ class TrainState:
   """
 
   step: Int[Array, ""]
-  params: PyTree
-  optimizer_state: PyTree
+  params: Any
+  optimizer_state: Any
   key: Key[Array, ""]
 
 
@@ -143,12 +143,12 @@ def create(
   return state, train_step
 
 
-def all_finite(tree: PyTree) -> Bool[Array, ""]:
+def all_finite(tree: Any) -> Bool[Array, ""]:
   """Returns whether all floating-point leaves of a pytree are finite; others are ignored."""
   leaves = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
   return jnp.stack([jnp.isfinite(leaf).all() for leaf in leaves]).all()
 
 
-def merge(model: Autoencoder, params: PyTree) -> Autoencoder:
+def merge(model: Autoencoder, params: Any) -> Autoencoder:
   """Returns a copy of `model` with the parameters `params`."""
   return nnx.merge(nnx.split(model, nnx.Param)[0], params)
