@@ -21,7 +21,7 @@ _hook.__enter__()
 
 @pytest.fixture
 def without_beartype():
-  """Signatures without_beartype, as users have them: a bad argument reaches the function's own checks."""
+  """Switches the checks of annotations off, as for users: functions check their own arguments."""
   jaxtyping.config.update("jaxtyping_disable", True)
   yield
   jaxtyping.config.update("jaxtyping_disable", False)

@@ -23,6 +23,7 @@ __all__ = [
   "Target",
   "as_latents",
   "as_samples",
+  "checked",
   "no_closed_form",
   "public_jit",
 ]
@@ -39,33 +40,44 @@ Target = Prior | Float[Array | np.ndarray, "m d"] | None
 
 
 def public_jit(*static: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
-  """Returns a decorator that checks the arguments of a function by name, then calls it jitted.
-
-  The decorated function keeps its signature. Values can be checked only where they are concrete;
-  under a transformation JAX reports wrong types itself.
+  """Returns a decorator that checks the arguments of a function, then calls it jitted.
 
   Args:
     static: names of the static arguments.
   """
 
   def decorate(function: Callable[P, T]) -> Callable[P, T]:
-    names = list(inspect.signature(function).parameters)
     jitted: Callable[..., T] = jax.jit(function, static_argnames=static)
-
-    @functools.wraps(function)
-    def checked(*args: P.args, **kwargs: P.kwargs) -> T:
-      positional = [_check(name, value) for name, value in zip(names, args, strict=False)]
-      named = {name: _check(name, value) for name, value in kwargs.items()}
-      try:
-        return jitted(*positional, *args[len(names) :], **named)
-      except NameError as error:
-        if "unbound axis name" not in str(error):
-          raise
-        raise _no_axis(named["axis_name"], ", which is not mapped here") from None
-
-    return checked
+    return checked(function, call=jitted)
 
   return decorate
+
+
+def checked(function: Callable[P, T], *, call: Callable[..., T] | None = None) -> Callable[P, T]:
+  """Checks the arguments of a function by name before each call; the signature stays.
+
+  Values can be checked only where they are concrete. Under a transformation JAX itself reports
+  wrong types.
+
+  Args:
+    function: the function.
+    call: called instead of the function, with the same arguments.
+  """
+  names = list(inspect.signature(function).parameters)
+  run: Callable[..., T] = function if call is None else call
+
+  @functools.wraps(function)
+  def with_checks(*args: P.args, **kwargs: P.kwargs) -> T:
+    positional = [_check(name, value) for name, value in zip(names, args, strict=False)]
+    named = {name: _check(name, value) for name, value in kwargs.items()}
+    try:
+      return run(*positional, *args[len(names) :], **named)
+    except NameError as error:
+      if "unbound axis name" not in str(error):
+        raise
+      raise _no_axis(named["axis_name"], ", which is not mapped here") from None
+
+  return with_checks
 
 
 def _check(name: str, value: Any) -> Any:

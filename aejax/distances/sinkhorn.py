@@ -1,13 +1,15 @@
 """The Sinkhorn divergence; ott-jax computes its potentials."""
 
+import functools
 import warnings
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from aejax.distances._arguments import Latents, Samples, Scalar, as_latents, as_samples, public_jit
+from aejax.distances._arguments import Latents, Samples, Scalar, as_latents, as_samples, checked
 from aejax.distances._sharding import AxisName, all_gather_rows, split_rows
 
 __all__ = ["sinkhorn_divergence"]
@@ -15,7 +17,7 @@ __all__ = ["sinkhorn_divergence"]
 Matrix = Float[Array, "_ _"]
 
 
-@public_jit("max_iterations", "axis_name")
+@checked
 def sinkhorn_divergence(
   z: Latents,
   samples: Samples,
@@ -75,6 +77,7 @@ def _check_installed() -> None:
     raise ImportError("sinkhorn_divergence needs ott-jax: pip install aejax[sinkhorn].") from error
 
 
+@functools.partial(jax.jit, static_argnames=("max_iterations", "axis_name"))
 def _divergence(
   z: Any, samples: Any, epsilon: Any, max_iterations: int, axis_name: AxisName
 ) -> Scalar:

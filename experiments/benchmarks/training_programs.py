@@ -82,8 +82,13 @@ class Training:
       states.append(state)
     assert train_step is not None
     self.num_parameters = sum(leaf.size for leaf in jax.tree.leaves(states[0].params))
-    self._run_steps = make_run_steps(train_step, workload.batch_size, together=seeds > 1)
-    self._images = jnp.asarray(workload.images())
+    self._run_steps = make_run_steps(
+      train_step,
+      workload.batch_size,
+      image_shape=workload.image_shape,
+      together=seeds > 1,
+    )
+    self._images = jnp.asarray(workload.images().reshape(workload.num_images, -1))
     orders = [workload.order(seed) for seed in range(seeds)]
     self._state, self._sums, self._order = (
       trees[0] if seeds == 1 else jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
@@ -104,7 +109,7 @@ def matrix_products(training: Training, workload: Workload) -> Callable[[int], A
   """
   encoder: Any = training.model.encoder
   decoder: Any = training.model.decoder
-  layers = [*encoder.hidden, encoder.latents.dense, *decoder.hidden, decoder.pixels]
+  layers = [*encoder.hidden, encoder.latents.linear, *decoder.hidden, decoder.to_pixels]
   weights = [jnp.copy(layer.kernel[...]) for layer in layers]
   x = jnp.asarray(workload.images()[: workload.batch_size], jnp.float32) / 255
   x = x.reshape(workload.batch_size, -1)
