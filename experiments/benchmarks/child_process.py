@@ -27,8 +27,8 @@ def run_module(
   Raises:
     RuntimeError: if the process fails or exceeds `timeout`.
   """
-  # The child imports this package and the parent's aejax, wherever the parent was started. `-P` keeps
-  # a package `benchmarks` in the working directory from hiding this one.
+  # The child imports this package and the parent's aejax, wherever the parent was started. `-P`
+  # keeps a package `benchmarks` in the working directory from hiding this one.
   folders = [str(Path(file).resolve().parents[1]) for file in (__file__, aejax.__file__)]
   environment = {
     **os.environ,
