@@ -1,6 +1,6 @@
 """Peak memory of value and gradient, measured in a process of its own.
 
-    python -m aejax.benchmarks.memory '{"distance": "cramer_wold", "contestant": "aejax",
+    python -m benchmarks.memory '{"distance": "cramer_wold", "contestant": "aejax",
       "form": "N(0, I)", "d": 64, "sizes": [1024, 4096]}'
 
 prints a line of JSON for each size. On a CPU it is the peak of the process's resident memory, on an
@@ -12,8 +12,6 @@ import contextlib
 import ctypes
 import gc
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +19,7 @@ from typing import Any
 
 import jax
 
+from benchmarks.child_process import run_module
 from benchmarks.contestants import Contestant, contestants
 from benchmarks.distances import DISTANCES, Cell
 from benchmarks.peers import PEERS
@@ -40,29 +39,10 @@ def measure_memory(
   Raises:
     RuntimeError: if the process fails or takes longer than `timeout` seconds.
   """
-  request = json.dumps(
-    {"distance": distance, "contestant": contestant, "form": form, "d": d, "sizes": sizes}
-  )
-  command = [sys.executable, "-m", "benchmarks.memory", request]
-  # A process that takes a whole GPU at its start leaves the next nothing.
-  environment = {**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
-  try:
-    done = subprocess.run(
-      command,
-      capture_output=True,
-      text=True,
-      timeout=timeout,
-      env=environment,
-      check=False,
-      start_new_session=True,  # a Ctrl-C is the parent's, which stops after the cell
-    )
-  except subprocess.TimeoutExpired:
-    raise RuntimeError(f"its process took longer than {timeout:.0f} s") from None
-  if done.returncode:
-    last_line = (done.stderr.strip().splitlines() or ["killed"])[-1]
-    raise RuntimeError(f"its process failed: {last_line}")
-  lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"n"')]
-  return {line["n"]: line["bytes"] for line in lines}
+  request = {"distance": distance, "contestant": contestant, "form": form, "d": d, "sizes": sizes}
+  lines = run_module("benchmarks.memory", request, timeout=timeout)
+  answers = [json.loads(line) for line in lines if line.startswith('{"n"')]
+  return {answer["n"]: answer["bytes"] for answer in answers}
 
 
 def peak_bytes(call: Callable[[], Any]) -> int:

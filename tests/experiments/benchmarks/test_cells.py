@@ -12,6 +12,8 @@ from benchmarks.peer import JaxPeer, Peer
 from benchmarks.programs import prepare_ours, value_and_gradients
 from benchmarks.results import select
 
+pytestmark = pytest.mark.bench
+
 CELL = Cell("energy_distance", 16, 3)
 EFFORT = Effort(seconds=0.0, cutoff=30.0)
 

@@ -4,6 +4,8 @@ import pytest
 from benchmarks import disturbance
 from benchmarks.disturbance import watch
 
+pytestmark = pytest.mark.bench
+
 
 @pytest.mark.parametrize(
   ("busy", "own", "share"), [(10, 10, 0.0), (15, 5, 0.5), (25, 0, 1.0), (9.99, 10, 0.0)]

@@ -7,6 +7,8 @@ from benchmarks.environment import describe, difference, environment
 
 from aejax import distances
 
+pytestmark = pytest.mark.bench
+
 
 def test_what_it_says():
   found = environment([distances], ["jaxtyping", "no-such-library"])

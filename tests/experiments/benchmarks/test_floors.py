@@ -3,6 +3,8 @@ import pytest
 from benchmarks import floors
 from benchmarks.distances import DISTANCES, Cell
 
+pytestmark = pytest.mark.bench
+
 
 @pytest.fixture
 def data():

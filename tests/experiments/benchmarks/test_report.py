@@ -11,6 +11,8 @@ from benchmarks.results import Results
 from benchmarks.targets import targets
 from PIL import Image
 
+pytestmark = pytest.mark.bench
+
 
 def row(distance, contestant, n, median, d=64, form=NORMAL, mode="gradient", **fields):
   usual = {"slices": None, "dtype": "float32", "devices": 1, "kind": "time", "status": "measured"}
