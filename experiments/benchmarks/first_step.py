@@ -1,9 +1,9 @@
-"""How long a user waits for the first step, in a process of its own.
+"""Measures the time until the first training step in a fresh process.
 
     python -m benchmarks.first_step '{"method": "cwae", "network": "mlp"}'
 
-prints a line of JSON: seconds to make model, data and state, and to compile the loop and take the
-first step in it.
+prints a line of JSON: the seconds that making model, data and state takes, and the seconds that
+compiling the loop and taking the first step takes.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ __all__ = ["measure_first_step"]
 def measure_first_step(
   workload: Workload, method: str, *, timeout: float = 120.0
 ) -> Iterator[dict[str, Any]]:
-  """Seconds in a process that finds no compiled program, and in the next, which finds the first's.
+  """Yields the seconds of a process with an empty compilation cache, then of one with a full one.
 
   Raises:
     RuntimeError: if a process fails or takes longer than `timeout` seconds.

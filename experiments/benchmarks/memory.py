@@ -1,11 +1,11 @@
-"""Peak memory of value and gradient, measured in a process of its own.
+"""Measures the peak memory of value and gradient in a fresh process.
 
     python -m benchmarks.memory '{"distance": "cramer_wold", "contestant": "aejax",
       "form": "N(0, I)", "d": 64, "sizes": [1024, 4096]}'
 
-prints a line of JSON for each size. On a CPU it is the peak of the process's resident memory, on an
-accelerator that of the device's allocator; both beyond what the process held before the call, its
-inputs among it.
+prints a line of JSON for each size. The peak is that of the process's resident memory on a CPU, and
+that of the device's allocator on an accelerator. Memory held before the call, such as the inputs,
+is subtracted.
 """
 
 import contextlib
@@ -20,13 +20,13 @@ from typing import Any
 import jax
 
 from benchmarks.child_process import run_module
-from benchmarks.contestants import Contestant, contestants
 from benchmarks.distances import DISTANCES, Cell
+from benchmarks.implementations import Implementation, implementations
 from benchmarks.peers import PEERS
 
 __all__ = ["MEMORY_SLICES", "measure_memory", "peak_bytes"]
 
-# Slices, for those that take them.
+# Number of directions of sliced distances.
 MEMORY_SLICES = 50
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
@@ -34,7 +34,7 @@ _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 def measure_memory(
   distance: str, contestant: str, form: str, d: int, sizes: list[int], *, timeout: float
 ) -> dict[int, int]:
-  """Bytes by number of latents, each measured after the smaller ones, in a fresh process.
+  """Returns the peak bytes by number of latents, measured in increasing order.
 
   Raises:
     RuntimeError: if the process fails or takes longer than `timeout` seconds.
@@ -46,7 +46,7 @@ def measure_memory(
 
 
 def peak_bytes(call: Callable[[], Any]) -> int:
-  """How far memory rises during a call above what it was before."""
+  """Returns by how many bytes memory rises during a call."""
   stats = jax.devices()[0].memory_stats()
   if stats and "peak_bytes_in_use" in stats:
     before = stats["bytes_in_use"]
@@ -68,7 +68,7 @@ def _resident(field: str) -> int:
         return int(line.split()[1]) * 1024
   import resource
 
-  # In KiB, but on macOS in bytes: a peak, and so no baseline; rising sizes still show it.
+  # KiB, on macOS bytes. This peak never falls, so only growing sizes change it.
   peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
   return peak if sys.platform == "darwin" else peak * 1024
 
@@ -79,19 +79,19 @@ def _forget_peak() -> None:
 
 
 def _give_back() -> None:
-  """What the compiler freed goes back to the system, else the call could hide in it."""
-  with contextlib.suppress(OSError, AttributeError):  # no glibc
+  """Returns freed memory to the system, since a call that reuses it would not raise the peak."""
+  with contextlib.suppress(OSError, AttributeError):  # there is no glibc
     ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
-def _find(cell: Cell, name: str, form: str) -> Contestant:
-  return next(c for c in contestants(cell, PEERS) if (c.name, c.form) == (name, form))
+def _find(cell: Cell, name: str, form: str) -> Implementation:
+  return next(c for c in implementations(cell, PEERS) if (c.name, c.form) == (name, form))
 
 
 def _serve(request: dict[str, Any]) -> Iterator[dict[str, int]]:
   distance, sizes = request["distance"], sorted(request["sizes"])
   slices = MEMORY_SLICES if DISTANCES[distance].slices else None
-  # The first call loads libraries and starts threads.
+  # The first call loads libraries and starts threads, so a small one comes first.
   for n in [min(128, *sizes), *sizes]:
     cell = Cell(distance, n, request["d"], slices)
     calls = _find(cell, request["contestant"], request["form"]).prepare(cell)

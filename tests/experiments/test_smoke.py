@@ -4,8 +4,8 @@ import json
 
 import pytest
 from benchmarks.cells import Effort, measure_cell
-from benchmarks.contestants import contestants
 from benchmarks.distances import Cell
+from benchmarks.implementations import implementations
 from benchmarks.training_programs import Training, Workload
 from table1.runs import write_scored
 from table1.table import ROWS
@@ -14,7 +14,13 @@ from aejax import objectives
 from aejax._command_line import parse
 
 _OPTIONS = {"reproduce_table1": "Table", "train_classifier": "Options"}
-_SCRIPTS = ("benchmark_distances", "benchmark_training", "reproduce_table1", "train_classifier")
+_SCRIPTS = (
+  "benchmark_distances",
+  "benchmark_imports",
+  "benchmark_training",
+  "reproduce_table1",
+  "train_classifier",
+)
 
 
 @pytest.mark.parametrize("name", _SCRIPTS)
@@ -22,12 +28,12 @@ def test_script_help_names_the_options(name, script, capsys):
   with pytest.raises(SystemExit) as exit:
     parse(getattr(script(name), _OPTIONS.get(name, "Options")), ["--help"])
   assert exit.value.code == 0
-  assert "--out" in capsys.readouterr().out
+  assert ("--repetitions" if name == "benchmark_imports" else "--out") in capsys.readouterr().out
 
 
 def test_benchmark_of_distances_measures_a_cell():
   cell = Cell("kl_divergence", 16, 4)
-  rows = measure_cell(cell, contestants(cell, []), effort=Effort(seconds=0.0))
+  rows = measure_cell(cell, implementations(cell, []), effort=Effort(seconds=0.0))
   assert {row["mode"] for row in rows} == {"forward", "gradient"}
   assert all(row["status"] == "measured" and row["median"] > 0 for row in rows)
 

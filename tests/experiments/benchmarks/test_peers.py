@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from benchmarks import peer as module
-from benchmarks.contestants import contestants
 from benchmarks.distances import DISTANCES, Cell
+from benchmarks.implementations import implementations
 from benchmarks.peer import TorchPeer, absence
 from benchmarks.peers import PEERS
 
@@ -70,7 +70,7 @@ def test_every_peer_installed_agrees(peer, dim):
   if reason := absence(peer):
     pytest.skip(reason)
   cell = Cell(peer.distance, 200, dim, 20 if DISTANCES[peer.distance].slices else None)
-  one = next(c for c in contestants(cell, [peer]) if (c.name, c.form) == (peer.name, peer.form))
+  one = next(c for c in implementations(cell, [peer]) if (c.name, c.form) == (peer.name, peer.form))
   calls = one.prepare(cell)
   result = calls["gradient"]()
   assert one.check(cell, result) is None
