@@ -31,7 +31,7 @@ from aejax.training import Interrupted, Options, prepare
 from aejax.training.configuration import read
 
 # Each takes minutes: more of them are a mistake.
-_MOST_SEEDS = 1000
+_MAX_SEEDS = 1000
 # Twice what a VAE of Fashion-MNIST takes at its peak, its scoring included.
 _BYTES_A_RUN = 2**31
 
@@ -62,7 +62,7 @@ class Table:
 def main(options: Table) -> None:
   """Trains what is missing, and writes the table anew after each run."""
   _checks.one_of("data set of the table", options.dataset, data.NAMES)
-  _checks.integer("seeds", options.seeds, most=_MOST_SEEDS)
+  _checks.integer("seeds", options.seeds, most=_MAX_SEEDS)
   if options.epochs is not None:
     _checks.integer("epochs", options.epochs)
   for method in options.methods:

@@ -1,6 +1,6 @@
-"""What things cost in time and memory: `experiments/benchmark_*.py` are thin scripts over this.
+"""Benchmarks of time and memory, which `experiments/benchmark_*.py` run.
 
-`timing`, `environment`, `results`, `progress` and `flops` know nothing of distances and serve any
-benchmark. Nothing in aejax imports this package, and it imports other libraries' code only while
-it measures them.
+`timing`, `environment`, `results`, `progress` and `flops` do not depend on distances and serve any
+benchmark. aejax does not import this package. This package imports another library only when it
+measures that library.
 """

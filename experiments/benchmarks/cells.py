@@ -1,4 +1,4 @@
-"""Measures a cell: what can be called within reason is checked, then timed in turns."""
+"""Measures a cell: checks every implementation that is fast enough, then times them in turns."""
 
 import dataclasses
 import math
@@ -7,39 +7,39 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from aejax._memory import available_bytes
-from benchmarks.contestants import Contestant
+from benchmarks.contention import cpu_contention
 from benchmarks.distances import DISTANCES, Cell
-from benchmarks.disturbance import watch
+from benchmarks.implementations import Implementation
 from benchmarks.peer import Calls
 from benchmarks.results import Row, select, size
 from benchmarks.timing import Program, measure
 
 __all__ = [
-  "DISTURBANCE",
+  "MAX_CONTENTION",
   "Effort",
   "expected_seconds",
   "measure_cell",
   "reason_to_skip",
 ]
 
-# A first guess comes from this many latents, where there could be more than the second number.
+# Without earlier measurements, a cell with more than _UNKNOWN latents is first tried with _PROBE.
 _PROBE, _UNKNOWN = 256, 2048
 
-# A first call may load, allocate and compile: so many seconds of it are forgiven.
+# The first call may load libraries, allocate and compile, so it gets these seconds in addition.
 _WARM_UP = 5.0
 
-# If others take more of the machine than this while a cell is timed, it is timed again.
-DISTURBANCE = 0.05
-_ATTEMPTS = 3
+# A cell is timed again if other processes use more than this share of the machine meanwhile.
+MAX_CONTENTION = 0.05
+_MAX_ATTEMPTS = 3
 
 
 @dataclasses.dataclass(frozen=True)
 class Effort:
-  """How long to measure.
+  """Time limits of a measurement.
 
   Attributes:
-    seconds: to spend on each call.
-    cutoff: a call that takes longer, or is expected to, is left out.
+    seconds: seconds to spend on each call.
+    cutoff: maximum seconds of a call; slower calls are skipped.
   """
 
   seconds: float = 0.3
@@ -48,38 +48,38 @@ class Effort:
 
 def measure_cell(
   cell: Cell,
-  rivals: Iterable[Contestant],
+  candidates: Iterable[Implementation],
   *,
   history: Iterable[Row] = (),
   effort: Effort = Effort(),
 ) -> list[Row]:
-  """Measures all that can be measured within the cut-off, and says of the rest why not.
+  """Measures all implementations within the cut-off, and records why the others are skipped.
 
   Args:
-    cell: what to measure.
-    rivals: of `contestants`, say.
-    history: rows measured before, from which to guess how long this takes.
-    effort: how long to measure.
+    cell: distance and size to measure.
+    candidates: implementations to compare, such as those of `implementations`.
+    history: rows measured before; they give the expected time.
+    effort: time limits.
 
   Returns:
-    For each contestant a row for each mode, of status "measured", or one of status "skipped" or
-    "disagrees" with its reason.
+    For each implementation one row per mode with status "measured", or one row with status
+    "skipped" or "disagrees" and a reason.
   """
   rows: list[Row] = []
-  calls: dict[Contestant, Calls] = {}
+  calls: dict[Implementation, Calls] = {}
   history = list(history)
-  for one in rivals:
+  for one in candidates:
     try:
       status, reason = _prepare(one, cell, history, effort, calls)
     except Exception as error:
-      # One that cannot be measured must not end a run of twenty minutes: its row says so.
+      # A failing implementation must not end a run of twenty minutes; its row has the error.
       first_line = (str(error).strip().splitlines() or [""])[0]
       status, reason = "skipped", f"{type(error).__name__}: {first_line}"
     if reason:
       rows.append({**one.fields(), "status": status, "reason": reason, "cutoff": effort.cutoff})
       calls.pop(one, None)
   timed = {(one, mode): both[mode] for one, both in calls.items() for mode in both}
-  timings, share = _measure_undisturbed(timed, effort)
+  timings, share = _measure_without_contention(timed, effort)
   for (one, mode), timing in timings.items():
     row = {**one.fields(), "mode": mode}
     if timing.median > effort.cutoff:
@@ -91,8 +91,8 @@ def measure_cell(
   return rows
 
 
-def expected_seconds(one: Contestant, cell: Cell, history: Iterable[Row]) -> float | None:
-  """How long value and gradient should take, by the nearest smaller batch that was measured."""
+def expected_seconds(one: Implementation, cell: Cell, history: Iterable[Row]) -> float | None:
+  """Estimates the seconds of value and gradient from the nearest smaller batch in `history`."""
   same = {"distance": cell.distance, "dtype": cell.dtype, "devices": cell.devices}
   rows = select(history, kind="time", mode="gradient", status="measured", **same, **one.fields())
   rows = [row for row in rows if row["n"] <= cell.n]
@@ -103,9 +103,9 @@ def expected_seconds(one: Contestant, cell: Cell, history: Iterable[Row]) -> flo
 
 
 def reason_to_skip(
-  one: Contestant, cell: Cell, history: Iterable[Row], effort: Effort
+  one: Implementation, cell: Cell, history: Iterable[Row], effort: Effort
 ) -> str | None:
-  """Why not to call it at all: too much memory, or more time than the cut-off; or None."""
+  """Returns why a call would take too much memory or time, or None."""
   needed, free = one.num_bytes(cell), available_bytes()
   if needed > 0.85 * free:
     return f"it takes about {size(needed)} of memory, and {size(free)} are free"
@@ -122,14 +122,14 @@ def reason_to_skip(
   return None
 
 
-def _measure_undisturbed(timed, effort):
-  """The timings, of the attempt at which others took the least of the machine, and their share."""
+def _measure_without_contention(timed, effort):
+  """Returns the timings of the attempt with the least contention, and the share of others."""
   attempts = []
-  for _ in range(_ATTEMPTS):
-    others = watch()
+  for _ in range(_MAX_ATTEMPTS):
+    others = cpu_contention()
     timings = measure(timed, seconds=effort.seconds, patience=effort.cutoff)
     attempts.append((timings, others()))
-    if (attempts[-1][1] or 0) <= DISTURBANCE:
+    if (attempts[-1][1] or 0) <= MAX_CONTENTION:
       break
   return min(attempts, key=lambda attempt: attempt[1] or 0)
 

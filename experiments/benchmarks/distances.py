@@ -1,4 +1,4 @@
-"""What is measured: every distance, in each form that it has, and the data it is given."""
+"""The measured distances in all their forms, and the data of a measurement."""
 
 import dataclasses
 import math
@@ -21,16 +21,16 @@ NORMAL, SAMPLES = "N(0, I)", "samples"
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-  """One distance at one size: what is measured at one go.
+  """A distance at one size; the unit of measurement.
 
   Attributes:
-    distance: its name in DISTANCES.
-    n: latents, of the global batch.
-    d: their dimension.
-    slices: directions, for sliced distances.
-    dtype: of latents and samples.
-    devices: how many share the batch.
-    kind: sets these rows apart from others in a file.
+    distance: name in DISTANCES.
+    n: number of latents in the global batch.
+    d: dimension of the latents.
+    slices: number of directions, for sliced distances.
+    dtype: dtype of latents and samples.
+    devices: number of devices that share the batch.
+    kind: kind of rows in the results file.
   """
 
   distance: str
@@ -42,7 +42,7 @@ class Cell:
   kind: str = "time"
 
   def fields(self) -> dict[str, Any]:
-    """As the fields of a row."""
+    """Returns the fields that identify the cell in a row."""
     return dataclasses.asdict(self)
 
   def __str__(self) -> str:
@@ -52,10 +52,10 @@ class Cell:
     return f"{self.distance}  n {self.n}, D {self.d}{slices}{dtype}{devices}"
 
   def data(self) -> dict[str, np.ndarray]:
-    """Latents off N(0, I), the same in each run, and what else a distance may need, in float32.
+    """Returns latents N(0.2, 0.8² I) and other inputs in float32, the same in each run.
 
-    So far off that no peer's float32 drowns in the cancellation near the prior, and so near that
-    every term counts.
+    Near the prior, float32 loses the small difference of the large terms of a distance; far from
+    it, one term dominates. These latents avoid both.
     """
     generator = np.random.default_rng(0)
     draws = [generator.standard_normal((self.n, self.d), np.float32) for _ in range(3)]
@@ -70,29 +70,29 @@ class Cell:
 
 @dataclasses.dataclass(frozen=True)
 class Distance:
-  """A distance of the catalogue.
+  """A distance of aejax.
 
   Attributes:
-    forms: by target, (data, axis_name) -> scalar.
-    cost: as a formula.
-    growth: the exponents of n, D and slices that the formula tends to.
-    floor: what no program can do without, a name in `floors`, or None.
-    slices: whether it takes directions.
-    pairwise: whether it sums over pairs.
-    inputs: the data that its gradient is taken by.
+    forms: functions of (data, axis_name) by target.
+    cost: asymptotic cost as a formula.
+    growth: asymptotic exponents of n, D and the number of directions.
+    lower_bound: name of the lower bound in `lower_bounds`, or None.
+    slices: whether the distance takes directions.
+    pairwise: whether the distance sums over pairs.
+    inputs: names of the data that the gradient is with respect to.
   """
 
   forms: Mapping[str, Form]
   cost: str
   growth: tuple[float, float, float]
-  floor: str | None = None
+  lower_bound: str | None = None
   slices: bool = False
   pairwise: bool = False
   inputs: tuple[str, ...] = ("latents",)
 
 
 def value_and_gradient(form: Form, inputs: tuple[str, ...]) -> Callable[..., Any]:
-  """(data, axis_name=None) -> the value and the gradients by the `inputs`."""
+  """Returns a function of (data, axis_name=None) that computes value and gradients by `inputs`."""
 
   def function(data: Data, axis_name: str | None = None):
     def value(active):
@@ -127,7 +127,7 @@ def _kl(data: Data, axis: str | None) -> jax.Array:
 
 
 def _gaussian(make: Callable[..., Form]) -> Form:
-  """The bandwidth √D is the middle of the range that the WAE's scales cover."""
+  """Returns a form with bandwidth √D, the middle of the range of the WAE's scales."""
 
   def form(data, axis):
     kernel = distances.gaussian(math.sqrt(data["latents"].shape[1]))
@@ -137,7 +137,7 @@ def _gaussian(make: Callable[..., Form]) -> Form:
 
 
 def _sinkhorn(data: Data, axis: str | None) -> jax.Array:
-  # A tenth of 2D, the mean squared distance of two draws of N(0, I): tens of iterations.
+  # A tenth of 2D, the mean squared distance of two draws of N(0, I), needs tens of iterations.
   epsilon = 0.2 * data["latents"].shape[1]
   return distances.sinkhorn_divergence(
     data["latents"], data["samples"], epsilon=epsilon, axis_name=axis
@@ -145,11 +145,11 @@ def _sinkhorn(data: Data, axis: str | None) -> jax.Array:
 
 
 def _pairwise(forms: Mapping[str, Form]) -> Distance:
-  return Distance(forms, "n²D", (2, 1, 0), floor="products", pairwise=True)
+  return Distance(forms, "n²D", (2, 1, 0), lower_bound="products", pairwise=True)
 
 
 def _sliced(forms: Mapping[str, Form]) -> Distance:
-  return Distance(forms, "LnD + L n log n", (1, 1, 1), floor="sort", slices=True)
+  return Distance(forms, "LnD + L n log n", (1, 1, 1), lower_bound="sort", slices=True)
 
 
 def _both(function: Callable[..., jax.Array]) -> dict[str, Form]:
@@ -158,7 +158,7 @@ def _both(function: Callable[..., jax.Array]) -> dict[str, Form]:
 
 DISTANCES: dict[str, Distance] = {
   "kl_divergence": Distance(
-    {NORMAL: _kl}, "nD", (1, 1, 0), floor="pass", inputs=("latents", "log_variance")
+    {NORMAL: _kl}, "nD", (1, 1, 0), lower_bound="pass", inputs=("latents", "log_variance")
   ),
   "cramer_wold": _pairwise(
     {
@@ -188,7 +188,7 @@ DISTANCES: dict[str, Distance] = {
     {NORMAL: _on_slices(distances.epps_pulley)},
     "LnD + 20 Ln",
     (1, 1, 1),
-    floor="projections",
+    lower_bound="projections",
     slices=True,
   ),
   "cramer_von_mises": _sliced({NORMAL: _on_slices(distances.cramer_von_mises)}),

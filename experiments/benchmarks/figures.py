@@ -1,4 +1,4 @@
-"""What the distances cost, at a glance: ours in blue, peers in orange, floors in grey."""
+"""Plots of the cost of distances: ours in blue, peers in orange, lower bounds in grey."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from aejax._files import replacing
-from benchmarks.contestants import FLOOR, OURS
 from benchmarks.distances import DISTANCES, NORMAL, SAMPLES
+from benchmarks.implementations import LOWER_BOUND, OURS
 from benchmarks.results import Row, select
 
 if TYPE_CHECKING:
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_figures"]
 
-_INK, _OURS, _PEER, _FLOOR = "#333333", "#3f90da", "#d97f00", "#94a4a2"
+_INK, _OURS, _PEER, _BOUND = "#333333", "#3f90da", "#d97f00", "#94a4a2"
 _COLUMNS = 3
 _TIME = "Value and gradient, in milliseconds"
-# Room at the right of a panel for the names of its lines, in widths of the data.
-_ROOM = 0.45
-# Names closer than this, in heights of a panel, would overlap.
-_APART = 0.085
+# Space at the right of a panel for the names of its lines, in widths of the data.
+_MARGIN = 0.45
+# Closer names would overlap, in heights of a panel.
+_MIN_GAP = 0.085
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,10 +36,10 @@ class _Line:
 
 
 def draw_figures(rows: list[Row], out: Path) -> list[Path]:
-  """Draws time against n, D and slices, and memory against n: those that there are points for.
+  """Plots time against n, D and directions, and memory against n, where there are points.
 
   Returns:
-    The files.
+    The paths of the files.
   """
   drawn = {
     "time_over_n": (
@@ -80,16 +80,16 @@ def _gradients(rows: list[Row], name: str) -> list[Row]:
   return select(rows, **fields, dtype="float32", devices=1)
 
 
-def _times(rows: list[Row], name: str, **place: int) -> list[Row]:
-  """Value and gradient at 50 slices, or at the fewest there are."""
-  found = select(_gradients(rows, name), **place)
+def _times(rows: list[Row], name: str, **fields: int) -> list[Row]:
+  """Returns rows of value and gradient at 50 directions, or at the smallest number."""
+  found = select(_gradients(rows, name), **fields)
   numbers = {row["slices"] for row in found}
   slices = 50 if 50 in numbers else min(filter(None, numbers), default=None)
   return select(found, slices=slices)
 
 
 def _lines(rows: list[Row], axis: str) -> list[_Line]:
-  """Ours, the floor and the peers, each over the values of a field; none if there is but one."""
+  """Returns a line per implementation over a field; no lines if the field has one value."""
   lines: dict[str, _Line] = {}
   for name, form in dict.fromkeys((row["contestant"], row["form"]) for row in rows):
     same = select(rows, contestant=name, form=form)
@@ -98,8 +98,8 @@ def _lines(rows: list[Row], axis: str) -> list[_Line]:
       lines[OURS] = _Line(OURS, points, _OURS, width=1.8)
     elif name == OURS and form == SAMPLES:
       lines[f"{OURS}, samples"] = _Line(f"{OURS}, samples", points, _OURS, "--")
-    elif name == FLOOR:
-      lines[FLOOR] = _Line(FLOOR, points, _FLOOR, ":", 1.6)
+    elif name == LOWER_BOUND:
+      lines[LOWER_BOUND] = _Line(LOWER_BOUND, points, _BOUND, ":", 1.6)
     elif name not in lines and name != OURS:
       lines[name] = _Line(name, points, _PEER)
   return list(lines.values()) if any(len(line.points) > 1 for line in lines.values()) else []
@@ -115,7 +115,7 @@ def _memory_lines(rows: list[Row], name: str) -> list[_Line]:
   sizes = sorted({row["n"] for row in found})
   if lines:
     matrix = {n: 4 * n * n / 2**20 for n in sizes}
-    lines.append(_Line("one n × n", matrix, _FLOOR, ":", 1.6))
+    lines.append(_Line("one n × n", matrix, _BOUND, ":", 1.6))
   return lines
 
 
@@ -145,7 +145,7 @@ def _draw(panels: Mapping[str, list[_Line]], x_label: str, title: str, path: Pat
 def _prepare(axes: "Axes", name: str, x_values, y_limits) -> None:
   axes.set(xscale="log", yscale="log", ylim=y_limits)
   left, right = x_values[0] / 1.15, x_values[-1]
-  axes.set_xlim(left, right * (right / left) ** _ROOM)
+  axes.set_xlim(left, right * (right / left) ** _MARGIN)
   axes.set_xticks(x_values, [_short(x) for x in x_values])
   axes.set_xticks([], minor=True)
   axes.set_title(name, fontsize=9, color=_INK, loc="left")
@@ -174,7 +174,7 @@ def _plot(axes: "Axes", lines: Iterable[_Line]) -> None:
   gap = 0.04 * (right - left)
   last = max((x for _, x, _ in ends), default=1.0)
   for line, x, y in ends:
-    if x < last:  # a line that stops early has its name above its end
+    if x < last:  # the name of a line that ends early is above its last point
       axes.annotate(
         line.name,
         (x, y),
@@ -201,20 +201,20 @@ def _plot(axes: "Axes", lines: Iterable[_Line]) -> None:
 
 
 def _spread(heights: list[float]) -> list[float]:
-  """Rising heights moved as little as need be to be `_APART`, in each clump about its middle."""
-  clumps: list[list[float]] = []
+  """Moves increasing heights `_MIN_GAP` apart, each group of near ones about its mean."""
+  groups: list[list[float]] = []
   for height in heights:
-    clumps.append([height])
-    while len(clumps) > 1 and _middle(clumps[-1]) - _middle(clumps[-2]) < (
-      _APART * (len(clumps[-1]) + len(clumps[-2])) / 2
+    groups.append([height])
+    while len(groups) > 1 and _middle(groups[-1]) - _middle(groups[-2]) < (
+      _MIN_GAP * (len(groups[-1]) + len(groups[-2])) / 2
     ):
-      clumps[-2:] = [clumps[-2] + clumps[-1]]
+      groups[-2:] = [groups[-2] + groups[-1]]
   return [
-    _middle(clump) + _APART * (i - (len(clump) - 1) / 2)
-    for clump in clumps
-    for i in range(len(clump))
+    _middle(group) + _MIN_GAP * (i - (len(group) - 1) / 2)
+    for group in groups
+    for i in range(len(group))
   ]
 
 
-def _middle(clump: list[float]) -> float:
-  return sum(clump) / len(clump)
+def _middle(group: list[float]) -> float:
+  return sum(group) / len(group)

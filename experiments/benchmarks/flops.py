@@ -1,7 +1,7 @@
-"""Floating-point operations of a JAX function on one device, loops counted as often as they run.
+"""Counts floating-point operations of a JAX function on one device, with all loop iterations.
 
-XLA's `cost_analysis` counts the body of a loop once, which makes it useless for tiled sums. This
-count is of the traced program, before XLA simplifies it: good for ratios.
+XLA's `cost_analysis` counts the body of a loop once, which is wrong for tiled sums. This count is
+of the traced program, before XLA simplifies it, so use it for ratios.
 """
 
 import math
@@ -14,7 +14,7 @@ from jax.extend import core
 
 __all__ = ["count_flops"]
 
-# Those that move numbers, or look at them, without computing any.
+# Primitives that move numbers without computing any.
 _FREE = {
   "all_gather",
   "axis_index",
@@ -43,14 +43,14 @@ _FREE = {
 
 
 def count_flops(function: Callable[..., Any], *arguments: Any) -> float:
-  """Operations that one device makes in a call of `function`.
+  """Returns the number of operations of one device in a call of `function`.
 
-  A product of matrices counts two for each of its multiplications, anything else one for each
-  number it makes (a reduction: takes). Under `shard_map` the share of one device is counted. Of
-  the branches of a condition the dearest counts; a loop without a fixed length counts once.
+  A matrix product counts two operations per multiplication. Another primitive counts one per output
+  number, a reduction one per input number. Under `shard_map`, the count is that of one device. A
+  condition counts its most expensive branch. A loop without a fixed length counts once.
 
   Args:
-    function: traced, not run.
+    function: function to trace; it is not run.
     arguments: arrays or `jax.ShapeDtypeStruct`s.
   """
   return _count(jax.make_jaxpr(function)(*arguments).jaxpr)
@@ -78,7 +78,7 @@ def _count_equation(equation) -> float:
 
 
 def _jaxprs(parameters) -> list[core.Jaxpr]:
-  """Those of a loop, a call or a custom derivative."""
+  """Returns the inner programs of a loop, a call or a custom derivative."""
   found = [getattr(value, "jaxpr", value) for value in parameters.values()]
   return [jaxpr for jaxpr in found if isinstance(jaxpr, core.Jaxpr)]
 

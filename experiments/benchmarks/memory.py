@@ -1,19 +1,17 @@
-"""Peak memory of value and gradient, measured in a process of its own.
+"""Measures the peak memory of value and gradient in a fresh process.
 
-    python -m aejax.benchmarks.memory '{"distance": "cramer_wold", "contestant": "aejax",
+    python -m benchmarks.memory '{"distance": "cramer_wold", "contestant": "aejax",
       "form": "N(0, I)", "d": 64, "sizes": [1024, 4096]}'
 
-prints a line of JSON for each size. On a CPU it is the peak of the process's resident memory, on an
-accelerator that of the device's allocator; both beyond what the process held before the call, its
-inputs among it.
+prints a line of JSON for each size. The peak is that of the process's resident memory on a CPU, and
+that of the device's allocator on an accelerator. Memory held before the call, such as the inputs,
+is subtracted.
 """
 
 import contextlib
 import ctypes
 import gc
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,13 +19,14 @@ from typing import Any
 
 import jax
 
-from benchmarks.contestants import Contestant, contestants
+from benchmarks.child_process import run_module
 from benchmarks.distances import DISTANCES, Cell
+from benchmarks.implementations import Implementation, implementations
 from benchmarks.peers import PEERS
 
 __all__ = ["MEMORY_SLICES", "measure_memory", "peak_bytes"]
 
-# Slices, for those that take them.
+# Number of directions of sliced distances.
 MEMORY_SLICES = 50
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
@@ -35,38 +34,19 @@ _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 def measure_memory(
   distance: str, contestant: str, form: str, d: int, sizes: list[int], *, timeout: float
 ) -> dict[int, int]:
-  """Bytes by number of latents, each measured after the smaller ones, in a fresh process.
+  """Returns the peak bytes by number of latents, measured in increasing order.
 
   Raises:
     RuntimeError: if the process fails or takes longer than `timeout` seconds.
   """
-  request = json.dumps(
-    {"distance": distance, "contestant": contestant, "form": form, "d": d, "sizes": sizes}
-  )
-  command = [sys.executable, "-m", "benchmarks.memory", request]
-  # A process that takes a whole GPU at its start leaves the next nothing.
-  environment = {**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
-  try:
-    done = subprocess.run(
-      command,
-      capture_output=True,
-      text=True,
-      timeout=timeout,
-      env=environment,
-      check=False,
-      start_new_session=True,  # a Ctrl-C is the parent's, which stops after the cell
-    )
-  except subprocess.TimeoutExpired:
-    raise RuntimeError(f"its process took longer than {timeout:.0f} s") from None
-  if done.returncode:
-    last_line = (done.stderr.strip().splitlines() or ["killed"])[-1]
-    raise RuntimeError(f"its process failed: {last_line}")
-  lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"n"')]
-  return {line["n"]: line["bytes"] for line in lines}
+  request = {"distance": distance, "contestant": contestant, "form": form, "d": d, "sizes": sizes}
+  lines = run_module("benchmarks.memory", request, timeout=timeout)
+  answers = [json.loads(line) for line in lines if line.startswith('{"n"')]
+  return {answer["n"]: answer["bytes"] for answer in answers}
 
 
 def peak_bytes(call: Callable[[], Any]) -> int:
-  """How far memory rises during a call above what it was before."""
+  """Returns by how many bytes memory rises during a call."""
   stats = jax.devices()[0].memory_stats()
   if stats and "peak_bytes_in_use" in stats:
     before = stats["bytes_in_use"]
@@ -88,7 +68,7 @@ def _resident(field: str) -> int:
         return int(line.split()[1]) * 1024
   import resource
 
-  # In KiB, but on macOS in bytes: a peak, and so no baseline; rising sizes still show it.
+  # KiB, on macOS bytes. This peak never falls, so only growing sizes change it.
   peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
   return peak if sys.platform == "darwin" else peak * 1024
 
@@ -99,19 +79,19 @@ def _forget_peak() -> None:
 
 
 def _give_back() -> None:
-  """What the compiler freed goes back to the system, else the call could hide in it."""
-  with contextlib.suppress(OSError, AttributeError):  # no glibc
+  """Returns freed memory to the system, since a call that reuses it would not raise the peak."""
+  with contextlib.suppress(OSError, AttributeError):  # there is no glibc
     ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
-def _find(cell: Cell, name: str, form: str) -> Contestant:
-  return next(c for c in contestants(cell, PEERS) if (c.name, c.form) == (name, form))
+def _find(cell: Cell, name: str, form: str) -> Implementation:
+  return next(c for c in implementations(cell, PEERS) if (c.name, c.form) == (name, form))
 
 
 def _serve(request: dict[str, Any]) -> Iterator[dict[str, int]]:
   distance, sizes = request["distance"], sorted(request["sizes"])
   slices = MEMORY_SLICES if DISTANCES[distance].slices else None
-  # The first call loads libraries and starts threads.
+  # The first call loads libraries and starts threads, so a small one comes first.
   for n in [min(128, *sizes), *sizes]:
     cell = Cell(distance, n, request["d"], slices)
     calls = _find(cell, request["contestant"], request["form"]).prepare(cell)

@@ -1,6 +1,6 @@
-"""A function of another library beside ours: the same data, as many threads, float32.
+"""Functions of other libraries to compare with ours: same data, number of threads and float32.
 
-Nothing foreign is imported before a peer is prepared.
+A library is imported only when its peer is prepared.
 """
 
 import dataclasses
@@ -14,12 +14,12 @@ import numpy as np
 
 from benchmarks.distances import Cell, Data, Form
 from benchmarks.environment import num_threads
-from benchmarks.foreign import foreign, quiet
+from benchmarks.optional_import import optional_import, quiet
 from benchmarks.timing import compile_program
 
 __all__ = ["DISTRIBUTIONS", "INSTALL", "Calls", "JaxPeer", "Peer", "TorchPeer", "absence"]
 
-# By mode: "forward", and "gradient", which returns the value and the gradients.
+# Calls by mode: "forward" returns the value, "gradient" the value and the gradients.
 Calls = dict[str, Callable[[], Any]]
 
 INSTALL = "pip install 'aejax[bench]'"
@@ -31,16 +31,16 @@ class Peer:
   """A function of another library, or published code.
 
   Attributes:
-    name: as tables have it.
-    distance: ours that it stands beside.
-    rivals: the forms of ours that serve the same end.
-    form: the target it takes.
-    prepare: data -> its calls.
-    ours: what it computes, in our terms: it is checked to be `factor` times that.
-    factor: see `ours`.
-    tolerance: of that check, relative, of value and gradient.
-    module: what must be importable.
-    num_bytes: about how much memory value and gradient take.
+    name: name in tables.
+    distance: name of the distance of ours that it is compared with.
+    rivals: forms of ours with the same purpose.
+    form: target of the distance.
+    prepare: function of the data that returns the calls.
+    ours: our function that computes the same; the peer's value must be `factor` times as large.
+    factor: ratio of the peer's value to that of `ours`.
+    tolerance: relative tolerance of this check, for value and gradient.
+    module: module that must be installed.
+    num_bytes: function of a cell that estimates the memory of value and gradient.
   """
 
   name: str
@@ -52,11 +52,11 @@ class Peer:
   module: str
   num_bytes: Callable[[Cell], float]
   factor: float = 1.0
-  # float32 sums over pairs, whose difference is some hundredth of each: measured, at most 4e-5.
+  # float32 loses digits in the difference of sums over pairs; the largest error seen is 4e-5.
   tolerance: float = 2e-4
 
   def compiled(self) -> "Peer | None":
-    """The same by torch.compile, or None if it is no PyTorch."""
+    """Returns the peer under torch.compile, or None if it does not use PyTorch."""
     if not isinstance(self.prepare, TorchPeer):
       return None
     prepare = dataclasses.replace(self.prepare, optimised=True)
@@ -68,10 +68,10 @@ class TorchPeer:
   """Prepares a function of tensors.
 
   Attributes:
-    make: imports what it takes, and returns the function.
-    names: the data it is called with.
-    inputs: those of them that its gradient is taken by.
-    optimised: by torch.compile.
+    make: function that imports the library and returns the function of tensors.
+    names: names of the data that are its arguments.
+    inputs: names of the data that the gradient is with respect to.
+    optimised: whether torch.compile is used.
   """
 
   make: Callable[[], Callable[..., Any]]
@@ -80,12 +80,12 @@ class TorchPeer:
   optimised: bool = False
 
   def __call__(self, data: Data) -> Calls:
-    """The calls, on as many threads as XLA has, or on the GPU that JAX uses."""
-    torch = foreign("torch")
+    """Returns the calls, on as many threads as XLA uses, or on the GPU that JAX uses."""
+    torch = optional_import("torch")
     torch.set_num_threads(num_threads())
     function = self.make()
     if self.optimised:
-      # Beyond eight shapes it would go back to eager without a word.
+      # torch.compile silently falls back to eager mode after eight shapes.
       torch._dynamo.reset()
       function = torch.compile(function, dynamic=False)
     device = _torch_device()
@@ -108,7 +108,7 @@ class TorchPeer:
 
     calls = {"forward": forward, "gradient": gradient}
     if self.optimised:
-      # It compiles when it is first called, which says nothing of how long a call takes.
+      # The first call compiles, so it must not be timed.
       for call in calls.values():
         call()
     return calls
@@ -116,16 +116,16 @@ class TorchPeer:
 
 @dataclasses.dataclass(frozen=True)
 class JaxPeer:
-  """Prepares a function written in JAX: jitted, as ours are.
+  """Prepares a function written in JAX, jitted like ours.
 
   Attributes:
-    make: imports what it takes, and returns the function of the data.
+    make: function that imports the library and returns the function of the data.
   """
 
   make: Callable[[], Callable[[Mapping[str, jax.Array]], jax.Array]]
 
   def __call__(self, data: Data) -> Calls:
-    """The calls."""
+    """Returns the compiled calls."""
     function = self.make()
     arrays = {name: jnp.asarray(value) for name, value in data.items()}
 
@@ -144,7 +144,7 @@ class JaxPeer:
 
 
 def absence(peer: Peer) -> str | None:
-  """Why a peer cannot be compared here, or None."""
+  """Returns why a peer cannot run here, or None."""
   for module in {peer.module, "torch" if isinstance(peer.prepare, TorchPeer) else peer.module}:
     if importlib.util.find_spec(module) is None:
       return f"{module} is not installed: {INSTALL}"
@@ -155,5 +155,5 @@ def absence(peer: Peer) -> str | None:
 
 
 def _torch_device() -> str:
-  torch = foreign("torch")
+  torch = optional_import("torch")
   return "cuda" if jax.default_backend() == "gpu" and torch.cuda.is_available() else "cpu"

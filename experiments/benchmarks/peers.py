@@ -1,4 +1,4 @@
-"""The peers, and what each computes as a multiple of ours."""
+"""The peers, and the function of ours that each is a multiple of."""
 
 import math
 from collections.abc import Callable
@@ -17,7 +17,7 @@ __all__ = ["PEERS"]
 
 _Z, _ZY = ("latents",), ("latents", "samples")
 _SLICES, _ZY_SLICES = ("latents", "directions"), ("latents", "samples", "directions")
-# Its 17 nodes on [0, 3] leave out the tail of the integral: measured, 0.4 % of the gradient.
+# LeJEPA's 17 nodes on [0, 3] omit the tail of the integral: 0.4 % of the gradient, measured.
 _SEVENTEEN_NODES = 0.01
 
 
@@ -26,12 +26,12 @@ def _published(function: Callable[..., Any], names: tuple[str, ...], **options: 
 
 
 def _matrices(count: float, per_dimension: float = 0.0) -> Callable[[Cell], float]:
-  """So many n × n matrices in float32."""
+  """Returns an estimate of the memory: `count` n × n matrices in float32."""
   return lambda cell: 4.0 * (count + per_dimension * cell.d) * cell.n**2
 
 
 def _projections(count: float, slices: int | None = None) -> Callable[[Cell], float]:
-  """So many n × slices matrices in float32."""
+  """Returns an estimate of the memory: `count` n × slices matrices in float32."""
   return lambda cell: 4.0 * count * cell.n * (slices or cell.slices or 1)
 
 
@@ -50,7 +50,7 @@ def _approximate(target: str | None) -> Form:
 
 
 def _blur(d: int) -> float:
-  """Its ε is blur², of half the squared distance."""
+  """Returns geomloss's blur for our ε; its ε is blur², for half the squared distance."""
   return math.sqrt(libraries.epsilon(d) / 2)
 
 
@@ -64,7 +64,7 @@ def _biased_gaussian(data: Data, _: str | None) -> jax.Array:
 
 
 def _peer(name: str, distance: str, prepare: Callable[[Data], Calls], **fields: Any) -> Peer:
-  """One that takes samples, and so stands beside the form to N(0, I) too, if there is one."""
+  """Returns a peer that takes samples; it is compared with our form to N(0, I) as well."""
   rivals = tuple(form for form in (NORMAL, SAMPLES) if form in DISTANCES[distance].forms)
   fields = {"rivals": rivals, "form": SAMPLES, "module": "torch", **fields}
   fields.setdefault("ours", DISTANCES[distance].forms.get(fields["form"]))
@@ -216,8 +216,8 @@ PEERS: tuple[Peer, ...] = (
   _peer(
     "geomloss",
     "sinkhorn_divergence",
-    # It anneals ε with one step at each, and stops. At its default, ε falling by a quarter, up to
-    # 33 % of the gradient was wrong; at this 2 to 9 %.
+    # geomloss takes one step for each ε of an annealing schedule and stops. With its default
+    # scaling the gradient error was up to 33 %; with 0.9 it was 2 to 9 %.
     TorchPeer(libraries.geomloss("sinkhorn", _blur, scaling=0.9), _ZY),
     module="geomloss",
     factor=1 / 2,
@@ -229,7 +229,7 @@ PEERS: tuple[Peer, ...] = (
     "sinkhorn_divergence",
     JaxPeer(libraries.ott_sinkhorn),
     module="ott",
-    # Two fixed points, each within 1e-4 of its marginals.
+    # Both libraries stop at marginal errors below 1e-4.
     tolerance=1e-3,
     num_bytes=_matrices(16),
   ),

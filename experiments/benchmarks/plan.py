@@ -1,4 +1,4 @@
-"""Which cells a run measures."""
+"""The plan of a benchmark of distances: cells, limits and peers."""
 
 import dataclasses
 import difflib
@@ -10,7 +10,7 @@ from benchmarks.distances import DISTANCES, Cell
 
 __all__ = ["Plan", "make_plan"]
 
-# n grows at D = 64 and D grows at n = 1024: lines in a figure, slopes in a table.
+# n varies at D = 64 and D varies at n = 1024, for plots and for fits of exponents.
 _SIZES = (
   (128, 8),
   (256, 64),
@@ -24,23 +24,23 @@ _SIZES = (
 )
 _QUICK_SIZES = ((256, 64), (1024, 64))
 _SLICES, _MORE_SLICES, _SWEEP = 50, 1000, (10, 50, 200, 1000)
-# Where memory is measured, each in a process of its own.
+# Distances and sizes whose peak memory is measured, each distance in a fresh process.
 _MEMORY_DISTANCES = ("cramer_wold", "mmd_imq", "energy_distance", "sliced_wasserstein")
 _MEMORY_SIZES = (1024, 4096, 16384, 65536)
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-  """What a run measures.
+  """A plan of a benchmark.
 
   Attributes:
-    cells: to time, small ones first, so that the time of large ones can be guessed.
-    memory: distances whose peak memory is measured, ours at `memory_sizes`.
-    memory_sizes: numbers of latents.
-    effort: how long to measure.
-    peers: whether other libraries are set beside.
-    torch_compile: whether those in PyTorch are timed a second time, by torch.compile.
-    quick: a minute's run, or two.
+    cells: cells to time, small ones first, so that their times predict those of large ones.
+    memory: names of the distances whose peak memory is measured.
+    memory_sizes: numbers of latents for which memory is measured.
+    effort: time limits.
+    peers: whether other libraries are measured.
+    torch_compile: whether PyTorch peers are timed under torch.compile as well.
+    quick: whether the run is a short one of a minute or two.
   """
 
   cells: tuple[Cell, ...]
@@ -52,7 +52,7 @@ class Plan:
   quick: bool
 
   def settings(self) -> dict[str, bool]:
-    """What must be the same for two runs' rows to be comparable."""
+    """Returns the settings that two runs must share for their rows to be comparable."""
     return {"quick": self.quick, "peers": self.peers, "torch.compile": self.torch_compile}
 
 
@@ -67,20 +67,20 @@ def make_plan(
   torch_compile: bool = False,
   quick: bool = False,
 ) -> Plan:
-  """Makes a plan of a user's wishes; what is left out takes a grid that shows all laws of growth.
+  """Builds a benchmark plan from options; the defaults allow fits of scaling exponents.
 
   Args:
-    distances: names; all by default.
-    sizes: as "n,d".
+    distances: names of distances; all by default.
+    sizes: numbers of latents and dimensions, as "n,d".
     slices: numbers of directions.
-    cutoff: seconds of a call beyond which it is left out.
-    devices: if more than one, each distance is measured spread over so many, too.
-    peers: whether other libraries are set beside.
-    torch_compile: whether those in PyTorch are timed a second time, by torch.compile.
-    quick: fewer sizes, less patience, no memory.
+    cutoff: maximum seconds of a call; slower calls are skipped.
+    devices: number of devices; with more than one, cells are also measured on all of them.
+    peers: whether other libraries are measured.
+    torch_compile: whether PyTorch peers are timed under torch.compile as well.
+    quick: whether to use fewer sizes and a short cut-off, and to skip memory.
 
   Raises:
-    ValueError: if a name, a size or a number is none.
+    ValueError: if a name is unknown, or a size or number is out of range.
   """
   for name in distances:
     _check_distance(name)
@@ -94,8 +94,8 @@ def make_plan(
   if not quick:
     cells += _more_cells(names, _reference(grid), slices)
   if devices > 1:
-    split = [c for c in cells if c.n % devices == 0 and c.dtype == "float32"]
-    cells += [dataclasses.replace(cell, devices=devices) for cell in split]
+    divisible = [c for c in cells if c.n % devices == 0 and c.dtype == "float32"]
+    cells += [dataclasses.replace(cell, devices=devices) for cell in divisible]
   return Plan(
     cells=tuple(dict.fromkeys(cells)),
     memory=() if quick else tuple(name for name in _MEMORY_DISTANCES if name in names),
@@ -117,7 +117,7 @@ def _cells(name, n, d, slices, quick):
 
 
 def _more_cells(names, reference, slices):
-  """At one size: more numbers of slices, and latents of half the precision."""
+  """Yields cells at one size: more numbers of directions, and latents in half precision."""
   n, d = reference
   for name in names:
     sliced = DISTANCES[name].slices
@@ -127,7 +127,7 @@ def _more_cells(names, reference, slices):
 
 
 def _reference(grid):
-  """The largest size of a thousand latents at most, at D = 64 if there is one."""
+  """Returns the largest size with at most 1024 latents, at D = 64 if there is one."""
   return max(grid, key=lambda size: (size[0] <= 1024, size[1] == 64, size))
 
 

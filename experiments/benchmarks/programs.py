@@ -1,4 +1,4 @@
-"""Our distances as compiled programs, on one device or with the batch spread over several."""
+"""Our distances as compiled programs on one or several devices."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -16,14 +16,14 @@ __all__ = ["AXIS", "prepare_ours", "spread", "value_and_gradients"]
 
 AXIS = "devices"
 
-# These are the same on each device; of all other data each holds its rows.
+# Each device holds all of these arrays, and its rows of the others.
 _REPLICATED = ("directions",)
-# These come from a network, and may be of lower precision.
+# A network computes these arrays, so they may have a lower precision.
 _FROM_NETWORK = ("latents", "log_variance", "samples")
 
 
 def prepare_ours(cell: Cell, form: str) -> dict[str, Program]:
-  """Compiles a form of the cell's distance, by mode; "gradient" gives value and gradients."""
+  """Compiles a form of the cell's distance by mode; "gradient" computes value and gradients."""
   distance = DISTANCES[cell.distance]
   function = distance.forms[form]
   both = value_and_gradient(function, distance.inputs)
@@ -47,15 +47,15 @@ def prepare_ours(cell: Cell, form: str) -> dict[str, Program]:
 def spread(
   form: Form, inputs: tuple[str, ...], mesh: Mesh | AbstractMesh, *, gradient: bool = True
 ) -> Callable[[Mapping[str, jax.Array]], Any]:
-  """A function of data: value (and gradients) of the global batch, each device with its rows."""
+  """Returns a function of data that computes the global value with the rows on all devices."""
   both = value_and_gradient(form, inputs)
-  whole, rows = PartitionSpec(), PartitionSpec(AXIS)
+  replicated, rows = PartitionSpec(), PartitionSpec(AXIS)
 
   def local(data):
     if not gradient:
       return form(data, AXIS)
     value, gradients = both(data, AXIS)
-    # Each device sends back what one value's gradient is; all of them hold the same value.
+    # Every device differentiates its copy of the value, and the backward pass sums over devices.
     return value, {name: g / mesh.size for name, g in gradients.items()}
 
   def function(data):
@@ -63,7 +63,7 @@ def spread(
       local,
       mesh=mesh,
       in_specs=({name: _specification(name) for name in data},),
-      out_specs=(whole, dict.fromkeys(inputs, rows)) if gradient else whole,
+      out_specs=(replicated, dict.fromkeys(inputs, rows)) if gradient else replicated,
       check_vma=False,
     )(data)
 
@@ -74,7 +74,7 @@ def spread(
 def value_and_gradients(
   form: Form, inputs: tuple[str, ...], cell: Cell
 ) -> tuple[float, list[np.ndarray]]:
-  """On one device, in float32: what a rival must agree with."""
+  """Computes the expected value and gradients on one device, in float32."""
   arrays = {name: jnp.asarray(value) for name, value in cell.data().items()}
   value, gradients = jax.jit(value_and_gradient(form, inputs))(arrays)
   return float(value), [np.asarray(gradients[name]) for name in inputs]
@@ -85,7 +85,7 @@ def _specification(name: str) -> PartitionSpec:
 
 
 def _inputs(cell: Cell, form: str) -> dict[str, np.ndarray]:
-  """What the form needs, in the cell's dtype: each array more is time spent on the call."""
+  """Returns the arrays that the form needs; unused arguments would add to its time."""
   distance = DISTANCES[cell.distance]
   names = {*distance.inputs, *(["samples"] if form == SAMPLES else [])}
   names |= {"directions"} if distance.slices else set()

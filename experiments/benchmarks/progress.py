@@ -1,4 +1,4 @@
-"""How a benchmark shows itself: a bar on a terminal, a line a cell now and then elsewhere."""
+"""Progress of a benchmark: a bar on a terminal, occasional lines elsewhere."""
 
 import sys
 import time
@@ -9,12 +9,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 __all__ = ["CellProgress"]
 
-# Without a terminal: a line at most so often, in seconds.
+# Minimum seconds between two lines without a terminal.
 _LINE_INTERVAL = 10.0
 
 
 class CellProgress:
-  """Shows which cell is measured, and how many there are."""
+  """Shows the current cell and the number of cells."""
 
   def __init__(self, total: int):
     console = Console(stderr=True)
@@ -42,7 +42,7 @@ class CellProgress:
     self._bar.stop()
 
   def start(self, text: str) -> None:
-    """A cell begins."""
+    """Shows that a cell begins."""
     self._bar.update(self._task, description=text)
     if self._bar.disable and time.monotonic() - self._last_line >= _LINE_INTERVAL:
       self._last_line = time.monotonic()
@@ -50,5 +50,5 @@ class CellProgress:
       print(f"{int(task.completed) + 1}/{task.total:.0f}  {text}", file=sys.stderr, flush=True)
 
   def done(self) -> None:
-    """A cell is measured, or was before."""
+    """Counts a cell as measured, now or in an earlier run."""
     self._bar.advance(self._task)

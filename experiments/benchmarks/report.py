@@ -1,4 +1,4 @@
-"""The results as a page of Markdown tables."""
+"""Writes the results of distances as a Markdown page."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -6,39 +6,40 @@ from pathlib import Path
 import numpy as np
 
 from aejax._files import replacing
-from benchmarks.cells import DISTURBANCE
-from benchmarks.contestants import FLOOR, OURS
+from benchmarks.cells import MAX_CONTENTION
 from benchmarks.distances import DISTANCES
 from benchmarks.environment import describe
+from benchmarks.implementations import LOWER_BOUND, OURS
 from benchmarks.results import Results, Row, markdown, milliseconds, ratio, select, size
 from benchmarks.targets import targets
 
 __all__ = ["growth", "write_report"]
 
-# With fewer latents the overhead of a call bends the line.
-_ASYMPTOTIC = 1024
+# Exponents are fitted from this n on; the overhead of a call dominates for fewer latents.
+_MIN_FITTED = 1024
 
 _INTRODUCTION = """\
-Times are medians in milliseconds, quartiles in brackets, of a call that waits for its result.
-*Forward* is the value alone, *gradient* the value and its gradient. Latents are N(0.2, 0.8² I),
-float32, on one device. A CPU computes in the calling thread (`jax_cpu_enable_async_dispatch` is
+Times are medians in milliseconds, with quartiles in brackets. Each call waits for its result.
+*Forward* computes the value, *gradient* the value and its gradient. Latents are N(0.2, 0.8² I) in
+float32 on one device. A CPU computes in the calling thread (`jax_cpu_enable_async_dispatch` is
 off), as it does within a training step.
 
-*Of floor*: how many times as long ours takes as the part that no program can do without. For pairs
-these are the matrix products Z Zᵀ and W Z, for slices the projections and a sort by numpy.
+*Over lower bound* is our time divided by the time of the part that every implementation needs. For
+pairs this part is the matrix products Z Zᵀ and W Z; for directions it is the projections and a sort
+by numpy.
 
-Under a peer's name stands how many times as long it takes as ours, value and gradient both. It has
-the same data and as many threads. Before it was timed, its value and gradient were found to be a
-fixed multiple of ours. Peers that compare with samples of the prior stand beside our form to
-N(0, I) too, which needs none: it serves the same end.
+The column of a peer is its time for value and gradient divided by ours. It has the same data and
+number of threads. Before it is timed, its value and gradient are checked to be a fixed multiple of
+ours. A peer that needs samples of the prior is also compared with our form to N(0, I), which needs
+no samples and has the same purpose.
 """
 _GROWTH = """\
-The exponents with which value and gradient grow, fitted to the medians (least squares in
-logarithms): in n from 1024 latents up at D = 64, in D at n = 1024, in the number of slices there.
+The exponents are fitted to the medians of value and gradient by least squares in logarithms: in n
+from 1024 latents at D = 64, in D at n = 1024, and in the number of directions at n = 1024, D = 64.
 """
-_DISTURBED = """\
-While these were timed, other processes took this share of the machine, at the best of three
-attempts. What has threads that wait for each other suffers the most, as PyTorch does.
+_CONTENTION = """\
+Other processes used this share of the machine during the best of three attempts. Contention slows
+implementations whose threads wait for each other most, such as PyTorch.
 """
 
 
@@ -48,25 +49,25 @@ def write_report(
   """Writes the page.
 
   Args:
-    results: of a run, finished or not.
-    path: of the page.
-    absent: peers that could not be compared, and why.
-    figures: to show, beside the page.
+    results: results of a finished or unfinished run.
+    path: path of the page.
+    absent: reasons by name of the peers that cannot run.
+    figures: plots to show, in the folder of the page.
   """
   rows = results.rows
   names = [name for name in DISTANCES if select(rows, distance=name)]
   sections = [
-    "# What the distances cost",
+    "# The cost of distances",
     describe(results.environment),
     _INTRODUCTION,
     *(f"![{figure.stem.replace('_', ' ')}]({figure.name})" for figure in figures),
     _titled("Targets", _targets(rows)),
-    *(_titled(f"`{name}`: {DISTANCES[name].cost}", _distance(rows, name)) for name in names),
+    *(_titled(f"`{name}`: {DISTANCES[name].cost}", _distance_table(rows, name)) for name in names),
     _titled("Growth", _growth(rows, names), _GROWTH),
-    _titled("Memory", _memory(rows), "Peak during value and gradient, beyond the inputs."),
+    _titled("Memory", _memory(rows), "Peak memory of value and gradient, without the inputs."),
     _titled("Latents in half precision", _variants(rows, "dtype", "float32")),
     _titled("Several devices", _variants(rows, "devices", 1)),
-    _titled("Disturbed", _disturbed(rows), _DISTURBED),
+    _titled("Contention", _contention(rows), _CONTENTION),
     _titled("Not measured", _left_out(rows, absent)),
   ]
   with replacing(path) as temporary:
@@ -76,7 +77,7 @@ def write_report(
 
 
 def growth(rows: Iterable[Row], axis: str) -> float | None:
-  """The exponent of the median in the field `axis`, or None of fewer than two sizes."""
+  """Returns the exponent of the median in the field `axis`, or None with one size."""
   points = sorted({row[axis]: row["median"] for row in rows}.items())
   if len(points) < 2:
     return None
@@ -93,25 +94,31 @@ def _targets(rows: list[Row]) -> str:
   return markdown(["target", "measured", "met"], lines) if lines else ""
 
 
-def _distance(rows: list[Row], name: str) -> str:
+def _distance_table(rows: list[Row], name: str) -> str:
   here = _timed(rows, name)
   sliced = DISTANCES[name].slices
   peers = list(dict.fromkeys(row["contestant"] for row in here if row.get("rivals")))
-  has_floor = bool(select(here, contestant=FLOOR))
-  columns = ["forward", "gradient", "compiles in", *(["of floor"] if has_floor else []), *peers]
+  has_bound = bool(select(here, contestant=LOWER_BOUND))
+  columns = [
+    "forward",
+    "gradient",
+    "compiles in",
+    *(["over lower bound"] if has_bound else []),
+    *peers,
+  ]
   lines = []
   for row in sorted(
     select(here, contestant=OURS, mode="gradient"), key=lambda r: (r["d"], r["n"], r["slices"] or 0)
   ):
-    place = {field: row[field] for field in ("n", "d", "slices")}
-    at = select(here, **place)
-    forward = select(at, contestant=OURS, form=row["form"], mode="forward")
+    size_fields = {field: row[field] for field in ("n", "d", "slices")}
+    same_size = select(here, **size_fields)
+    forward = select(same_size, contestant=OURS, form=row["form"], mode="forward")
     line = [str(row["n"]), str(row["d"]), *([str(row["slices"])] if sliced else []), row["form"]]
     line += [_with_quartiles(forward[0]), _with_quartiles(row), f"{row['compile_seconds']:.1f} s"]
-    gradients = select(at, mode="gradient")
-    if has_floor:
-      floors = select(gradients, contestant=FLOOR, form=row["form"])
-      line.append(ratio(row["median"] / floors[0]["median"]) if floors else "")
+    gradients = select(same_size, mode="gradient")
+    if has_bound:
+      bounds = select(gradients, contestant=LOWER_BOUND, form=row["form"])
+      line.append(ratio(row["median"] / bounds[0]["median"]) if bounds else "")
     for peer in peers:
       rivals = [r for r in select(gradients, contestant=peer) if row["form"] in r["rivals"]]
       line.append(ratio(rivals[0]["median"] / row["median"]) if rivals else "–")
@@ -133,7 +140,7 @@ def _growth(rows: list[Row], names: Iterable[str]) -> str:
       ours = select(gradients, form=form)
       fewest = min((row["slices"] or 0 for row in ours if row["n"] != 1024), default=0)
       usual = [row for row in ours if (row["slices"] or 0) == fewest]
-      in_n = [row for row in usual if row["d"] == 64 and row["n"] >= _ASYMPTOTIC]
+      in_n = [row for row in usual if row["d"] == 64 and row["n"] >= _MIN_FITTED]
       in_d = [row for row in usual if row["n"] == 1024]
       in_slices = [row for row in ours if (row["n"], row["d"]) == (1024, 64) and row["slices"]]
       found = [growth(in_n, "n"), growth(in_d, "d"), growth(in_slices, "slices")]
@@ -156,7 +163,7 @@ def _memory(rows: list[Row]) -> str:
 
 
 def _variants(rows: list[Row], field: str, usual: str | int) -> str:
-  """Rows that differ from the usual in one field, beside those that do not."""
+  """Returns a table of rows with an unusual value of a field, next to the usual ones."""
   timed = select(rows, kind="time", contestant=OURS, mode="gradient", status="measured")
   lines = []
   for row in timed:
@@ -166,16 +173,16 @@ def _variants(rows: list[Row], field: str, usual: str | int) -> str:
     base = select(timed, **{**same, field: usual})
     times = [milliseconds(row["median"]), milliseconds(base[0]["median"]) if base else ""]
     factor = ratio(row["median"] / base[0]["median"]) if base else ""
-    place = [str(row["n"]), str(row["d"]), str(row["slices"] or ""), str(row[field])]
-    lines.append([f"`{row['distance']}`", row["form"], *place, *times, factor])
+    fields = [str(row["n"]), str(row["d"]), str(row["slices"] or ""), str(row[field])]
+    lines.append([f"`{row['distance']}`", row["form"], *fields, *times, factor])
   header = ["distance", "to", "n", "D", "slices", field, "gradient", f"with {usual}", "factor"]
   return markdown(header, lines) if lines else ""
 
 
-def _disturbed(rows: list[Row]) -> str:
+def _contention(rows: list[Row]) -> str:
   shares: dict[str, float] = {}
   for row in select(rows, kind="time", status="measured"):
-    if (row.get("others") or 0) > DISTURBANCE:
+    if (row.get("others") or 0) > MAX_CONTENTION:
       shares[_place(row)] = row["others"]
   return "\n".join(f"- {place}: {share:.0%}" for place, share in shares.items())
 

@@ -1,4 +1,4 @@
-"""Rows of measurements in a JSON file that a run goes on with, and Markdown tables of them."""
+"""Rows of measurements in a JSON file that a later run continues, and Markdown tables."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,10 +13,10 @@ Row = dict[str, Any]
 
 
 class Results:
-  """The rows of one run, with the environment they were measured in.
+  """The rows of a run and the environment of its measurements.
 
-  A cell is what is measured at one go: fields that each of its rows has. The file is written anew
-  after each cell, so that an interrupted run loses one cell at most.
+  A cell is the unit of measurement; its fields are in each of its rows. The file is rewritten after
+  each cell, so an interrupted run loses at most one cell.
   """
 
   def __init__(
@@ -27,16 +27,16 @@ class Results:
     *,
     is_stale: Callable[[Row], bool] = lambda row: False,
   ):
-    """Opens `path`, or begins it.
+    """Reads `path` if it exists.
 
     Args:
-      path: the JSON file.
-      environment: of this run.
-      settings: what else must be the same for rows to be comparable.
-      is_stale: whether an old row's cell should be measured again.
+      path: path of the JSON file.
+      environment: environment of this run.
+      settings: settings that must be equal for rows to be comparable.
+      is_stale: function that says whether the cell of an old row is measured again.
 
     Raises:
-      ValueError: if the file there was measured in another environment, or is damaged.
+      ValueError: if the file is from another environment or is damaged.
     """
     self.path = path
     self.environment = dict(environment)
@@ -58,12 +58,12 @@ class Results:
     self.rows = before["rows"]
 
   def has(self, cell: Mapping[str, Any]) -> bool:
-    """Whether the cell was measured, and nothing in it is stale."""
+    """Returns whether the cell was measured and none of its rows is stale."""
     rows = select(self.rows, **cell)
     return bool(rows) and not any(map(self._is_stale, rows))
 
   def add(self, cell: Mapping[str, Any], rows: Iterable[Row]) -> None:
-    """Puts the rows of a cell in the place of any it had, and writes the file."""
+    """Replaces the rows of a cell and writes the file."""
     old = select(self.rows, **cell)
     self.rows = [row for row in self.rows if row not in old]
     self.rows += [_rounded({**cell, **row}) for row in rows]
@@ -72,33 +72,33 @@ class Results:
 
 
 def _rounded(row: Row) -> Row:
-  """Digits that no repetition would show again are left out."""
+  """Rounds to five digits; the others are noise."""
   return {k: float(f"{v:.5g}") if isinstance(v, float) else v for k, v in row.items()}
 
 
 def select(rows: Iterable[Row], **fields: Any) -> list[Row]:
-  """The rows that have these fields."""
+  """Returns the rows that have these fields."""
   return [row for row in rows if all(row.get(k) == value for k, value in fields.items())]
 
 
 def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-  """A Markdown table, the first column to the left and the others to the right."""
+  """Returns a Markdown table; all columns but the first are right-aligned."""
   lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
   return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
 def milliseconds(seconds: float | None) -> str:
-  """Three digits; nothing for None."""
+  """Formats milliseconds with three digits; None is empty."""
   return "" if seconds is None else _three_digits(seconds * 1e3)
 
 
 def ratio(value: float | None) -> str:
-  """A factor, "3.2×"; nothing for None."""
+  """Formats a factor, such as "3.20×"; None is empty."""
   return "" if value is None else f"{_three_digits(value)}×"
 
 
 def size(num_bytes: float) -> str:
-  """Bytes as a person says them."""
+  """Formats a number of bytes in B, KiB, MiB or GiB."""
   for unit in ("B", "KiB", "MiB"):
     if num_bytes < 1024:
       return f"{_three_digits(num_bytes)} {unit}"

@@ -1,4 +1,4 @@
-"""The whole benchmark of distances: cells, memory, FLOPs; then tables and figures of them."""
+"""Runs the benchmark of distances: times, memory and operations, then tables and plots."""
 
 import functools
 import os
@@ -11,11 +11,11 @@ from jax.sharding import AbstractMesh
 from aejax import _checks, distances
 from aejax.training.interruption import interruption
 from benchmarks.cells import measure_cell, reason_to_skip
-from benchmarks.contestants import OURS, contestants
 from benchmarks.distances import DISTANCES, NORMAL, Cell, value_and_gradient
 from benchmarks.environment import environment
 from benchmarks.figures import draw_figures
 from benchmarks.flops import count_flops
+from benchmarks.implementations import OURS, implementations
 from benchmarks.memory import MEMORY_SLICES, measure_memory
 from benchmarks.peer import DISTRIBUTIONS, Peer, absence
 from benchmarks.peers import PEERS
@@ -27,19 +27,19 @@ from benchmarks.results import Results, Row
 
 __all__ = ["Interrupted", "benchmark_distances", "configure"]
 
-# What it is called, the fields that its rows share, and what makes them of the rows there are.
+# A title, the fields shared by the rows, and a function of all earlier rows that measures them.
 _Task = tuple[str, Row, Callable[[list[Row]], list[Row]]]
 
-# Where memory and operations are looked at.
+# Sizes at which memory and operations are measured.
 _DIMENSION, _FLOPS_SIZE, _FLOPS_DEVICES = 64, 8192, 8
 _MEMORY_TIMEOUT = 300.0
 
 
 class Interrupted(Exception):
-  """A run was asked to stop, and can go on.
+  """A signal stopped a run, which can be continued.
 
   Attributes:
-    signal_number: of the signal that asked.
+    signal_number: number of the signal.
   """
 
   def __init__(self, out: Path, signal_number: int):
@@ -48,57 +48,57 @@ class Interrupted(Exception):
 
 
 def configure(devices: int | None) -> int:
-  """Prepares the process, before it touches a device, and says how many devices it will use.
+  """Configures JAX before it initialises devices, and returns the number of devices to use.
 
   Args:
-    devices: simulated ones where there is only a CPU; accelerators by default are all used.
+    devices: number of devices, simulated on a CPU; all accelerators by default.
 
   Raises:
-    ValueError: if there are not so many.
+    ValueError: if there are fewer devices.
   """
   if devices is not None:
     _checks.integer("devices", devices)
-  # Memory is measured in processes beside this one.
+  # Other processes measure memory on the same GPU, so this one must not reserve it.
   os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-  # A program from a cache would be compiled in no time.
+  # Compile times are measured, so programs must not come from a cache.
   jax.config.update("jax_enable_compilation_cache", False)
-  # These two change nothing in a process that has touched its devices, as tests have.
+  # JAX refuses these settings in a process that has initialised its devices, as tests have.
   try:
     if (devices or 1) > 1:
       jax.config.update("jax_num_cpu_devices", devices)
     else:
-      # A CPU computes in the calling thread, as PyTorch does. Handing each call over to another
-      # thread costs up to 0.1 ms, which a distance within a training step does not pay.
+      # A CPU then computes in the calling thread, as PyTorch does. Handing each call over to
+      # another thread costs up to 0.1 ms, which a distance within a training step does not cost.
       jax.config.update("jax_cpu_enable_async_dispatch", False)
   except RuntimeError:
     pass
-  there = len(jax.devices())
-  if devices is not None and devices > there:
+  available = len(jax.devices())
+  if devices is not None and devices > available:
     raise ValueError(
-      f"devices is {devices}, but {there} can be used on this {jax.default_backend()}."
+      f"devices is {devices}, but {available} can be used on this {jax.default_backend()}."
     )
-  return devices or (there if jax.default_backend() != "cpu" else 1)
+  return devices or (available if jax.default_backend() != "cpu" else 1)
 
 
 def benchmark_distances(plan: Plan, out: Path) -> list[Path]:
-  """Measures what `out` does not hold yet, and writes what it then holds.
+  """Measures the cells that are missing in `out`, then writes tables and plots.
 
   Args:
-    plan: what to measure.
-    out: a folder, made if need be; results.json in it is what an interrupted run goes on from.
+    plan: plan of the benchmark.
+    out: folder, created if missing; an interrupted run continues from its results.json.
 
   Returns:
-    The files written.
+    The paths of the written files.
 
   Raises:
     ValueError: if `out` holds results of another environment.
-    Interrupted: after the cell during which a signal came; what is measured is kept.
+    Interrupted: after a cell if a signal came during it; the cell is saved.
   """
   results = Results(
     out / "results.json",
     environment([distances], DISTRIBUTIONS),
     plan.settings(),
-    # What was left out by a shorter cut-off is worth another try.
+    # Calls skipped at a shorter cut-off are measured again.
     is_stale=lambda row: row.get("cutoff", plan.effort.cutoff) < plan.effort.cutoff,
   )
   wanted = PEERS if plan.peers else ()
@@ -125,8 +125,7 @@ def benchmark_distances(plan: Plan, out: Path) -> list[Path]:
 
 def _timing_task(cell: Cell, peers: Iterable[Peer], plan: Plan) -> _Task:
   def work(history):
-    rivals = contestants(cell, peers)
-    return measure_cell(cell, rivals, history=history, effort=plan.effort)
+    return measure_cell(cell, implementations(cell, peers), history=history, effort=plan.effort)
 
   return str(cell), cell.fields(), work
 
@@ -135,9 +134,9 @@ def _memory_tasks(plan: Plan, peers: Iterable[Peer]) -> Iterator[_Task]:
   for name in plan.memory:
     slices = MEMORY_SLICES if DISTANCES[name].slices else None
     cells = [Cell(name, n, _DIMENSION, slices) for n in plan.memory_sizes]
-    for one in contestants(cells[0], peers):
+    for one in implementations(cells[0], peers):
       ours = one.name == OURS and one.form == NORMAL
-      # Beside ours to N(0, I), what peers offer for the same end.
+      # Peers with the same purpose as our form to N(0, I) are compared with it.
       if ours or NORMAL in one.rivals:
         fields = {"kind": "memory", "distance": name, "d": _DIMENSION, **one.fields()}
         yield f"memory of {name}, {one.name}", fields, _memory_work(one, cells, plan)
@@ -164,7 +163,7 @@ def _memory_work(one, cells, plan):
 
 
 def _flops_tasks(plan: Plan) -> Iterator[_Task]:
-  """The share of each of eight devices: counted, so no device is needed."""
+  """Yields tasks that count the operations of each of eight devices, which need not exist."""
   for name in dict.fromkeys(cell.distance for cell in plan.cells):
     distance = DISTANCES[name]
     if distance.pairwise or name == "sliced_wasserstein":
@@ -180,7 +179,7 @@ def _count(name: str, history: list[Row]) -> list[Row]:
     key: jax.ShapeDtypeStruct(value.shape, value.dtype)
     for key, value in Cell(name, _FLOPS_SIZE, _DIMENSION, MEMORY_SLICES).data().items()
   }
-  whole = count_flops(value_and_gradient(form, distance.inputs), data)
+  one_device = count_flops(value_and_gradient(form, distance.inputs), data)
   mesh = AbstractMesh((_FLOPS_DEVICES,), (AXIS,))
   share = count_flops(spread(form, distance.inputs, mesh), data)
-  return [{"n": _FLOPS_SIZE, "d": _DIMENSION, "flops": share, "flops_of_one_device": whole}]
+  return [{"n": _FLOPS_SIZE, "d": _DIMENSION, "flops": share, "flops_of_one_device": one_device}]

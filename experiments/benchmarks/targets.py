@@ -3,8 +3,8 @@
 import dataclasses
 from collections.abc import Iterable, Iterator
 
-from benchmarks.contestants import FLOOR, OURS
 from benchmarks.distances import NORMAL
+from benchmarks.implementations import LOWER_BOUND, OURS
 from benchmarks.results import Row, ratio, select, size
 
 __all__ = ["Target", "targets"]
@@ -95,7 +95,7 @@ def _times_as_fast(
 def _beside_floors(rows: list[Row]) -> Iterator[Target]:
   for name in (*_PAIRWISE, "kernel_stein"):
     found = {}
-    for floor in select(_gradients(rows, name), contestant=FLOOR):
+    for floor in select(_gradients(rows, name), contestant=LOWER_BOUND):
       place = {"n": floor["n"], "d": floor["d"]}
       for row in select(_gradients(rows, name), contestant=OURS, form=NORMAL, **place):
         if floor["d"] >= 64:

@@ -7,7 +7,7 @@ Tensors in, a scalar tensor out.
 import math
 from typing import Any
 
-from benchmarks.foreign import foreign
+from benchmarks.optional_import import optional_import
 
 __all__ = [
   "anderson_darling",
@@ -55,7 +55,7 @@ def cramer_wold_to_samples(z: Tensor, y: Tensor) -> Tensor:
 
 def mmd_imq(z: Tensor, y: Tensor) -> Tensor:
   """The WAE's penalty, seven scales, unbiased (tolstikhin/wae, gmum/cwae-pytorch)."""
-  torch = foreign("torch")
+  torch = optional_import("torch")
 
   n, d = z.shape
   zz, yy, zy = (_squared_distances(a, b, clamp=False) for a, b in ((z, z), (y, y), (z, y)))
@@ -77,7 +77,7 @@ def sliced_wasserstein(z: Tensor, y: Tensor, directions: Tensor) -> Tensor:
 
 def epps_pulley(z: Tensor, directions: Tensor) -> Tensor:
   """SIGReg: Epps–Pulley on slices, 17 nodes on [0, 3] (LeJEPA, arXiv 2511.08544, section 4)."""
-  torch = foreign("torch")
+  torch = optional_import("torch")
 
   t = torch.linspace(0, 3, 17, dtype=z.dtype, device=z.device)
   target = (-(t**2) / 2).exp()
@@ -90,7 +90,7 @@ def epps_pulley(z: Tensor, directions: Tensor) -> Tensor:
 
 def cramer_von_mises(z: Tensor, directions: Tensor) -> Tensor:
   """Cramér–von Mises on slices (Anderson, 1962, eq. 1)."""
-  torch = foreign("torch")
+  torch = optional_import("torch")
 
   u = torch.special.ndtr(_sorted_projections(z, directions))
   n = u.shape[0]
@@ -99,7 +99,7 @@ def cramer_von_mises(z: Tensor, directions: Tensor) -> Tensor:
 
 def anderson_darling(z: Tensor, directions: Tensor) -> Tensor:
   """Anderson–Darling on slices (Anderson & Darling, 1954)."""
-  torch = foreign("torch")
+  torch = optional_import("torch")
 
   x = _sorted_projections(z, directions)
   n = x.shape[0]
@@ -109,7 +109,7 @@ def anderson_darling(z: Tensor, directions: Tensor) -> Tensor:
 
 def kolmogorov_smirnov(z: Tensor, directions: Tensor) -> Tensor:
   """Kolmogorov–Smirnov on slices (Massey, 1951)."""
-  torch = foreign("torch")
+  torch = optional_import("torch")
 
   u = torch.special.ndtr(_sorted_projections(z, directions))
   n, ranks = u.shape[0], _ranks(u)
@@ -126,6 +126,6 @@ def _sorted_projections(z: Tensor, directions: Tensor) -> Tensor:
 
 
 def _ranks(x: Tensor) -> Tensor:
-  torch = foreign("torch")
+  torch = optional_import("torch")
 
   return torch.arange(x.shape[0], dtype=x.dtype, device=x.device)[:, None]

@@ -18,7 +18,7 @@ import numpy as np
 from aejax.autoencoder import Autoencoder
 from benchmarks import torch_formulas as formulas
 from benchmarks.environment import num_threads
-from benchmarks.foreign import foreign, quiet
+from benchmarks.optional_import import optional_import, quiet
 from benchmarks.training_programs import LEARNING_RATE, Workload
 
 __all__ = [
@@ -65,7 +65,7 @@ class TorchTraining:
       model: ours, of this workload.
       optimised: by torch.compile, with the fused Adam.
     """
-    torch = foreign("torch")
+    torch = optional_import("torch")
     torch.set_num_threads(num_threads())
     if optimised:
       torch._dynamo.reset()
@@ -118,9 +118,12 @@ class PythaeTraining:
       model: ours, of this workload.
     """
     torch, models, trainers = (
-      foreign(name) for name in ("torch", "pythae.models", "pythae.trainers")
+      optional_import(name) for name in ("torch", "pythae.models", "pythae.trainers")
     )
-    nn, output = foreign("pythae.models.nn"), foreign("pythae.models.base.base_utils").ModelOutput
+    nn, output = (
+      optional_import("pythae.models.nn"),
+      optional_import("pythae.models.base.base_utils").ModelOutput,
+    )
     logging.getLogger("pythae").setLevel(logging.WARNING)
     logging.getLogger("pythae.trainers.base_trainer.base_trainer").setLevel(logging.WARNING)
     torch.set_num_threads(num_threads())
@@ -162,7 +165,7 @@ class PythaeTraining:
       num_epochs=1,
       no_cuda=torch_device() == "cpu",
     )
-    dataset = foreign("pythae.data.datasets").BaseDataset(pixels, torch.zeros(len(pixels)))
+    dataset = optional_import("pythae.data.datasets").BaseDataset(pixels, torch.zeros(len(pixels)))
     with _silence():
       self._trainer = trainers.BaseTrainer(peer, dataset, training_config=options)
       self._trainer.prepare_training()
@@ -180,7 +183,7 @@ def translate(model: Autoencoder) -> tuple[Module, Module]:
   """Encoder and decoder as PyTorch's modules, with copies of our weights; channels come first."""
   encoder: Any = model.encoder
   decoder: Any = model.decoder
-  nn = foreign("torch").nn
+  nn = optional_import("torch").nn
   if not hasattr(encoder, "convolutions"):
     hidden = [part for layer in encoder.hidden for part in (_linear(layer), nn.ReLU())]
     back = [part for layer in decoder.hidden for part in (_linear(layer), nn.ReLU())]
@@ -215,7 +218,7 @@ def translate(model: Autoencoder) -> tuple[Module, Module]:
 
 def torch_device() -> str:
   """The GPU if JAX uses one that PyTorch sees too."""
-  torch = foreign("torch")
+  torch = optional_import("torch")
   return "cuda" if jax.default_backend() == "gpu" and torch.cuda.is_available() else "cpu"
 
 
@@ -274,26 +277,26 @@ def _linear(layer: Any, *, inputs: Any = None, outputs: Any = None) -> Module:
   if outputs is not None:
     kernel = kernel.reshape(-1, *outputs).transpose(0, 3, 1, 2).reshape(kernel.shape)
     bias = bias.reshape(outputs).transpose(2, 0, 1).reshape(-1)
-  nn = foreign("torch").nn
+  nn = optional_import("torch").nn
   return _filled(nn.Linear(*kernel.shape), kernel.T, bias)
 
 
 def _convolution(layer: Any) -> Module:
   kernel = np.asarray(layer.kernel[...])
   side, _, before, after = kernel.shape
-  made = foreign("torch").nn.Conv2d(before, after, side, layer.stride, padding=1)
+  made = optional_import("torch").nn.Conv2d(before, after, side, layer.stride, padding=1)
   return _filled(made, kernel.transpose(3, 2, 0, 1), layer.bias[...])
 
 
 def _transposed(layer: Any) -> Module:
   kernel = np.asarray(layer.kernel[...])
   side, _, before, after = kernel.shape
-  made = foreign("torch").nn.ConvTranspose2d(before, after, side, layer.stride, padding=1)
+  made = optional_import("torch").nn.ConvTranspose2d(before, after, side, layer.stride, padding=1)
   return _filled(made, kernel[::-1, ::-1].transpose(2, 3, 0, 1), layer.bias[...])
 
 
 def _filled(module: Module, weight: np.ndarray, bias: Any) -> Module:
-  torch = foreign("torch")
+  torch = optional_import("torch")
   with torch.no_grad():
     module.weight.copy_(torch.tensor(np.ascontiguousarray(weight)))
     module.bias.copy_(torch.tensor(np.asarray(bias)))

@@ -25,7 +25,7 @@ from benchmarks.training_programs import Training, Workload, matrix_products
 from benchmarks.training_report import (
   COMPILED,
   EAGER,
-  FLOOR,
+  LOWER_BOUND,
   OURS,
   PYTHAE,
   draw_figure,
@@ -149,7 +149,7 @@ def _steps(plan: Plan, workload: Workload, method: str, absent: dict[str, str]) 
   steps = _steps_a_call(ours)
   calls: dict[str, tuple[Callable[[int], Any], int]] = {OURS: (ours, steps)}
   if workload.network == "mlp" and method == "ae":
-    calls[FLOOR] = (matrix_products(ours, workload), steps)
+    calls[LOWER_BOUND] = (matrix_products(ours, workload), steps)
   rows: list[Row] = []
   fields: dict[str, Row] = {}
   for name, make in _peers(plan, workload, method, ours):

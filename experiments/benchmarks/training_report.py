@@ -12,7 +12,7 @@ from benchmarks.targets import Target
 __all__ = [
   "COMPILED",
   "EAGER",
-  "FLOOR",
+  "LOWER_BOUND",
   "OURS",
   "PYTHAE",
   "draw_figure",
@@ -20,7 +20,7 @@ __all__ = [
   "write_report",
 ]
 
-OURS, FLOOR, EAGER, COMPILED, PYTHAE = (
+OURS, LOWER_BOUND, EAGER, COMPILED, PYTHAE = (
   "aejax",
   "matrix products alone",
   "PyTorch, eager",
@@ -30,7 +30,7 @@ OURS, FLOOR, EAGER, COMPILED, PYTHAE = (
 _PEERS = (EAGER, COMPILED, PYTHAE)
 _COLOURS = {OURS: "#3f90da", EAGER: "#d97f00", COMPILED: "#a96b59", PYTHAE: "#832db6"}
 _BARS = 12
-_INK, _FLOOR_COLOUR = "#333333", "#94a4a2"
+_INK, _BOUND_COLOUR = "#333333", "#94a4a2"
 
 _INTRODUCTION = """\
 Times are medians in milliseconds a step, quartiles in brackets, of calls of many steps, taken in
@@ -116,8 +116,8 @@ def draw_figure(rows: list[Row], path: Path) -> Path:
           position += 1
       ticks[(start + position - 1) / 2] = method
       position += 0.6
-    for floor in select(here, contestant=FLOOR):
-      axes.axvline(floor["median"] * 1e3, color=_FLOOR_COLOUR, linestyle="--", linewidth=1)
+    for floor in select(here, contestant=LOWER_BOUND):
+      axes.axvline(floor["median"] * 1e3, color=_BOUND_COLOUR, linestyle="--", linewidth=1)
     axes.set_yticks(list(ticks), list(ticks.values()))
     # Few bars are not to fill the panel.
     axes.set_ylim(max(position, _BARS), -1.0)
@@ -127,8 +127,8 @@ def draw_figure(rows: list[Row], path: Path) -> Path:
     axes.spines[["top", "right"]].set_visible(False)
   shown = [name for name in _COLOURS if select(measured, contestant=name)]
   handles: list[Any] = [_swatch(_COLOURS[name]) for name in shown]
-  if select(measured, contestant=FLOOR):
-    shown.append(FLOOR)
+  if select(measured, contestant=LOWER_BOUND):
+    shown.append(LOWER_BOUND)
     handles.append(_dashes())
   columns = 2 if len(panels) == 1 else len(shown)
   figure.legend(handles, shown, loc="outside lower center", ncols=columns, frameon=False)
@@ -146,7 +146,7 @@ def _swatch(colour):
 def _dashes():
   from matplotlib.lines import Line2D
 
-  return Line2D([], [], color=_FLOOR_COLOUR, linestyle="--", linewidth=1)
+  return Line2D([], [], color=_BOUND_COLOUR, linestyle="--", linewidth=1)
 
 
 def _titled(title: str, body: str, before: str = "") -> str:
@@ -200,7 +200,7 @@ def _first_steps(rows: list[Row]) -> Iterator[Target]:
 
 def _steps(rows: list[Row], network: str) -> str:
   here = select(rows, kind="step", network=network, status="measured")
-  shown = [name for name in (FLOOR, *_PEERS) if select(here, contestant=name)]
+  shown = [name for name in (LOWER_BOUND, *_PEERS) if select(here, contestant=name)]
   lines = []
   for ours in select(here, contestant=OURS):
     times = [milliseconds(ours[field]) for field in ("median", "lower", "upper")]

@@ -13,6 +13,8 @@ from benchmarks import run
 from aejax._command_line import parse
 from aejax._user_errors import user_errors
 
+pytestmark = pytest.mark.bench
+
 SCRIPT = Path(__file__).parents[2] / "experiments" / "benchmark_distances.py"
 TINY = ["--quick", "--no-peers", "--distances", "kl_divergence", "energy_distance"]
 TINY += ["--sizes", "16,4", "32,4"]

@@ -10,6 +10,8 @@ from benchmarks import training
 from aejax._command_line import parse
 from aejax._user_errors import user_errors
 
+pytestmark = pytest.mark.bench
+
 TINY = ["--quick", "--no-peers", "--side", "8", "--batch-size", "16", "--seeds", "2"]
 TINY += ["--methods", "ae", "cwae"]
 

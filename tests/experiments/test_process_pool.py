@@ -98,7 +98,7 @@ def test_a_signal_is_passed_on_and_waited_for(tmp_path, number):
   saved, log = tmp_path / "saved", tmp_path / "log.txt"
   code = f"""
 import pathlib, sys
-from aejax.training.side_by_side import Job, cores, run
+from table1.process_pool import Job, cores, run
 command = [sys.executable, "-c", {SAVES.format(path=str(saved))!r}]
 job = Job("x", command, pathlib.Path({str(log)!r}))
 print(run([job, job], cores()[:1], print))

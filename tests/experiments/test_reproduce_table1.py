@@ -8,6 +8,8 @@ import pytest
 from aejax._files import write_json
 from aejax.training.configuration import seed_runs
 
+pytestmark = pytest.mark.bench
+
 
 @pytest.fixture(scope="module")
 def module(script):
@@ -101,7 +103,7 @@ def test_on_an_accelerator_the_seeds_of_a_method_are_trained_at_once(
 
 
 def test_several_runs_are_trained_side_by_side(module, tmp_path, monkeypatch, capsys):
-  monkeypatch.setattr(module.side_by_side, "cores", lambda: sorted(os.sched_getaffinity(0)) * 2)
+  monkeypatch.setattr(module.process_pool, "cores", lambda: sorted(os.sched_getaffinity(0)) * 2)
   monkeypatch.setattr(module, "available_bytes", lambda: math.inf)  # as where nobody says
   out = tmp_path / "table"
   options = module.Table(dataset="digits", out=out, epochs=1, methods=("ae", "cwae-paper"), seeds=1)

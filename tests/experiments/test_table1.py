@@ -2,8 +2,12 @@ import json
 import math
 
 import numpy as np
+import pytest
 from PIL import Image
 from table1.table import ROWS, markdown, statistics, write_table
+
+from aejax.training import Options
+from aejax.training.defaults import complete
 
 A = [
   {"method": "ae", "frechet_classifier": 3.0, "frechet_classifier_mixture": 1.0, "steps": 9},
@@ -80,3 +84,81 @@ def test_rows_are_runs_once_each():
   for rows in by_run.values():
     assert len({(row.method, tuple(row.objective.items())) for row in rows}) == 1
     assert [row.sampler for row in rows].count("prior") == 1
+
+
+# What each row runs besides the published settings of its method.
+ROW_FIELDS = {
+  "AE": {},
+  "VAE": {},
+  "SWAE": {},
+  "SWAE, paper": {"sample_prior": True},
+  "WAE-MMD": {},
+  "WAE-MMD, paper": {"sample_prior": True},
+  "CWAE": {},
+  "CWAE, paper": {"approximate": True},
+  "SIGReg-AE": {"weight": 100.0},
+  "Energy-AE": {"weight": 100.0},
+  "AE + Gaussian mixture": {},
+  "CWAE + Gaussian mixture": {},
+}
+
+# Learning rate and λ of gmum/cwae-pytorch, reproduce_table1.sh.
+PUBLISHED = {
+  "mnist": {"SWAE": (1e-3, 1), "WAE-MMD": (5e-4, 1), "CWAE": (1e-3, 1)},
+  "fashion_mnist": {"SWAE": (1e-3, 100), "WAE-MMD": (1e-3, 100), "CWAE": (1e-3, 10)},
+  "cifar10": {"SWAE": (1e-3, 1), "WAE-MMD": (1e-3, 1), "CWAE": (1e-3, 1)},
+  "celeb_a": {"SWAE": (5e-4, 100), "WAE-MMD": (5e-4, 100), "CWAE": (5e-4, 5)},
+}
+SHAPES = {
+  "mnist": (28, 28, 1),
+  "fashion_mnist": (28, 28, 1),
+  "cifar10": (32, 32, 3),
+  "celeb_a": (64, 64, 3),
+}
+PUBLISHED_NETWORKS = {  # network, D, epochs
+  "mnist": ("mlp", 8, 500),
+  "fashion_mnist": ("mlp", 8, 500),
+  "cifar10": ("cifar10", 64, 500),
+  "celeb_a": ("celeb_a", 64, 55),
+}
+
+
+def _configuration(row, dataset):
+  return complete(
+    row.method,
+    dict(row.objective),
+    Options(dataset=dataset),
+    dataset=dataset,
+    image_shape=SHAPES[dataset],
+    num_images=60_000,
+  )
+
+
+def test_rows_set_these_fields():
+  assert {row.label: dict(row.objective) for row in ROWS} == ROW_FIELDS
+
+
+@pytest.mark.parametrize("dataset", PUBLISHED)
+def test_rows_train_with_the_published_settings(dataset):
+  for row in ROWS:
+    found = _configuration(row, dataset)
+    label = row.label.removesuffix(", paper").removesuffix(" + Gaussian mixture")
+    rate, weight = PUBLISHED[dataset].get(label, (1e-3, None))
+    assert found.learning_rate == rate, row.label
+    assert (found.network, found.latent_dim, found.epochs) == PUBLISHED_NETWORKS[dataset]
+    assert (found.batch_size, found.schedule) == (128, "constant")
+    if weight is not None:
+      assert found.objective["weight"] == weight, row.label
+
+
+@pytest.mark.parametrize("dataset", PUBLISHED)
+def test_paper_rows_sample_or_approximate_like_the_published_code(dataset):
+  found = {row.label: _configuration(row, dataset).objective for row in ROWS}
+  for method, count in (("SWAE", "num_directions"), ("WAE-MMD", None)):
+    assert found[f"{method}, paper"]["sample_prior"] is True
+    assert found[method]["sample_prior"] is False
+    if count:
+      assert found[f"{method}, paper"][count] == 50
+  for label, approximate in (("CWAE, paper", True), ("CWAE", False)):
+    assert found[label]["approximate"] is approximate
+    assert found[label]["log"] is True

@@ -6,11 +6,19 @@ import numpy as np
 import pytest
 from benchmarks import cells
 from benchmarks.cells import Effort, expected_seconds, measure_cell, reason_to_skip
-from benchmarks.contestants import FLOOR, OURS, Contestant, contestants, disagreement
 from benchmarks.distances import DISTANCES, NORMAL, SAMPLES, Cell
+from benchmarks.implementations import (
+  LOWER_BOUND,
+  OURS,
+  Implementation,
+  disagreement,
+  implementations,
+)
 from benchmarks.peer import JaxPeer, Peer
 from benchmarks.programs import prepare_ours, value_and_gradients
 from benchmarks.results import select
+
+pytestmark = pytest.mark.bench
 
 CELL = Cell("energy_distance", 16, 3)
 EFFORT = Effort(seconds=0.0, cutoff=30.0)
@@ -40,12 +48,12 @@ def of(rows, name):
 
 
 def test_all_are_measured_in_both_modes():
-  rows = measure_cell(CELL, contestants(CELL, [fake_peer()]), effort=EFFORT)
+  rows = measure_cell(CELL, implementations(CELL, [fake_peer()]), effort=EFFORT)
   assert all(row["status"] == "measured" and row["median"] > 0 for row in rows)
   found = sorted((row["contestant"], row["form"], row["mode"]) for row in rows)
   assert found == sorted(
     (name, form, mode)
-    for name, form in [(OURS, NORMAL), (OURS, SAMPLES), (FLOOR, NORMAL), ("fake", SAMPLES)]
+    for name, form in [(OURS, NORMAL), (OURS, SAMPLES), (LOWER_BOUND, NORMAL), ("fake", SAMPLES)]
     for mode in ("forward", "gradient")
   )
   for row in of(rows, OURS):
@@ -68,7 +76,7 @@ def test_all_are_measured_in_both_modes():
 )
 def test_a_peer_that_is_wrong_is_not_timed(peer, reason):
   other, _ = contestant("other")
-  rows = measure_cell(CELL, [*contestants(CELL, [peer])[-1:], other], effort=EFFORT)
+  rows = measure_cell(CELL, [*implementations(CELL, [peer])[-1:], other], effort=EFFORT)
   (row,) = of(rows, "fake")
   assert row["status"] == "disagrees"
   assert reason in row["reason"]
@@ -78,7 +86,7 @@ def test_a_peer_that_is_wrong_is_not_timed(peer, reason):
 
 def test_a_stated_factor_is_no_disagreement():
   peer = dataclasses.replace(fake_peer(factor=2.0), factor=2.0)
-  rows = measure_cell(CELL, contestants(CELL, [peer])[-1:], effort=EFFORT)
+  rows = measure_cell(CELL, implementations(CELL, [peer])[-1:], effort=EFFORT)
   assert {row["status"] for row in of(rows, "fake")} == {"measured"}
 
 
@@ -105,7 +113,7 @@ def contestant(name="slow", **fields):
     return {"forward": lambda: None, "gradient": lambda: (1.0, [])}
 
   prepared: list[Cell] = []
-  return Contestant(name, SAMPLES, prepare, **fields), prepared
+  return Implementation(name, SAMPLES, prepare, **fields), prepared
 
 
 def measured(one, cell, median):
@@ -189,7 +197,7 @@ def test_a_call_over_the_cutoff_is_no_measurement():
 def test_a_disturbed_cell_is_timed_again(shares, kept, attempts, monkeypatch):
   one, _ = contestant()
   left = list(shares)
-  monkeypatch.setattr(cells, "watch", lambda: lambda: left.pop(0))
+  monkeypatch.setattr(cells, "cpu_contention", lambda: lambda: left.pop(0))
   rows = measure_cell(CELL, [one], effort=EFFORT)
   assert [row["others"] for row in rows] == [kept, kept]
   assert len(shares) - len(left) == attempts
@@ -207,7 +215,7 @@ def test_one_that_fails_does_not_end_the_run():
     raise RuntimeError("out of luck\nand of memory")
 
   one, _ = contestant("other")
-  rows = measure_cell(CELL, [Contestant("broken", SAMPLES, prepare), one], effort=EFFORT)
+  rows = measure_cell(CELL, [Implementation("broken", SAMPLES, prepare), one], effort=EFFORT)
   assert of(rows, "broken")[0]["reason"] == "RuntimeError: out of luck"
   assert len(of(rows, "other")) == 2
 
@@ -215,7 +223,7 @@ def test_one_that_fails_does_not_end_the_run():
 def test_only_ours_meets_other_precisions_and_devices():
   peers = [fake_peer()]
   for change in ({"dtype": "bfloat16"}, {"devices": 2}):
-    found = contestants(dataclasses.replace(CELL, **change), peers)
+    found = implementations(dataclasses.replace(CELL, **change), peers)
     assert [(one.name, one.form) for one in found] == [(OURS, NORMAL), (OURS, SAMPLES)]
 
 
@@ -235,5 +243,5 @@ def test_programs_compute_the_distance(name):
 
 def test_half_precision_reaches_the_programs():
   cell = dataclasses.replace(CELL, dtype="bfloat16")
-  program = contestants(cell, [])[0].prepare(cell)["gradient"]
+  program = implementations(cell, [])[0].prepare(cell)["gradient"]
   assert program()[1]["latents"].dtype == jnp.bfloat16

@@ -6,6 +6,8 @@ from benchmarks.distances import DISTANCES, Cell, value_and_gradient
 
 from aejax import distances
 
+pytestmark = pytest.mark.bench
+
 
 def test_the_whole_catalogue_is_measured():
   functions = set(distances.__all__) & set(DISTANCES) | {"mmd"}

@@ -7,6 +7,8 @@ from jax.sharding import AbstractMesh, PartitionSpec
 
 from aejax import distances
 
+pytestmark = pytest.mark.bench
+
 X = jax.ShapeDtypeStruct((32, 16), jnp.float32)
 PRODUCT = 2 * 32 * 16 * 32
 

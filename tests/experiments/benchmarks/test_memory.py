@@ -5,6 +5,8 @@ import pytest
 from benchmarks.distances import NORMAL
 from benchmarks.memory import measure_memory, peak_bytes
 
+pytestmark = pytest.mark.bench
+
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the peak cannot be set back")
 
 

@@ -1,25 +1,35 @@
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from benchmarks import peer as module
-from benchmarks.contestants import contestants
 from benchmarks.distances import DISTANCES, Cell
+from benchmarks.implementations import implementations
 from benchmarks.peer import TorchPeer, absence
 from benchmarks.peers import PEERS
 
+pytestmark = pytest.mark.bench
 
-def test_nothing_foreign_is_imported_before_it_is_measured():
+EXPERIMENTS = Path(__file__).parents[3] / "experiments"
+
+
+def test_import_loads_no_other_library():
   code = """
 import sys
 import aejax
-assert not any(name.startswith("aejax.benchmarks") for name in sys.modules)
-import aejax.benchmarks.run, aejax.benchmarks.memory
-foreign = {"torch", "tensorflow", "geomloss", "ot", "ott", "cw_torch", "pythae", "matplotlib"}
-print(sorted(foreign & set(sys.modules)))
+assert not any(name.startswith("benchmarks") for name in sys.modules)
+import benchmarks.run, benchmarks.memory
+others = {"torch", "tensorflow", "geomloss", "ot", "ott", "cw_torch", "pythae", "matplotlib"}
+print(sorted(others & set(sys.modules)))
 """
-  done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+  path = os.pathsep.join([str(EXPERIMENTS), os.environ.get("PYTHONPATH", "")])
+  environment = {**os.environ, "PYTHONPATH": path}
+  done = subprocess.run(
+    [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+  )
   assert done.stdout == "[]\n"
 
 
@@ -60,7 +70,7 @@ def test_every_peer_installed_agrees(peer, dim):
   if reason := absence(peer):
     pytest.skip(reason)
   cell = Cell(peer.distance, 200, dim, 20 if DISTANCES[peer.distance].slices else None)
-  one = next(c for c in contestants(cell, [peer]) if (c.name, c.form) == (peer.name, peer.form))
+  one = next(c for c in implementations(cell, [peer]) if (c.name, c.form) == (peer.name, peer.form))
   calls = one.prepare(cell)
   result = calls["gradient"]()
   assert one.check(cell, result) is None

@@ -4,6 +4,8 @@ import pytest
 from benchmarks.distances import DISTANCES, Cell
 from benchmarks.plan import make_plan
 
+pytestmark = pytest.mark.bench
+
 
 def test_the_default_grid_shows_every_law_of_growth():
   cells = make_plan().cells

@@ -3,13 +3,15 @@
 import itertools
 
 import pytest
-from benchmarks.contestants import FLOOR, OURS
 from benchmarks.distances import NORMAL, SAMPLES
-from benchmarks.figures import _APART, _spread, draw_figures
+from benchmarks.figures import _MIN_GAP, _spread, draw_figures
+from benchmarks.implementations import LOWER_BOUND, OURS
 from benchmarks.report import growth, write_report
 from benchmarks.results import Results
 from benchmarks.targets import targets
 from PIL import Image
+
+pytestmark = pytest.mark.bench
 
 
 def row(distance, contestant, n, median, d=64, form=NORMAL, mode="gradient", **fields):
@@ -62,8 +64,8 @@ def test_other_targets():
     peer("sliced_wasserstein", "gmum", 1024, 1.6, slices=50),
     peer("sliced_wasserstein", "POT", 1024, 0.1, slices=1000),
   ]
-  floors = [row("kernel_stein", OURS, 512, 3.1), row("kernel_stein", FLOOR, 512, 1.0)]
-  floors += [row("kernel_stein", OURS, 1024, 3.0), row("kernel_stein", FLOOR, 1024, 1.0)]
+  floors = [row("kernel_stein", OURS, 512, 3.1), row("kernel_stein", LOWER_BOUND, 512, 1.0)]
+  floors += [row("kernel_stein", OURS, 1024, 3.0), row("kernel_stein", LOWER_BOUND, 1024, 1.0)]
   sliced += [row("sliced_wasserstein", OURS, 256, 1.0, slices=50)]
   sliced += [peer("sliced_wasserstein", "ott-jax", 256, 11.0, slices=50)]
   memory = {"kind": "memory", "contestant": OURS, "distance": "mmd_imq", "status": "measured"}
@@ -106,7 +108,7 @@ def rows():
     square = 1e-9 * n**2
     made += both("energy_distance", OURS, n, square)
     made += both("energy_distance", OURS, n, 2 * square, form=SAMPLES)
-    made += both("energy_distance", FLOOR, n, square / 2)
+    made += both("energy_distance", LOWER_BOUND, n, square / 2)
     made.append(peer("energy_distance", "geomloss", n, 8 * square))
   made += both("energy_distance", OURS, 1024, 5e-4, d=8, others=0.25)
   made += both("energy_distance", OURS, 1024, 2e-3, dtype="bfloat16")
@@ -135,7 +137,7 @@ def test_the_page(rows, tmp_path):
     "today; abacus, 2 threads, none; devices: 1 × cpu; Python 3, jax 1; code c0de.",
     "![time over n](time_over_n.png)",
     "## `energy_distance`: n²D",
-    "| n | D | to | forward | gradient | compiles in | of floor | geomloss |",
+    "| n | D | to | forward | gradient | compiles in | over lower bound | geomloss |",
     "| 1024 | 64 | N(0, I) | 1.05 [0.94, 1.15] | 1.05 [0.94, 1.15] | 0.5 s | 2.00× | 8.00× |",
     "| 1024 | 64 | samples | 2.10 [1.89, 2.31] | 2.10 [1.89, 2.31] | 0.5 s |  | 4.00× |",
     "| 1024 | 8 | N(0, I) | 0.50 [0.45, 0.55] | 0.50 [0.45, 0.55] | 0.5 s |  | – |",
@@ -175,4 +177,4 @@ def test_names_do_not_overlap_and_stay_where_there_is_room():
   moved = _spread([0.1, 0.5, 0.51, 0.52])
   assert moved[0] == 0.1
   assert moved[2] == pytest.approx(0.51)
-  assert min(b - a for a, b in itertools.pairwise(moved)) == pytest.approx(_APART)
+  assert min(b - a for a, b in itertools.pairwise(moved)) == pytest.approx(_MIN_GAP)

@@ -3,6 +3,8 @@ import json
 import pytest
 from benchmarks.results import Results, markdown, milliseconds, ratio, select, size
 
+pytestmark = pytest.mark.bench
+
 HERE = {"date": "today", "processor": "abacus"}
 SETTINGS = {"quick": False}
 

@@ -6,6 +6,8 @@ import jax.numpy as jnp
 import pytest
 from benchmarks.timing import Timing, compile_program, measure
 
+pytestmark = pytest.mark.bench
+
 
 class Clock:
   """A clock that only calls move."""

@@ -13,6 +13,8 @@ from benchmarks.training_report import EAGER, OURS, draw_figure, targets, write_
 
 from aejax import objectives
 
+pytestmark = pytest.mark.bench
+
 TINY = Workload("mlp", side=8, latent_dim=3, batch_size=16, num_images=64)
 
 

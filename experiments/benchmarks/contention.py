@@ -1,19 +1,20 @@
-"""How much of the machine other processes took while something was timed."""
+"""Measures how much of the machine other processes use during a measurement."""
 
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["watch"]
+__all__ = ["cpu_contention"]
 
 _STAT = Path("/proc/stat")
 
 
-def watch() -> Callable[[], float | None]:
-  """Begins to watch, and returns a function that gives the share of others since, from 0 to 1.
+def cpu_contention() -> Callable[[], float | None]:
+  """Returns a function that gives the share of CPU time used by others since now, from 0 to 1.
 
-  What a hypervisor withholds counts as taken by others. None where the system does not say.
+  Time that a hypervisor withholds counts as used by others. The share is None on systems without
+  /proc/stat.
   """
   start = _seconds()
 
@@ -22,14 +23,14 @@ def watch() -> Callable[[], float | None]:
     if start is None or end is None:
       return None
     wall, busy, own = (b - a for a, b in zip(start, end, strict=True))
-    # The kernel counts in hundredths of a second.
+    # The kernel counts in hundredths of a second, so a shorter wall time gives no ratio.
     return min(1.0, max(0.0, (busy - own) / max(wall, 0.01) / (os.cpu_count() or 1)))
 
   return share
 
 
 def _seconds() -> tuple[float, float, float] | None:
-  """Wall time, all processes' time on all processors, and this process's."""
+  """Returns wall time, CPU time of all processes, and CPU time of this process."""
   try:
     fields = map(int, _STAT.read_text(encoding="utf-8").splitlines()[0].split()[1:9])
     user, nice, system, _idle, _waiting, interrupt, soft, stolen = fields

@@ -1,4 +1,4 @@
-"""Other libraries, imported when they are used and not before."""
+"""Imports other libraries at the time of their use."""
 
 import contextlib
 import importlib
@@ -6,18 +6,18 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["foreign", "quiet"]
+__all__ = ["optional_import", "quiet"]
 
 
-def foreign(name: str) -> Any:
-  """A module of another library, untyped: it need not be installed where types are checked."""
+def optional_import(name: str) -> Any:
+  """Returns a module of another library, typed Any because it may not be installed."""
   with quiet():
     return importlib.import_module(name)
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-  """What others warn of when they are imported or traced is theirs."""
+  """Ignores warnings that another library issues when it is imported or traced."""
   with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     yield

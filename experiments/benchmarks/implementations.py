@@ -1,4 +1,4 @@
-"""Those that a cell sets side by side, each prepared and checked the same way."""
+"""The implementations that a cell compares: ours, a lower bound, and those of other libraries."""
 
 import dataclasses
 from collections.abc import Callable, Iterable
@@ -7,27 +7,28 @@ from typing import Any
 import numpy as np
 
 from benchmarks.distances import DISTANCES, NORMAL, Cell
-from benchmarks.floors import prepare_floor
+from benchmarks.lower_bounds import LOWER_BOUNDS
 from benchmarks.peer import Calls, Peer
 from benchmarks.programs import prepare_ours, value_and_gradients
 from benchmarks.results import Row
 
-__all__ = ["FLOOR", "OURS", "Contestant", "contestants", "disagreement"]
+__all__ = ["LOWER_BOUND", "OURS", "Implementation", "disagreement", "implementations"]
 
-OURS, FLOOR = "aejax", "floor"
+OURS = "aejax"
+LOWER_BOUND = "floor"  # the name in stored results
 
 
 @dataclasses.dataclass(frozen=True)
-class Contestant:
-  """One of those that a cell sets side by side.
+class Implementation:
+  """An implementation of a distance.
 
   Attributes:
-    name: OURS, FLOOR or a peer's.
-    form: the target it takes.
-    prepare: cell -> its calls by mode, "forward" and "gradient".
-    check: what is wrong with what "gradient" returned at a cell, or None.
-    num_bytes: about how much memory it takes.
-    rivals: the forms of ours that it stands beside.
+    name: OURS, LOWER_BOUND or the name of a peer.
+    form: target of the distance.
+    prepare: function of a cell that returns the calls by mode, "forward" and "gradient".
+    check: function of a cell and the result of "gradient" that returns an error in words, or None.
+    num_bytes: function of a cell that estimates the memory of a call.
+    rivals: forms of ours that the implementation is compared with.
   """
 
   name: str
@@ -38,20 +39,20 @@ class Contestant:
   rivals: tuple[str, ...] = ()
 
   def fields(self) -> Row:
-    """As the fields of a row."""
+    """Returns the fields that identify the implementation in a row."""
     fields: Row = {"contestant": self.name, "form": self.form}
     return {**fields, "rivals": list(self.rivals)} if self.rivals else fields
 
 
-def contestants(cell: Cell, peers: Iterable[Peer]) -> list[Contestant]:
-  """Those that meet in a cell: ours alone, but for float32 on one device."""
+def implementations(cell: Cell, peers: Iterable[Peer]) -> list[Implementation]:
+  """Returns the implementations of a cell; only ours supports other precisions and devices."""
   distance = DISTANCES[cell.distance]
   found = [_ours(form) for form in distance.forms]
   if cell.devices > 1 or cell.dtype != "float32":
     return found
-  if distance.floor:
-    floor = distance.floor
-    found.append(Contestant(FLOOR, NORMAL, lambda cell: prepare_floor(floor, cell.data())))
+  if distance.lower_bound:
+    prepare = LOWER_BOUNDS[distance.lower_bound]
+    found.append(Implementation(LOWER_BOUND, NORMAL, lambda cell: prepare(cell.data())))
   return found + [_of_peer(peer) for peer in peers if peer.distance == cell.distance]
 
 
@@ -63,8 +64,8 @@ def disagreement(
   *,
   tolerance: float,
 ) -> str | None:
-  """How a value and gradients differ from what is expected, or None if they do not."""
-  # Written so that a NaN differs.
+  """Describes how a value and gradients differ from the expected ones; None if they agree."""
+  # `not a <= b` is true for a NaN, `a > b` is not.
   if not abs(value - expected) <= tolerance * abs(expected):
     return f"its value is {value:.6g}, but ours says {expected:.6g}"
   for gradient, slope in zip(gradients, slopes, strict=True):
@@ -74,19 +75,19 @@ def disagreement(
   return None
 
 
-def _ours(form: str) -> Contestant:
+def _ours(form: str) -> Implementation:
   def check(cell, result):
     if cell.devices == 1:
       return None
     distance = DISTANCES[cell.distance]
-    whole = value_and_gradients(distance.forms[form], distance.inputs, cell)
+    expected = value_and_gradients(distance.forms[form], distance.inputs, cell)
     value, gradients = float(result[0]), [np.asarray(result[1][k]) for k in distance.inputs]
-    return disagreement(value, gradients, *whole, tolerance=1e-3)
+    return disagreement(value, gradients, *expected, tolerance=1e-3)
 
-  return Contestant(OURS, form, lambda cell: prepare_ours(cell, form), check)
+  return Implementation(OURS, form, lambda cell: prepare_ours(cell, form), check)
 
 
-def _of_peer(peer: Peer) -> Contestant:
+def _of_peer(peer: Peer) -> Implementation:
   def check(cell, result):
     value, gradients = result
     expected, slopes = value_and_gradients(peer.ours, DISTANCES[cell.distance].inputs, cell)
@@ -98,7 +99,7 @@ def _of_peer(peer: Peer) -> Contestant:
       tolerance=peer.tolerance,
     )
 
-  return Contestant(
+  return Implementation(
     peer.name,
     peer.form,
     lambda cell: peer.prepare(cell.data()),

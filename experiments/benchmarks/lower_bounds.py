@@ -1,4 +1,4 @@
-"""Physical floors: the part of a distance that no program can do without, and nothing else."""
+"""Lower bounds: programs that do only the part of a distance that every implementation needs."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,22 +11,17 @@ from jax import lax
 from benchmarks.distances import Data
 from benchmarks.timing import compile_program
 
-__all__ = ["FLOORS", "prepare_floor"]
+__all__ = ["LOWER_BOUNDS"]
 
-# A block's products stay in cache, and memory stays linear in n.
+# The products of a block fit into the cache, and memory stays linear in n.
 _BLOCK = 1024
 
 
-def prepare_floor(name: str, data: Data) -> dict[str, Callable[[], Any]]:
-  """The calls of a floor, by mode."""
-  return FLOORS[name](data)
-
-
 def _products(data: Data) -> dict[str, Callable[[], Any]]:
-  """Z Zᵀ, and for the gradient W Z with W of the size of Z Zᵀ; what is made of W costs nothing."""
+  """Computes Z Zᵀ, and W Z for the gradient, where W has the size of Z Zᵀ."""
 
   def forward(z):
-    # A maximum, for no algebra of a compiler's gets at it without the product.
+    # The compiler cannot simplify the maximum of a product, as it could a sum.
     return _over_blocks(lambda rows: jnp.max(_matmul(rows, z.T)), z)
 
   def with_gradient(z):
@@ -46,7 +41,7 @@ def _over_blocks(function, z):
 
 
 def _projections(data: Data) -> dict[str, Callable[[], Any]]:
-  """ΘZᵀ, and for the gradient a matrix of that size times Θ."""
+  """Computes ΘZᵀ, and for the gradient a matrix of that size times Θ."""
 
   def forward(z, directions):
     return _matmul(directions, z.T)
@@ -60,7 +55,7 @@ def _projections(data: Data) -> dict[str, Callable[[], Any]]:
 
 
 def _sort(data: Data) -> dict[str, Callable[[], Any]]:
-  """ΘZᵀ and its rows sorted: by numpy on a CPU, by XLA elsewhere; the gradient's product."""
+  """Sorts the rows of ΘZᵀ by numpy on a CPU, by XLA elsewhere; computes the gradient's product."""
   z, directions = jnp.asarray(data["latents"]), jnp.asarray(data["directions"])
   if jax.default_backend() != "cpu":
     return _compile(
@@ -83,7 +78,7 @@ def _sort(data: Data) -> dict[str, Callable[[], Any]]:
 
 
 def _pass(data: Data) -> dict[str, Callable[[], Any]]:
-  """Both inputs read once; for the gradient two outputs of their size written."""
+  """Reads both inputs once; for the gradient, writes two outputs of their size."""
   return _compile(
     lambda x, y: jnp.sum(x + y),
     lambda x, y: (jnp.sum(x + y), 2 * x, 2 * y),
@@ -103,7 +98,7 @@ def _matmul(x, y):
   return jnp.matmul(x, y, precision=lax.Precision.HIGHEST)
 
 
-FLOORS: dict[str, Callable[[Data], dict[str, Callable[[], Any]]]] = {
+LOWER_BOUNDS: dict[str, Callable[[Data], dict[str, Callable[[], Any]]]] = {
   "products": _products,
   "sort": _sort,
   "projections": _projections,
