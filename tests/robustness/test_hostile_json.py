@@ -54,9 +54,7 @@ def _assert_one_sentence(error, path):
 def test_damaged_configuration_is_rejected(name, tmp_path):
   path = tmp_path / "config.json"
   path.write_bytes(NOT_OBJECTS[name])
-  with pytest.raises(
-    ValueError, match="is damaged|does not describe a run|by another version"
-  ) as error:
+  with pytest.raises(ValueError, match=r"is damaged|does not describe|another version") as error:
     read(tmp_path)
   _assert_one_sentence(error, path)
 
