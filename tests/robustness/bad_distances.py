@@ -1,7 +1,9 @@
-"""Bad calls of the distances and kernels."""
+"""Bad calls of the distances and kernels.
+
+One case for each argument and kind of mistake.
+"""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from aejax import distances, priors
@@ -9,21 +11,12 @@ from aejax import distances, priors
 Z = np.linspace(-1, 1, 12, dtype=np.float32).reshape(6, 2)
 E = np.eye(2, dtype=np.float32)
 
-# What z may not be, for every distance that takes it.
+# Wrong rank, wrong dtype, empty, wrong type.
 NOT_LATENTS = [
   ("^z must have shape .n, d., but has shape .6.", Z[:, 0]),
-  ("^z must have shape .n, d., but has shape .1, 6, 2.", Z[None]),
-  ("^z must have shape .n, d., but has shape ..", np.float32(1)),
   ("^z must have a floating-point dtype, but has int32", Z.astype(np.int32)),
-  ("^z must have a floating-point dtype, but has bool", Z > 0),
-  ("^z must have a floating-point dtype, but has complex64", Z.astype(np.complex64)),
-  ("^z must be an array of numbers, but has dtype object", Z.astype(object)),
   ("^z must have at least . rows? and one column, but has shape .0, 2.", Z[:0]),
-  ("^z must have at least . rows? and one column, but has shape .6, 0.", Z[:, :0]),
   ("^z must be an array of numbers, but is a str", "latents.npy"),
-  ("^z must be an array of numbers, but is None", None),
-  ("^z must be an array of numbers, but is a dict", {"z": Z}),
-  ("^z must be an array of numbers, but is a list", [[1.0], [1.0, 2.0]]),
 ]
 NOT_TARGETS = [
   ("^target must have shape .n, d., but has shape .6.", Z[:, 0]),
@@ -33,36 +26,22 @@ NOT_TARGETS = [
   ("^z has dimension 2, but the prior has dimension 3", priors.StandardNormal(3)),
   ("no closed form for a UniformBall target: pass samples", priors.UniformBall(2)),
   ("^target must be None, a prior or an array of samples, but is a str", "normal"),
-  (
-    "^target must be None, a prior or an array of samples, but is the class ",
-    priors.StandardNormal,
-  ),
 ]
 NOT_DIRECTIONS = [
   (r"^directions must have shape \[num, 2\]", np.eye(3, dtype=np.float32)),
-  (r"^directions must have shape \[num, 2\]", E[0]),
-  (r"^directions must have shape \[num, 2\]", E[:0]),
   ("^directions must be unit vectors, but one has length 2", 2 * E),
-  ("^directions must be unit vectors, but one has length 0", 0 * E),
   ("^directions must be unit vectors, but one has length nan", np.nan * E),
-  ("^directions must be unit vectors, but one has length inf", np.full((2, 2), np.inf)),
   ("^directions must have a floating-point dtype, but has int32", np.eye(2, dtype=np.int32)),
-  ("^directions must be an array of numbers, but is an int", 50),
   ("^directions must be an array of numbers, but is a str", "random"),
 ]
 NOT_AXES = [
-  ("^axis_name must be the name of a mapped axis, .* but is 'batch', which is none", "batch"),
+  ("^axis_name must be .* mapped axis, .* but is 'batch', which is not mapped here", "batch"),
   ("^axis_name must be the name of a mapped axis, .* but is 3", 3),
-  ("^axis_name must be the name of a mapped axis, .* but is ..batch", ["batch"]),
 ]
-NOT_SWITCHES = ["yes", 1, None, np.ones(2)]
+NOT_SWITCHES = ["yes"]
 NOT_KERNELS = [
   ("^kernel must be a kernel such as .*, but is a str", "imq"),
-  ("^kernel must be a kernel such as .*, but is a float", 1.0),
-  ("^kernel must be a kernel such as .*, but is None", None),
-  ("^kernel must be a kernel such as .*, but is a function", distances.imq),
   ("^kernel must be a kernel such as .*, but is the class ", distances.Gaussian),
-  ("^kernel must be a kernel such as .*, but is a list", [distances.imq()]),
 ]
 SLICED = dict(directions=E)
 TAKE_Z = {
@@ -107,7 +86,6 @@ def _every():
       yield name, f"^{switch} must be True or False, but is", _call(name, Z, **{switch: value})
   for pattern, kernel in NOT_KERNELS:
     yield "mmd", pattern, _call("mmd", Z, Z, kernel=kernel)
-    yield "mmd", pattern, _call("mmd", Z, kernel=kernel)
     yield "kernel_stein", pattern, _call("kernel_stein", Z, kernel=kernel)
   for name in ("cramer_wold", "mmd", "energy_distance", "kernel_stein"):
     yield name, "^z must have at least 2 rows and one", _call(name, Z[:1], unbiased=True)
@@ -118,8 +96,10 @@ def _numbers(name, argument, call, values, pattern="positive and finite"):
     yield name, f"^{argument} must be .*{pattern}, but (is|are)", lambda _, v=value: call(v)
 
 
-POSITIVE = [0, -1.0, np.nan, np.inf, "one", None, [1.0], 1j]
-SCALES = [(), (0.0,), (1.0, -1.0), (np.nan,), (np.inf,), ("a",), "abc", None, ((1.0, 2.0),)]
+# Zero, not finite, wrong type.
+POSITIVE = [0, np.nan, "one"]
+# Empty, not positive, not finite, wrong type inside, wrong type, wrong rank.
+SCALES = [(), (0.0,), (np.nan,), ("a",), None, ((1.0, 2.0),)]
 
 
 def _draw(key, num=4, dim=2, **options):
@@ -128,11 +108,11 @@ def _draw(key, num=4, dim=2, **options):
 
 def _directions():
   name = "random_directions"
-  for key in (0, None, "seed", np.zeros(3), jnp.zeros(2)):
+  for key in ("seed", np.zeros(3)):
     yield name, "^key must be a jax.random.key, but is", _draw(key)
   key = jax.random.key(0)
   yield name, "^key must be one jax.random.key, but is 3 of them", _draw(jax.random.split(key, 3))
-  for value in (0, -3, 2.5, "many", None, True, np.nan, 2**40):
+  for value in (0, 2.5, "many", 2**40):
     yield (
       name,
       "^num must be (a whole number from 1 up|less than 2.31), but is",
@@ -153,9 +133,7 @@ def _kl(mean, log_variance):
 CASES = [
   *_every(),
   *_directions(),
-  *_numbers(
-    "cramer_wold", "gamma", lambda v: distances.cramer_wold(Z, gamma=v), POSITIVE[:5] + POSITIVE[6:]
-  ),
+  *_numbers("cramer_wold", "gamma", lambda v: distances.cramer_wold(Z, gamma=v), POSITIVE),
   *_numbers("gaussian", "bandwidth", distances.gaussian, POSITIVE),
   *_numbers("Gaussian", "bandwidth", distances.Gaussian, POSITIVE),
   *_numbers("imq", "scales", distances.imq, SCALES, "positive numbers"),
@@ -172,14 +150,14 @@ CASES = [
     "sinkhorn_divergence",
     "max_iterations",
     lambda v: distances.sinkhorn_divergence(Z, Z, epsilon=1.0, max_iterations=v),
-    [0, -1, 2.5, "many", None],
+    [0, 2.5, "many"],
     "whole number from 1 up",
   ),
   *_numbers(
     "max_sliced_wasserstein",
     "ascent_steps",
     lambda v: distances.max_sliced_wasserstein(Z, directions=E, ascent_steps=v),
-    [-1, 1.5, "many", None],
+    [-1, 1.5, "many"],
     "whole number from 0 up",
   ),
   *_numbers(
@@ -190,7 +168,7 @@ CASES = [
   ),
   (
     "max_sliced_wasserstein",
-    "no closed form for a UniformCube target",
+    "no closed form for a UniformCube target: .* or set sample_prior=True in an objec",
     _call("max_sliced_wasserstein", Z, priors.UniformCube(2), **SLICED),
   ),
   (
@@ -226,7 +204,6 @@ CASES = [
     for pattern, y in [
       ("^samples must have shape", Z[0]),
       ("^z has dimension 2, but samples has dimension 3", np.zeros((4, 3), np.float32)),
-      ("^samples must be an array of numbers, but is None", None),
       ("^samples must be an array of numbers, but is a StandardNormal", priors.StandardNormal(2)),
       ("^samples must have a floating-point dtype, but has int32", Z.astype(np.int32)),
     ]

@@ -1,23 +1,22 @@
-"""Bad calls of the metrics, samplers and features."""
+"""Bad calls of the metrics, samplers and features.
+
+One case for each argument and kind of mistake.
+"""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from robustness.cases import each
 
 from aejax import evaluation, metrics, networks, objectives
-from aejax.evaluation import report
 from aejax.metrics import features
 
 Z = np.linspace(-1, 1, 24, dtype=np.float32).reshape(12, 2)
 IMAGES = np.linspace(0, 1, 4 * 16, dtype=np.float32).reshape(4, 4, 4, 1)
 BYTES = (IMAGES * 255).astype(np.uint8)
-NOT_KEYS = [0, None, "seed", np.zeros(3)]
-NOT_WHOLE = [0, -3, 2.5, "many", None, True, np.nan]
+NOT_KEYS = ["seed", np.zeros(3)]  # wrong type, wrong dtype
+NOT_WHOLE = [0, 2.5, "many"]
 BAD = Z.copy()
 BAD[3, 1] = np.nan
-HUGE = Z.copy()
-HUGE[0, 0] = np.inf
 
 
 def _key():
@@ -25,21 +24,20 @@ def _key():
 
 
 def _not_features(name, argument, call, *, least=2):
-  """What no set of features or latents may be, for a function that takes one as `argument`."""
+  """Wrong values of `argument`, a set of features or latents, at least `least` of them."""
   shape = rf"^{argument} must (have shape|be) .*n, d.*, but has? "
-  yield from each(name, shape, call, [Z[0], Z[None], Z[:0], Z[:, :0], np.float32(3)])
+  yield from each(name, shape, call, [Z[0], Z[:0]])
   if least > 1:
     yield from each(name, shape, call, [Z[: least - 1]])
   kind = f"^{argument} must be an array of numbers, but is"
-  yield from each(name, kind, call, ["z.npy", None, {}, [[1.0], [1.0, 2.0]]])
-  yield from each(name, f"^{argument} must be an array of num", call, [Z.astype(object)])
+  yield from each(name, kind, call, ["z.npy"])
   dtype = f"^{argument} must (be floating-point|have a floating-point dtype), but (is|has)"
-  yield from each(name, dtype, call, [Z.astype(np.int32), Z > 0, Z.astype(np.complex64)])
-  yield from each(name, f"^{argument} must be finite, but", call, [BAD, HUGE, jnp.asarray(BAD)])
+  yield from each(name, dtype, call, [Z.astype(np.int32)])
+  yield from each(name, f"^{argument} must be finite, but", call, [BAD])
 
 
 def _metrics():
-  e = evaluation
+  e = metrics
   for name in ("mardia_skewness", "mardia_kurtosis"):
     yield from _not_features(name, "z", getattr(e, name))
   yield from _not_features("latent_metrics", "z", lambda z: e.latent_metrics(z, key=_key()))
@@ -61,7 +59,7 @@ def _metrics():
   yield from _not_features("Moments", "features", e.Moments.of, least=1)
   moments = e.Moments.of(Z)
   added = "^What is added to Moments must be Moments, but"
-  yield from each("Moments", added, lambda m: moments + m, [None, 1, Z])
+  yield from each("Moments", added, lambda m: moments + m, [None])
   yield "Moments", "^Moments must be of one dimension", lambda _: moments + e.Moments.of(np.eye(3))
   yield "Moments", "^A covariance needs at least 2", lambda _: e.Moments.of(Z[:1]).covariance
   for name in ("kernel_distance", "kernel_distance_in_blocks"):
@@ -78,52 +76,48 @@ def _metrics():
     yield from each("kernel_distance_in_blocks", at_least, call, [1, *NOT_WHOLE])
   call = lambda k: blocks(Z, Z, key=k)  # noqa: E731
   yield from each("kernel_distance_in_blocks", "^key must be", call, NOT_KEYS)
-  name = "coverage_metrics"
-  yield from _not_features(name, "real", lambda x: e.coverage_metrics(x, Z), least=6)
-  yield from _not_features(name, "generated", lambda x: e.coverage_metrics(Z, x), least=4)
-  yield name, "must have one dimension", lambda _: e.coverage_metrics(Z, np.eye(6))
+  name = "prdc"
+  yield from _not_features(name, "real", lambda x: e.prdc(x, Z), least=6)
+  yield from _not_features(name, "generated", lambda x: e.prdc(Z, x), least=4)
+  yield name, "must have one dimension", lambda _: e.prdc(Z, np.eye(6))
   for argument in ("precision_neighbours", "coverage_neighbours"):
-    call = lambda v, a=argument: e.coverage_metrics(Z, Z, **{a: v})  # noqa: E731
+    call = lambda v, a=argument: e.prdc(Z, Z, **{a: v})  # noqa: E731
     yield from each(name, f"^{argument} must be a whole number from 1 up", call, NOT_WHOLE)
-    yield from each(name, r"^real must have shape \[n, d\] with n at least", call, [12, 10**6])
-  name = "normal_references"
+    yield from each(name, r"^real must have shape \[n, d\] with n at least", call, [12])
+  name = "normal_baseline"
   for argument, least in (("n", 2), ("d", 1), ("draws", 2)):
-    call = lambda v, a=argument: e.normal_references(  # noqa: E731
+    call = lambda v, a=argument: e.normal_baseline(  # noqa: E731
       **{"n": 4, "d": 2, "key": _key(), a: v}
     )
     pattern = f"^{argument} must be a whole number from {least} up, but is"
     yield from each(name, pattern, call, NOT_WHOLE)
     yield from each(name, f"^{argument} must be less than 2.31", call, [2**40])
-  call = lambda k: e.normal_references(4, 2, key=k)  # noqa: E731
+  call = lambda k: e.normal_baseline(4, 2, key=k)  # noqa: E731
   yield from each(name, "^key must be", call, NOT_KEYS)
 
 
 def _of_images():
   name, f = "reconstruction_error", metrics.reconstruction_error
   numbers = "^(images|reconstructions) must be an array of numbers, but is"
-  for value in ("x", None, {}):
-    yield name, numbers, lambda _, v=value: f(v, IMAGES)
-    yield name, numbers, lambda _, v=value: f(IMAGES, v)
+  yield name, numbers, lambda _: f("x", IMAGES)
+  yield name, numbers, lambda _: f(IMAGES, "x")
   yield name, "^images and reconstructions must have one shape", lambda _: f(IMAGES, IMAGES[:3])
   yield name, "^images must be a non-empty", lambda _: f(IMAGES[:0], IMAGES[:0])
-  yield name, "^images must be a non-empty", lambda _: f(Z[0], Z[0])
   yield name, "^images must be floating-point in .0, 1., but have uint8", lambda _: f(BYTES, BYTES)
   yield name, "^reconstructions must be floating-point", lambda _: f(IMAGES, BYTES)
-  for bad in (np.nan, np.inf):
-    yield name, "must be finite, but hold NaN", lambda _, b=bad: f(IMAGES, np.full_like(IMAGES, b))
+  yield name, "must be finite, but hold NaN", lambda _: f(IMAGES, IMAGES * np.nan)
 
 
 def _neighbours():
   name = "nearest_training_images"
   f = metrics.nearest_training_images
-  for value in ("x", None, {}, [[1.0], [2.0, 3.0]]):
-    yield name, "^generated must be an array of numbers, but is", lambda _, v=value: f(v, IMAGES)
-    yield name, "^training must be an array of numbers, but is", lambda _, v=value: f(IMAGES, v)
-  for value in (Z[0], IMAGES[:0], np.float32(1)):
+  yield name, "^generated must be an array of numbers, but is", lambda _: f("x", IMAGES)
+  yield name, "^training must be an array of numbers, but is", lambda _: f(IMAGES, "x")
+  for value in (Z[0], IMAGES[:0]):
     yield name, "^generated must be a non-empty", lambda _, v=value: f(v, IMAGES)
     yield name, "^training must be a non-empty", lambda _, v=value: f(IMAGES, v)
   yield name, "^generated must be uint8, or floats", lambda _: f(IMAGES.astype(int), IMAGES)
-  yield name, "^training must be uint8, or floats", lambda _: f(IMAGES, IMAGES > 0)
+  yield name, "^training must be uint8, or floats", lambda _: f(IMAGES, IMAGES.astype(int))
   yield name, "must hold images of one shape", lambda _: f(IMAGES, IMAGES[:, :3])
   num = "^num must be (a whole number from 1 up|between 1 and 4), but is"
   yield from each(name, num, lambda v: f(IMAGES, IMAGES, num=v), [*NOT_WHOLE, 5])
@@ -141,20 +135,20 @@ def _likelihood():
     model = _model(gaussian=True) if model is None else model
     return metrics.importance_weighted_bound(model, images, **options)
 
-  yield from each(name, "^model must be an Autoencoder, but", bound, ["model", 3, networks])
+  yield from each(name, "^model must be an Autoencoder, but", bound, ["model"])
   yield name, "^model must have a Gaussian encoder", lambda _: bound(_model())
   shape = "^images must be a non-empty .n, h, w, c., but have"
-  yield from each(name, shape, lambda v: bound(images=v), [IMAGES[0], IMAGES[:0], Z])
+  yield from each(name, shape, lambda v: bound(images=v), [IMAGES[0], IMAGES[:0]])
   numbers = "^images must be an array of numbers, but is"
-  yield from each(name, numbers, lambda v: bound(images=v), ["x", None, {}])
+  yield from each(name, numbers, lambda v: bound(images=v), ["x"])
   kinds = "^images must be uint8, or floats"
-  yield from each(name, kinds, lambda v: bound(images=v), [IMAGES.astype(int), IMAGES > 0])
+  yield from each(name, kinds, lambda v: bound(images=v), [IMAGES.astype(int)])
   yield name, "^The bounds must be finite", lambda _: bound(images=IMAGES * np.nan)
   samples = "^samples must be a whole number from 1 up, but is"
   yield from each(name, samples, lambda v: bound(samples=v), NOT_WHOLE)
   yield from each(name, "^key must be", lambda v: bound(key=v), NOT_KEYS)
   wrong = "^objective must be a VAE, but is"
-  values = [objectives.CWAE(), None, "vae", objectives.VAE]
+  values = [objectives.CWAE(), "vae"]
   yield from each(name, wrong, lambda v: bound(objective=v), values)
   zero = objectives.VAE(beta=0.0)
   yield name, "^objective must have a positive beta", lambda _: bound(objective=zero)
@@ -171,7 +165,7 @@ def _model(architecture="mlp", **options):
 
 
 def _samplers():
-  e = evaluation
+  e = metrics
   for name in ("PriorSampler", "GaussianSampler", "MixtureSampler"):
     kind = getattr(e, name)
     rest = {"components": 1} if name == "MixtureSampler" else {}
@@ -192,31 +186,27 @@ def _samplers():
 
 def _inception():
   f, name = metrics.inception, "inception"
-  yield from each(
-    name, "^path must be a path, but is", f, [None, 3, b"weights.pth", np.zeros(3), []]
-  )
+  yield name, "^path must be a path, but is", lambda _: f(None)
   nowhere = "^path must be that of weights-inception-2015-12-05-6726825d.pth, but there is no file"
-  yield from each(
-    name, nowhere, f, ["nowhere.pth", "", "/dev/zero", "/dev/null", "a\0b", "x" * 300]
-  )
+  yield from each(name, nowhere, f, ["nowhere.pth", "", "/dev/zero", "a\0b", "x" * 300])
   yield name, nowhere, lambda w: f(w.folder)
   yield name, nowhere, lambda w: f(w.file / "weights.pth")
   yield from each(name, "^path is .*no such home", f, ["~nobody-here/weights.pth"])
   other = "whose SHA-256 begins with 6726825d, but its own begins with "
   yield name, f"{other}e3b0c442", lambda w: f(w.file)
   yield name, other, lambda w: f(str(w.text))
-  yield name, other, lambda w: f(w.images)
 
 
 def _features():
   known = "^No classifier comes with aejax for|^dataset must be"
-  yield from each("classifier", known, features.classifier, ["mnits", "", "../digits", None, 3])
+  yield from each("classifier", known, features.classifier, ["mnits", "../digits", None])
   extract = features.Extractor("x", lambda images: images.reshape(len(images), -1))
-  yield from each("Extractor", "^images must be one at least", extract, [IMAGES[:0]])
-  yield from each("Extractor", "^images must be an array", extract, ["x", None, {}])
-  yield from each("Extractor", "^images must have shape", extract, [Z, IMAGES[0], np.float32(1)])
+  empty = "^images must hold at least one image, but are empty"
+  yield from each("Extractor", empty, extract, [IMAGES[:0]])
+  yield from each("Extractor", "^images must be an array", extract, ["x"])
+  yield from each("Extractor", "^images must have shape", extract, [Z])
   wrong = "^images must be uint8, or floats in .0, 1., but"
-  yield from each("Extractor", wrong, extract, [IMAGES.astype(int), IMAGES > 0])
+  yield from each("Extractor", wrong, extract, [IMAGES.astype(int)])
   in_batches = lambda batch: features.Extractor("x", extract.function, batch)(IMAGES)  # noqa: E731
   yield from each("Extractor", "^batch must be a whole number from 1", in_batches, NOT_WHOLE)
   yield from each("Extractor", "gave features that are not finite", extract, [IMAGES * np.nan])
@@ -224,13 +214,13 @@ def _features():
   yield from each("Extractor", "must give features of shape .4, f., but", whole, [IMAGES])
   yield (
     "write_report",
-    "^runs must name one work directory at least",
-    lambda w: report.write_report(w.folder / "r.html", []),
+    "^runs must name one work directory or more",
+    lambda w: evaluation.write_report(w.folder / "r.html", []),
   )
   yield (
     "write_report",
     "holds no scored run: there is no summary.json",
-    lambda w: report.write_report(w.folder / "r.html", [w.folder]),
+    lambda w: evaluation.write_report(w.folder / "r.html", [w.folder]),
   )
 
 

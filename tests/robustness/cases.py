@@ -1,7 +1,14 @@
-"""Bad calls as (name, pattern of the sentence, call): what the tables of them are made with."""
+"""Bad calls as (name of the function, pattern of the error sentence, call)."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+__all__ = ["each"]
 
 
-def each(name, pattern, call, values):
-  """A case for each bad value of one argument."""
+def each(
+  name: str, pattern: str, call: Callable[[Any], object], values: Iterable[Any]
+) -> Iterator[tuple[str, str, Callable[[Any], object]]]:
+  """Yields a case for each bad value of one argument."""
   for value in values:
-    yield name, pattern, lambda w, v=value: call(v)
+    yield name, pattern, lambda _, v=value: call(v)

@@ -1,4 +1,4 @@
-"""A training that is killed again and again, against one that never was."""
+"""A training that is killed again and again equals one that was never killed."""
 
 import dataclasses
 import random
@@ -15,12 +15,12 @@ from aejax.training.configuration import read
 from aejax.training.loop import train
 from aejax.training.state import build, fresh
 
-# Without end, and with as many checkpoints as can be written.
+# Trains until it is killed, with a checkpoint after every call of the compiled loop.
 OPTIONS = ("--epochs", 10**7, "--checkpoint-minutes", 0)
 
 
-def _everything(configuration, workdir):
-  """All numbers of the newest checkpoint: parameters, optimizer, key, sums, best epoch."""
+def _newest_state(configuration, workdir):
+  """Returns all numbers of the newest checkpoint."""
   _, state, _ = build(configuration)
   with Checkpoints(workdir / "checkpoints") as checkpoints:
     saved = checkpoints.restore(fresh(state))
@@ -30,7 +30,7 @@ def _everything(configuration, workdir):
 
 
 def _kill(start, workdir, moments):
-  """Starts or resumes the training, and kills it at a random moment: in what phase it was."""
+  """Starts or resumes the training, kills it at a random moment, and returns its phase then."""
   resume = ("--resume",) if (workdir / "config.json").exists() else ()
   process = start(workdir, *OPTIONS, *resume)
   begins = epochs(workdir)
@@ -44,9 +44,9 @@ def _kill(start, workdir, moments):
   return phase
 
 
-def _survives(start, images, folder, *, seed, kills):
+def _assert_kills_change_nothing(start, images, folder, *, seed, kills):
   moments = random.Random(seed)
-  workdir, whole = folder / "run", folder / "whole"
+  workdir, undisturbed = folder / "run", folder / "undisturbed"
   phases = [_kill(start, workdir, moments) for _ in range(kills)]
   if not (workdir / "config.json").exists():
     start(workdir, *OPTIONS)
@@ -58,15 +58,15 @@ def _survives(start, images, folder, *, seed, kills):
   configuration = dataclasses.replace(
     configuration, epochs=reached // steps + 2, checkpoint_minutes=2.0
   )
-  for each in (workdir, whole):
+  for each in (workdir, undisturbed):
     train(configuration, dataset, each)
-  log = (whole / "metrics.jsonl").read_bytes()
+  log = (undisturbed / "metrics.jsonl").read_bytes()
   assert (workdir / "metrics.jsonl").read_bytes() == log
   assert log.count(b"\n") == configuration.epochs
-  one, other = (_everything(configuration, each) for each in (whole, workdir))
+  one, other = (_newest_state(configuration, each) for each in (undisturbed, workdir))
   chex.assert_trees_all_equal(one, other)
   assert own_tracebacks(workdir) == []
-  # Nothing half-written is left.
+  # No partial file is left.
   assert sorted(path.name for path in workdir.iterdir()) == [
     "checkpoints",
     "config.json",
@@ -78,13 +78,13 @@ def _survives(start, images, folder, *, seed, kills):
 
 
 def test_kills_change_nothing(start, images, tmp_path):
-  _survives(start, images, tmp_path, seed=0, kills=3)
+  _assert_kills_change_nothing(start, images, tmp_path, seed=0, kills=3)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3, 4])
-def test_many_kills_under_load_change_nothing(start, images, tmp_path, seed):
-  # Two more trainings, as load.
+def test_kills_under_load_change_nothing(start, images, tmp_path, seed):
+  # Two other trainings load the machine.
   for name in ("load-0", "load-1"):
     start(tmp_path / name, *OPTIONS)
-  _survives(start, images, tmp_path, seed=seed, kills=10)
+  _assert_kills_change_nothing(start, images, tmp_path, seed=seed, kills=10)
