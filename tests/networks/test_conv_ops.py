@@ -9,7 +9,7 @@ import pytest
 from jax import lax
 from jit_o0 import jit_o0
 
-from aejax.networks import _conv_ops
+from aejax.networks import _conv_ops, _conv_products
 from aejax.networks._conv_ops import convolve, transposed_convolve
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
@@ -236,7 +236,7 @@ def test_convolve_gives_the_same_in_chunks(monkeypatch):
     return jax.jit(lambda *a: jax.value_and_grad(cost, (0, 1, 2))(*a))(x, kernel, bias)
 
   expected = value_and_gradient()
-  monkeypatch.setattr(_conv_ops, "_MAX_WINDOW_ENTRIES", 2 * 9 * 32)
+  monkeypatch.setattr(_conv_products, "_MAX_WINDOW_ENTRIES", 2 * 9 * 32)
   loops = str(jax.make_jaxpr(lambda x: convolve(x, kernel, stride=2, padding="SAME"))(x))
   assert "length=4" in loops
   jax.tree.map(close, value_and_gradient(), expected)
