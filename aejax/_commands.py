@@ -2,7 +2,7 @@
 
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,7 +15,7 @@ import tyro
 
 from aejax import _checks
 from aejax._command_line import choose_method, compilation_cache, parse
-from aejax.cli import user_errors
+from aejax._user_errors import user_errors
 from aejax.evaluation import save_grid, score, table, write_report
 from aejax.evaluation.figures import check_grid
 from aejax.evaluation.generation import fit_samplers
@@ -125,7 +125,7 @@ def report(arguments: Sequence[str], *, prog: str) -> None:
   print(write_report(options.out, options.runs, title=options.title))
 
 
-def _print_score(summary: dict[str, object], plots: Sequence[Path]) -> None:
+def _print_score(summary: Mapping[str, object], plots: Sequence[Path]) -> None:
   print(table(summary))
   for plot in plots:
     print(plot)

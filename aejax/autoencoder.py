@@ -3,6 +3,10 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from aejax._extras import require_flax
+
+require_flax()
+
 import jax
 import jax.numpy as jnp
 import numpy as np

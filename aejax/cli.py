@@ -3,20 +3,13 @@
 The scripts in experiments/ of the repository run the same functions.
 """
 
-import contextlib
-import io
-import logging
-import os
 import sys
-import traceback
-import warnings
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 from aejax import __version__, _checks
-from aejax._messages import AejaxWarning, logger
+from aejax._user_errors import user_errors
 
-__all__ = ["COMMANDS", "main", "user_errors"]
+__all__ = ["COMMANDS", "main"]
 
 COMMANDS = {
   "train": "Trains an autoencoder, scores it on the test set and plots what it generates.",
@@ -55,64 +48,6 @@ def main(
 
     _commands.compilation_cache()
     getattr(_commands, command)(given, prog=prog)
-
-
-@contextlib.contextmanager
-def user_errors() -> Iterator[None]:
-  """Turns errors that the user can correct into one sentence on stderr and exit code 2.
-
-  These are an OSError, and a ValueError or ImportError raised by a file of aejax or of the script
-  that runs. Any other error is a defect and keeps its traceback. Warnings and notes of aejax are
-  shown on stderr.
-  """
-  for stream in (sys.stdout, sys.stderr):
-    if isinstance(stream, io.TextIOWrapper):  # a terminal may not have the letters γ and λ
-      stream.reconfigure(errors="replace")
-  try:
-    with _messages_on_stderr():
-      yield
-  except (ValueError, ImportError, OSError) as error:
-    frames = traceback.extract_tb(error.__traceback__)
-    script = getattr(sys.modules["__main__"], "__file__", None) or __file__
-    ours = tuple(str(Path(file).resolve().parent) + os.sep for file in (__file__, script))
-    if not isinstance(error, OSError) and not frames[-1].filename.startswith(ours):
-      raise
-    sentence = " ".join(str(error).split())  # names of files may contain line breaks
-    printable = "".join(c if c.isprintable() else repr(c)[1:-1] for c in sentence)
-    print(f"error: {printable}", file=sys.stderr)
-    sys.exit(2)
-  except KeyboardInterrupt:
-    sys.exit(130)
-
-
-@contextlib.contextmanager
-def _messages_on_stderr() -> Iterator[None]:
-  """Prints each warning and note of aejax as one line on stderr."""
-  handler = logging.StreamHandler(sys.stderr)
-  # Orbax's messages about every save would bury the progress bar; aejax reports its errors itself.
-  for name in ("absl", "asyncio"):
-    logging.getLogger(name).setLevel(logging.CRITICAL)
-  level, propagate = logger.level, logger.propagate
-  with warnings.catch_warnings():
-    show = warnings.showwarning
-
-    def show_ours(message, category, filename, lineno, file=None, line=None) -> None:
-      if issubclass(category, AejaxWarning):
-        print(f"warning: {message}", file=sys.stderr, flush=True)
-      else:
-        show(message, category, filename, lineno, file, line)
-
-    warnings.simplefilter("always", AejaxWarning)
-    warnings.showwarning = show_ours
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    try:
-      yield
-    finally:
-      logger.removeHandler(handler)
-      logger.setLevel(level)
-      logger.propagate = propagate
 
 
 def _usage() -> str:

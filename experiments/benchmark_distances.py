@@ -16,7 +16,7 @@ from benchmarks.run import Interrupted, benchmark_distances, configure
 
 from aejax import _checks
 from aejax._command_line import parse
-from aejax.cli import user_errors
+from aejax._user_errors import user_errors
 
 
 @dataclasses.dataclass(frozen=True)

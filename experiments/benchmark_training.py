@@ -17,7 +17,7 @@ from benchmarks.training_plan import make_plan
 
 from aejax import _checks
 from aejax._command_line import parse
-from aejax.cli import user_errors
+from aejax._user_errors import user_errors
 
 
 @dataclasses.dataclass(frozen=True)

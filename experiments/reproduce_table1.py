@@ -23,7 +23,7 @@ from table1.table import ROWS, Row
 from aejax import _checks, data, networks
 from aejax._command_line import compilation_cache, parse
 from aejax._memory import available_bytes
-from aejax.cli import user_errors
+from aejax._user_errors import user_errors
 from aejax.evaluation import score
 from aejax.metrics import inception
 from aejax.metrics.features import Extractor

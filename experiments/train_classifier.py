@@ -21,8 +21,8 @@ from jax import lax
 
 from aejax import _checks, data
 from aejax._command_line import compilation_cache, parse
+from aejax._user_errors import user_errors
 from aejax.autoencoder import pixels
-from aejax.cli import user_errors
 from aejax.metrics.features import Classifier, read_classifier, write_classifier
 
 # The mirror image of a garment is a garment; that of a digit is none.

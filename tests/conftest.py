@@ -21,7 +21,7 @@ _hook.__enter__()
 
 @pytest.fixture
 def without_beartype():
-  """Signatures without_beartype, as users have them: a bad argument reaches the function's own checks."""
+  """Switches the checks of annotations off, as for users: functions check their own arguments."""
   jaxtyping.config.update("jaxtyping_disable", True)
   yield
   jaxtyping.config.update("jaxtyping_disable", False)
@@ -45,9 +45,11 @@ def script():
 
 
 @pytest.fixture(scope="session")
-def digits_run(script, tmp_path_factory):
+def digits_run(tmp_path_factory):
   """The work directory of a finished run: a linear CWAE, two latents, two epochs of digits."""
+  from aejax import cli
+
   workdir = tmp_path_factory.mktemp("runs") / "cwae-digits"
   options = ["--network", "linear", "--latent-dim", "2", "--epochs", "2"]
-  script("train").main(["cwae", *options, "--workdir", str(workdir)])
+  cli.main(["train", "cwae", *options, "--workdir", str(workdir)])
   return workdir

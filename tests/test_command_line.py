@@ -11,12 +11,12 @@ import pytest
 
 from aejax import data, distances, objectives
 from aejax._command_line import choose_method, compilation_cache, parse
-from aejax.cli import user_errors
+from aejax._user_errors import user_errors
 from aejax.training import Options
 
 
 def _choose(*arguments):
-  return choose_method(Options, arguments, description="What it does.\n")
+  return choose_method(Options, arguments, prog="train.py")
 
 
 def test_only_what_is_given_is_returned():
@@ -98,7 +98,7 @@ def test_the_list_of_methods(capsys):
     out, err = capsys.readouterr()
     text, nothing = (out, err) if code == 0 else (err, out)
     assert nothing == ""
-    assert text.startswith("What it does.\n\nusage: train.py METHOD")
+    assert "\n\nusage: train.py METHOD" in text
     for name in objectives.BY_NAME:
       assert f"\n  {name} " in text
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+import aejax
+
 ROOT = Path(__file__).parents[1]
 
 USE = """
@@ -21,7 +23,7 @@ for module in pkgutil.walk_packages(aejax.__path__, "aejax."):
   importlib.import_module(module.name)
 import jax
 from aejax.evaluation import report
-from aejax.evaluation.features import CLASSIFIERS, classifier
+from aejax.metrics.features import CLASSIFIERS, classifier
 features = {name: classifier(name)(np.zeros((2, s, s, 1), np.uint8)).shape
             for name, s in {"digits": 8, "mnist": 28, "fashion_mnist": 28}.items()}
 print(json.dumps({
@@ -43,7 +45,7 @@ def _run(*command, **options):
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-  """Built from a copy, for setuptools leaves its own folders behind."""
+  """The wheel, built from a copy because setuptools leaves folders behind."""
   source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
   ignored = shutil.ignore_patterns("__pycache__")
   shutil.copytree(ROOT / "aejax", source / "aejax", ignore=ignored)
@@ -56,7 +58,7 @@ def wheel(tmp_path_factory):
     timeout=300,
   )
   if built.returncode and "setuptools" in built.stderr + built.stdout:
-    pytest.skip("the wheel cannot be built: setuptools, which builds it, is not to be had")
+    pytest.skip("the wheel cannot be built: setuptools is not available")
   assert built.returncode == 0, built.stderr
   (path,) = out.glob("*.whl")
   return path
@@ -67,6 +69,8 @@ def test_all_data_files_are_in_it_and_nothing_else(wheel):
     names = {name for name in archive.namelist() if ".dist-info/" not in name}
     metadata = next(n for n in archive.namelist() if n.endswith("/METADATA"))
     text = archive.read(metadata).decode()
+    entry_points = next(n for n in archive.namelist() if n.endswith("/entry_points.txt"))
+    scripts = archive.read(entry_points).decode()
   package = ROOT / "aejax"
   present = {
     f"aejax/{path.relative_to(package).as_posix()}"
@@ -76,12 +80,16 @@ def test_all_data_files_are_in_it_and_nothing_else(wheel):
   assert names == present
   assert "Requires-Python: >=3.11" in text
   assert "License-File: LICENSE" in text
-  weights = sum(path.stat().st_size for path in package.glob("evaluation/classifiers/*.npz"))
+  assert f"Version: {aejax.__version__}" in text
+  for entry in ("Author:", "Keywords:", "Project-URL: Source"):
+    assert entry in text
+  assert "aejax = aejax.cli:main" in scripts
+  weights = sum(path.stat().st_size for path in package.glob("metrics/classifiers/*.npz"))
   assert 0 < weights < 1_000_000
 
 
 def _used(python, folder):
-  done = _run(python, "-W", "error", "-c", USE, cwd=folder)
+  done = _run(python, "-I", "-W", "error", "-c", USE, cwd=folder)
   assert done.stderr == ""
   found = json.loads(done.stdout)
   assert Path(found["where"]).is_relative_to(python.parents[1])
@@ -107,7 +115,9 @@ def test_it_works_beside_its_dependencies_alone(wheel, tmp_path):
 def test_it_installs_into_a_clean_environment(wheel, tmp_path):
   venv.create(tmp_path / "env", with_pip=True)
   python = tmp_path / "env" / "bin" / "python"
-  _run(python, "-m", "pip", "install", "--quiet", "-c", ROOT / "requirements.txt", wheel)
+  _run(
+    python, "-m", "pip", "install", "--quiet", "-c", ROOT / "requirements.txt", f"{wheel}[train]"
+  )
   assert "No broken requirements" in _run(python, "-m", "pip", "check").stdout
   _used(python, tmp_path)
   script = ROOT / "experiments" / "train.py"

@@ -1,4 +1,4 @@
-"""torch-fidelity without torchvision, which only its other networks need."""
+"""Imports torch-fidelity without torchvision, which only its other networks need."""
 
 import importlib
 import importlib.util
@@ -11,7 +11,7 @@ _PARTS = ("", ".datasets", ".transforms", ".transforms.functional")
 
 
 def module(name):
-  """A module of torch_fidelity; the test is skipped where it or torch is not installed."""
+  """Returns a module of torch_fidelity; skips the test if it or torch is not installed."""
   pytest.importorskip("torch")
   if importlib.util.find_spec("torch_fidelity") is None:
     pytest.skip("torch_fidelity is not installed")

@@ -1,4 +1,4 @@
-"""Files such as torch writes, made without torch: by hand, so that they can also be made wrong."""
+"""Writes files in the formats of torch, without torch, so that tests can also make wrong ones."""
 
 import io
 import pickle
@@ -13,10 +13,10 @@ STORAGES = {"float32": "FloatStorage", "float64": "DoubleStorage", "int64": "Lon
 
 
 def random_state(seed=0):
-  """Inception's tensors at random; activations neither vanish nor explode in its 48 layers.
+  """Returns random tensors of Inception whose activations neither vanish nor explode in 48 layers.
 
-  Each kernel has the variance 2/fan-in, and what normalises it statistics that are near those of
-  its result: means around 0, variances around 1.
+  Kernels have the variance 2/fan-in. The statistics of the batch normalisations are near those of
+  the activations: means around 0, variances around 1.
   """
   rng, state = np.random.default_rng(seed), {}
   for line in LAYERS.read_text().splitlines():
@@ -36,44 +36,47 @@ def random_state(seed=0):
 
 
 def text(value):
-  """A string, as an instruction of a pickle."""
+  """Returns the pickle instruction for a string."""
   return b"X" + struct.pack("<I", len(value.encode())) + value.encode()
 
 
-def whole(value):
-  """A whole number, likewise."""
+def integer(value):
+  """Returns the pickle instruction for an integer."""
   return b"J" + struct.pack("<i", value)
 
 
-def several(values):
-  """A tuple of whole numbers, likewise."""
-  return b"(" + b"".join(map(whole, values)) + b"t"
+def integers(values):
+  """Returns the pickle instructions for a tuple of integers."""
+  return b"(" + b"".join(map(integer, values)) + b"t"
 
 
 def tensor(key, values, *, offset=0, shape=None, strides=None, size=None, view=None):
-  """A tensor, likewise; `view` stands at the end of what the older format says of a storage."""
+  """Returns the pickle instructions for a tensor.
+
+  In the older format, the description of a storage ends with `view`.
+  """
   shape = values.shape if shape is None else shape
   if strides is None:
     strides = [n // values.itemsize for n in np.ascontiguousarray(values).strides][: len(shape)]
   storage = b"ctorch\n" + STORAGES[values.dtype.name].encode() + b"\n"
   storage = text("storage") + storage + text(key) + text("cpu")
-  storage += whole(values.size if size is None else size) + (b"" if view is None else view)
-  places = whole(offset) + several(shape) + several(strides)
+  storage += integer(values.size if size is None else size) + (b"" if view is None else view)
+  layout = integer(offset) + integers(shape) + integers(strides)
   hooks = b"ccollections\nOrderedDict\n)R"
   return (
-    b"ctorch._utils\n_rebuild_tensor_v2\n((" + storage + b"tQ" + places + b"\x89" + hooks + b"tR"
+    b"ctorch._utils\n_rebuild_tensor_v2\n((" + storage + b"tQ" + layout + b"\x89" + hooks + b"tR"
   )
 
 
 def pickled(items):
-  """A state dict of such, as a pickle, with what torch hangs onto it."""
+  """Returns the pickle of a state dict of tensors, with the metadata that torch attaches."""
   entries = b"".join(text(name) + value for name, value in items.items())
   metadata = b"}(" + text("_metadata") + b"}ub"
   return b"\x80\x02ccollections\nOrderedDict\n)R(" + entries + b"u" + metadata + b"."
 
 
 def zipped(pickle_bytes, storages, *, compression=zipfile.ZIP_STORED, **more):
-  """The format since torch 1.6."""
+  """Returns a file in the format since torch 1.6."""
   stream = io.BytesIO()
   with zipfile.ZipFile(stream, "w", compression) as archive:
     archive.writestr("weights/data.pkl", pickle_bytes)
@@ -85,7 +88,7 @@ def zipped(pickle_bytes, storages, *, compression=zipfile.ZIP_STORED, **more):
 
 
 def legacy(pickle_bytes, storages, *, little_endian=True):
-  """The format before."""
+  """Returns a file in the format before torch 1.6."""
   head = [0x1950A86A20F9469CFC6C, 1001, {"protocol_version": 1001, "little_endian": little_endian}]
   parts = [pickle.dumps(value, 2) for value in head] + [pickle_bytes, pickle.dumps([*storages], 2)]
   for values in storages.values():
@@ -94,7 +97,7 @@ def legacy(pickle_bytes, storages, *, little_endian=True):
 
 
 def file_of(state, form=zipped):
-  """A whole file of a state dict."""
+  """Returns a file with a state dict."""
   storages = {str(k): values for k, values in enumerate(state.values())}
   view = b"N" if form is legacy else None
   items = {

@@ -1,44 +1,83 @@
-"""What every distance asks of its arguments, checked once, before any arithmetic."""
+"""Checks of the arguments that distances have in common, made before any arithmetic."""
 
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+from jaxtyping import Array, Float
 
 from aejax import _checks
 from aejax.distances.kernels import check_kernel
 from aejax.priors import Prior
 
-__all__ = ["as_latents", "as_samples", "no_closed_form", "public_jit"]
+__all__ = [
+  "Directions",
+  "Latents",
+  "Samples",
+  "Scalar",
+  "Target",
+  "as_latents",
+  "as_samples",
+  "checked",
+  "no_closed_form",
+  "public_jit",
+]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
+Scalar = Float[Array, ""]
+Latents = Float[Array | np.ndarray, "n d"]
+Samples = Float[Array | np.ndarray, "m d"]
+Directions = Float[Array | np.ndarray, "num d"]
+Target = Prior | Float[Array | np.ndarray, "m d"] | None
+"""What a distance compares with: None for N(0, I), a prior, or samples."""
 
-def public_jit(function: Callable[P, T]) -> Callable[P, T]:
-  """Checks the arguments of a jitted distance, by their names, where they can still be seen.
 
-  Under jit a wrong type is JAX's to refuse, in its own terms, and a value has gone.
+def public_jit(*static: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+  """Returns a decorator that checks the arguments of a function, then calls it jitted.
+
+  Args:
+    static: names of the static arguments.
   """
-  names, call = list(inspect.signature(function).parameters), cast(Any, function)
+
+  def decorate(function: Callable[P, T]) -> Callable[P, T]:
+    jitted: Callable[..., T] = jax.jit(function, static_argnames=static)
+    return checked(function, call=jitted)
+
+  return decorate
+
+
+def checked(function: Callable[P, T], *, call: Callable[..., T] | None = None) -> Callable[P, T]:
+  """Checks the arguments of a function by name before each call; the signature stays.
+
+  Values can be checked only where they are concrete. Under a transformation JAX itself reports
+  wrong types.
+
+  Args:
+    function: the function.
+    call: called instead of the function, with the same arguments.
+  """
+  names = list(inspect.signature(function).parameters)
+  run: Callable[..., T] = function if call is None else call
 
   @functools.wraps(function)
-  def checked(*args: P.args, **kwargs: P.kwargs) -> T:
+  def with_checks(*args: P.args, **kwargs: P.kwargs) -> T:
     positional = [_check(name, value) for name, value in zip(names, args, strict=False)]
     named = {name: _check(name, value) for name, value in kwargs.items()}
     try:
-      return call(*positional, *args[len(names) :], **named)
+      return run(*positional, *args[len(names) :], **named)
     except NameError as error:
       if "unbound axis name" not in str(error):
         raise
-      raise _no_axis(named["axis_name"], ", which is none here") from None
+      raise _no_axis(named["axis_name"], ", which is not mapped here") from None
 
-  return checked
+  return with_checks
 
 
 def _check(name: str, value: Any) -> Any:
@@ -58,12 +97,12 @@ def _target(name: str, value: Any) -> Any:
 
 
 def _directions(name: str, value: Any) -> Any:
-  """A length off by 1 % moves a squared distance by 2 % and says nothing."""
+  """Checks that directions have unit length: 1 % more would change a squared distance by 2 %."""
   value = _checks.array(name, value)
   if not isinstance(value, Tracer) and value.ndim == 2 and value.size:
     lengths = np.linalg.norm(np.asarray(value, np.float64), axis=1)
     worst = lengths[np.argmax(np.abs(lengths - 1))]
-    # bfloat16 keeps eight bits: its unit vectors have lengths within 2⁻⁸.
+    # bfloat16 has eight significant bits: its unit vectors have lengths within 2⁻⁸ of 1.
     if not abs(worst - 1) < 0.005:
       raise ValueError(f"{name} must be unit vectors, but one has length {worst:.6g}.")
   return value
@@ -99,11 +138,11 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
 }
 
 
-def as_latents(z: jax.Array, name: str = "z", *, minimum: int = 1) -> jax.Array:
-  """Returns `z` as a float32 matrix (float64 stays float64), or says what is wrong with it.
+def as_latents(z: Any, name: str = "z", *, minimum: int = 1) -> Float[Array, "n d"]:
+  """Returns `z` as a float32 matrix; float64 stays float64.
 
   Raises:
-    ValueError: if `z` is not a floating-point matrix of at least `minimum` rows and one column.
+    ValueError: if `z` is not a floating-point matrix with at least `minimum` rows and one column.
   """
   z = jnp.asarray(z)
   if not jnp.issubdtype(z.dtype, jnp.floating):
@@ -119,12 +158,12 @@ def as_latents(z: jax.Array, name: str = "z", *, minimum: int = 1) -> jax.Array:
 
 
 def as_samples(
-  target: jax.Array, z: jax.Array, name: str = "target", *, minimum: int = 1
-) -> jax.Array:
-  """Returns the samples `target` as a matrix as wide as `z`.
+  target: Any, z: Float[Array, "n d"], name: str = "target", *, minimum: int = 1
+) -> Float[Array, "m d"]:
+  """Returns the samples `target` as a matrix with as many columns as `z`.
 
   Raises:
-    ValueError: as `as_latents`, or if the dimensions differ.
+    ValueError: for the reasons of `as_latents`, or if the dimensions differ.
   """
   y = as_latents(target, name, minimum=minimum)
   if y.shape[1] != z.shape[1]:
@@ -133,9 +172,9 @@ def as_samples(
 
 
 def no_closed_form(distance: str, target: object) -> ValueError:
-  """The error for a prior that `distance` has no formula for."""
+  """Returns the error for a prior for which `distance` has no closed form."""
   kind = type(target).__name__
   return ValueError(
     f"{distance} has no closed form for a {kind} target: pass samples of it instead, "
-    f"target.sample(key, num)."
+    f"target.sample(key, num), or set sample_prior=True in an objective."
   )

@@ -1,11 +1,11 @@
-"""Σ_ij f(|x_i − y_j|²): streamed in tiles, value and gradient in one pass.
+"""Σ_ij f(|x_i − y_j|²), computed tile by tile, with the gradient in the same pass.
 
-The gradient of such a sum needs f′ at the very distances that the value needs, so one pass makes
-both, and nothing of size n² is ever kept, forward or backward.
+The gradient of such a sum needs f′ at the distances that the value needs. One pass computes both,
+and nothing of size n² is kept, forward or backward.
 
-Of the n² pairs of a set with itself only half are computed. Its rows stand in a circle, cut into
-blocks; each block meets itself and those of the half circle behind it, so all blocks have the same
-work, and any number of devices can share it.
+Only half of the n² pairs of a set with itself are computed. Its rows form a circle, cut into
+blocks; each block meets itself and the blocks of the half circle behind it. All blocks then have
+the same work, and any number of devices can share it.
 
 A kernel is a function `kernel(squared_distances, dim)`, elementwise and differentiable.
 """
@@ -16,305 +16,261 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Float
 
 from aejax.distances._sharding import SINGLE_DEVICE, Shard
+from aejax.distances._tiling import Points, Tiles, by_platform, cross_tiles, self_tiles, unrolled
 
 __all__ = ["cross_mean", "self_mean", "self_sum"]
 
-Kernel = Callable[[jax.Array, int], jax.Array]
-PairFunction = Callable[..., jax.Array]
+RadialKernel = Callable[[Array, int], Array]
+PairFunction = Callable[..., Array]
+Matrix = Float[Array, "_ _"]  # of any size: a tile has several
 
-# Rows of a block, and columns of a tile: some MiB of distances, the fastest of those tried on a
-# CPU. Up to so many rows a single tile of all pairs is faster than the half of them in several. A
-# number for each row makes its function costlier, and the single tile pays up to a third of that.
-_BLOCK, _WIDTH, _SINGLE = 256, 4096, 1536
-
-# Up to this dimension distances come from the differences themselves: in so little room many pairs
-# are so near that norms and products would leave nothing of them, and differences cost no more.
-_DIRECT_DIMENSIONS = 3
+# Up to this dimension, distances come from coordinate differences. With so few dimensions many
+# pairs are close, norms and products lose their distance, and differences cost no more.
+_MAX_DIRECT_DIMENSIONS = 3
 
 
 def self_mean(
-  kernel: Kernel, x: Float[Array, "n d"], *, unbiased: bool = False, share: Shard = SINGLE_DEVICE
+  kernel: RadialKernel,
+  x: Float[Array, "n d"],
+  *,
+  unbiased: bool = False,
+  shard: Shard = SINGLE_DEVICE,
 ) -> Float[Array, ""]:
-  """Mean of k(|x_i − x_j|²) over all pairs, or over i ≠ j if `unbiased`.
+  """Returns the mean of k(|x_i − x_j|²) over all pairs, or over i ≠ j if `unbiased`.
 
-  The diagonal is never computed from rounded distances: it is n k(0), exactly.
+  The diagonal is not computed from rounded distances: it is exactly n k(0).
   """
   n, dim = x.shape
-  total = self_sum(lambda d: kernel(d, dim), x, share=share)
+  total = self_sum(lambda d: kernel(d, dim), x, shard=shard)
   if unbiased:
     return total / (n - 1) / n
   return (total / n + kernel(jnp.zeros((), x.dtype), dim)) / n
 
 
 def cross_mean(
-  kernel: Kernel, x: Float[Array, "n d"], y: Float[Array, "m d"], *, share: Shard = SINGLE_DEVICE
+  kernel: RadialKernel,
+  x: Float[Array, "n d"],
+  y: Float[Array, "m d"],
+  *,
+  shard: Shard = SINGLE_DEVICE,
 ) -> Float[Array, ""]:
-  """Mean of k(|x_i − y_j|²) over all pairs."""
+  """Returns the mean of k(|x_i − y_j|²) over all pairs."""
   dim = x.shape[1]
-  # Distances do not see translations; norms cancel best around zero.
+  # Distances do not change under translation; norms near zero lose the fewest digits.
   centre = lax.stop_gradient(x.mean(0))
-  total = share.sum(_cross_sum(lambda d: kernel(d, dim), share, x - centre, y - centre))
+  total = shard.sum(_cross_sum(lambda d: kernel(d, dim), shard, x - centre, y - centre))
   return total / x.shape[0] / y.shape[0]
 
 
 def self_sum(
   function: PairFunction,
   x: Float[Array, "n d"],
-  r: Float[Array, " n"] | None = None,
+  row_term: Float[Array, " n"] | None = None,
   *,
-  share: Shard = SINGLE_DEVICE,
+  shard: Shard = SINGLE_DEVICE,
 ) -> Float[Array, ""]:
-  """Σ_{i≠j} f(|x_i − x_j|²), or of f(|x_i − x_j|², r_i + r_j) with a number r for each row.
+  """Returns Σ_{i≠j} f(|x_i − x_j|²), or of f(|x_i − x_j|², r_i + r_j) with a row term r.
 
-  The function is elementwise. On each device `x` and `r` are whole.
+  The function is elementwise. Each device holds all of `x` and `row_term`.
   """
   centred = x - lax.stop_gradient(x.mean(0))
-  return share.sum(_self_sum(function, share, (centred, () if r is None else (r,))))
+  terms = () if row_term is None else (row_term,)
+  return shard.sum(_self_sum(function, shard, (centred, terms)))
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
-def _self_sum(function, share, rows):
-  tiles = _self_tiles(rows[0], rows[1], share)
-  return _accumulate(function, tiles, (False, False))[0]
+def _self_sum(function: PairFunction, shard: Shard, rows: Any) -> Float[Array, ""]:
+  return by_platform(
+    lambda sizes, rows: _accumulate(
+      function, self_tiles(rows[0], rows[1], shard, sizes), (False, False)
+    )[0],
+    rows,
+  )
 
 
 @_self_sum.defjvp
-def _(function, share, primals, tangents):
+def _(function: PairFunction, shard: Shard, primals: Any, tangents: Any) -> tuple[Any, Any]:
   (rows,), (tangent,) = primals, tangents
-  tiles = _self_tiles(rows[0], rows[1], share)
-  n, blocks = rows[0].shape[0], tiles.rows.x.shape[0] // tiles.block
-  # Within a single tile the columns' gradient is that of the rows.
-  total, of_rows, of_columns = _accumulate(function, tiles, (True, blocks > 1))
-  gradient = 2 * of_rows if blocks == 1 else of_rows + _unrolled(of_columns, len(of_rows))
-  return total, _inner(gradient[:n], _stacked(*tangent))
+  n = rows[0].shape[0]
+
+  def value_and_gradient(sizes: Any, rows: Any) -> tuple[Array, Array]:
+    tiles = self_tiles(rows[0], rows[1], shard, sizes)
+    several = tiles.rows.x.shape[0] > tiles.block
+    total, of_rows, of_columns = _accumulate(function, tiles, (True, several))
+    # In a single tile, the columns' gradient equals the rows' gradient.
+    gradient = of_rows + unrolled(of_columns, len(of_rows)) if several else 2 * of_rows
+    return total, gradient[:n]
+
+  total, gradient = by_platform(value_and_gradient, rows)
+  return total, _inner(gradient, _stacked(*tangent))
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
-def _cross_sum(function, share, x, y):
-  return _accumulate(function, _cross_tiles(x, y, share), (False, False))[0]
+def _cross_sum(
+  function: PairFunction, shard: Shard, x: Float[Array, "n d"], y: Float[Array, "m d"]
+) -> Float[Array, ""]:
+  return by_platform(
+    lambda sizes, x, y: _accumulate(function, cross_tiles(x, y, shard, sizes), (False, False))[0],
+    x,
+    y,
+  )
 
 
-def _cross_sum_jvp(function, share, primals, tangents):
-  moves = tuple(not isinstance(t, SymbolicZero) for t in tangents)
-  total, *gradients = _accumulate(function, _cross_tiles(primals[0], primals[1], share), moves)
-  tangent = jnp.zeros_like(total)
-  for gradient, primal, t, moved in zip(gradients, primals, tangents, moves, strict=True):
-    if moved:
-      tangent += _inner(gradient[: primal.shape[0]], t)
-  return total, tangent
+def _cross_sum_jvp(
+  function: PairFunction, shard: Shard, primals: Any, tangents: Any
+) -> tuple[Any, Any]:
+  needs_grad = tuple(not isinstance(tangent, SymbolicZero) for tangent in tangents)
+
+  def value_and_gradients(sizes: Any, x: Array, y: Array) -> tuple[Array, list[Array]]:
+    tiles = cross_tiles(x, y, shard, sizes)
+    total, *gradients = _accumulate(function, tiles, needs_grad)
+    lengths = len(x), len(y)
+    return total, [g[:n] for g, n in zip(gradients, lengths, strict=True) if g is not None]
+
+  total, gradients = by_platform(value_and_gradients, *primals)
+  moving = [tangent for tangent, needed in zip(tangents, needs_grad, strict=True) if needed]
+  parts = [_inner(g, tangent) for g, tangent in zip(gradients, moving, strict=True)]
+  return total, functools.reduce(jnp.add, parts, jnp.zeros_like(total))
 
 
 _cross_sum.defjvp(_cross_sum_jvp, symbolic_zeros=True)
 
 
-class _Points(NamedTuple):
-  """Rows or columns of the matrix of pairs."""
+class _Carry(NamedTuple):
+  """What the loop over tiles accumulates; a gradient that is not needed is None."""
 
-  x: jax.Array  # [length, d]
-  norms: jax.Array  # [length], squared
-  place: jax.Array  # [length], in the list
-  r: tuple[jax.Array, ...]  # none, or one [length]
-  weight: jax.Array  # [length], zero where there is no row
-
-  def cut(self, start, size) -> "_Points":
-    return jax.tree.map(lambda v: lax.dynamic_slice_in_dim(v, start, size), self)
+  total: Array
+  of_rows: Array | None
+  of_columns: Array | None
 
 
-class _Tiles(NamedTuple):
-  """How the pairs are cut, and which of the tiles are this device's."""
-
-  rows: _Points
-  columns: _Points
-  block: int  # rows of a tile
-  width: int  # columns of a tile
-  first: int | jax.Array  # of this device's blocks
-  blocks: int  # this device's
-  circular: bool  # whether a block's columns begin with the block itself
-  weights: np.ndarray  # [tiles of a block, width], of the columns as seen from the block
-
-
-def _self_tiles(x, r, share) -> _Tiles:
-  n = x.shape[0]
-  single = _SINGLE // 3 if r else _SINGLE
-  blocks = 1 if n <= single and share.count == 1 else -(-n // _BLOCK)
-  blocks = -(-blocks // share.count) * share.count
-  block = -(-n // blocks)
-  window = (blocks // 2 + 1) * block
-  tiles = -(-window // (_WIDTH + block))
-  width = -(-window // tiles)
-  weights = np.zeros(tiles * width)
-  weights[:window] = 2  # each pair stands in the sum twice
-  weights[:block] = 1
-  if blocks % 2 == 0:
-    weights[window - block : window] = 1  # seen from both sides of the circle
-  rows = _side(x, r, blocks * block)
-  length = (blocks - 1) * block + tiles * width
-  around = jax.tree.map(lambda v: _rolled(v, length), rows)
-  return _Tiles(
-    rows,
-    around,
-    block,
-    width,
-    share.index * (blocks // share.count),
-    blocks // share.count,
-    True,
-    weights.reshape(tiles, width),
-  )
-
-
-def _cross_tiles(x, y, share) -> _Tiles:
-  n, m = x.shape[0], y.shape[0]
-  blocks = 1 if n * m <= _SINGLE**2 and share.count == 1 else -(-n // _BLOCK)
-  blocks = -(-blocks // share.count) * share.count
-  block = -(-n // blocks)
-  tiles = -(-m // (_WIDTH + block))
-  width = -(-m // tiles)
-  return _Tiles(
-    _side(x, (), blocks * block),
-    _side(y, (), tiles * width),
-    block,
-    width,
-    share.index * (blocks // share.count),
-    blocks // share.count,
-    False,
-    np.ones((tiles, width)),
-  )
-
-
-def _side(x, r, length) -> _Points:
-  # Indices as data: what does not change from tile to tile, XLA would make a matrix of, once for
-  # all tiles, and every tile would read it.
-  side = _Points(x, jnp.sum(x * x, 1), jnp.arange(len(x)), r, jnp.ones_like(x[:, 0]))
-  return jax.tree.map(lambda v: jnp.pad(v, [(0, length - len(v))] + [(0, 0)] * (v.ndim - 1)), side)
-
-
-def _rolled(v, length):
-  """`length` entries along a circle, more than once around if need be."""
-  return jnp.concatenate([v] * -(-length // len(v)))[:length]
-
-
-def _unrolled(v, length):
-  """The adjoint of `_rolled`."""
-  turns = -(-len(v) // length)
-  filled = jnp.pad(v, ((0, turns * length - len(v)), (0, 0)))
-  return filled.reshape(turns, length, -1).sum(0)
-
-
-def _accumulate(function, tiles: _Tiles, moves: tuple[bool, ...]) -> tuple[Any, Any, Any]:
-  """The sum over this device's tiles, and its gradients with respect to rows and to columns."""
-  rows, columns, weights = tiles.rows, tiles.columns, jnp.asarray(tiles.weights, tiles.rows.x.dtype)
+def _accumulate(
+  function: PairFunction, tiles: Tiles, needs_grad: tuple[bool, ...]
+) -> tuple[Any, Any, Any]:
+  """Returns the sum over this device's tiles, and its gradients for the rows and the columns."""
+  rows, columns = tiles.rows, tiles.columns
+  weights = jnp.asarray(tiles.weights, rows.x.dtype)
   per_block = len(tiles.weights)
 
-  def add(step, carry):
-    total, *gradients = carry
-    i, k = tiles.first + step // per_block, step % per_block
-    at = i * tiles.block, i * tiles.block * tiles.circular + k * tiles.width
-    a, b = rows.cut(at[0], tiles.block), columns.cut(at[1], tiles.width)
+  def add(step: Any, carry: _Carry) -> _Carry:
+    block, k = tiles.first + step // per_block, step % per_block
+    row = block * tiles.block
+    column = row * tiles.circular + k * tiles.width
+    a, b = rows.cut(row, tiles.block), columns.cut(column, tiles.width)
     b = b._replace(weight=b.weight * weights[k])
-    part, *pulls = _tile(function, a, b, tiles.circular, moves)
-    for side, pull in enumerate(pulls):
-      if pull is not None:
-        gradients[side] = _add(gradients[side], pull, at[side], axis=side)
-    return total + part, *gradients
+    part, of_rows, of_columns = _tile(function, a, b, tiles.circular, needs_grad)
+    return _Carry(
+      carry.total + part,
+      carry.of_rows if of_rows is None else _add(carry.of_rows, of_rows, row, axis=0),
+      carry.of_columns
+      if of_columns is None
+      else _add(carry.of_columns, of_columns, column, axis=1),
+    )
 
-  of_rows = jnp.zeros_like(_stacked(rows.x, rows.r)) if moves[0] else None
-  # Transposed, as a tile's product with its rows comes out.
-  of_columns = jnp.zeros_like(_stacked(columns.x, columns.r).T) if moves[1] else None
-  carry = jnp.zeros_like(rows.x[0, 0]), of_rows, of_columns
+  carry = _Carry(
+    jnp.zeros_like(rows.x[0, 0]),
+    jnp.zeros_like(_stacked(rows.x, rows.row_term)) if needs_grad[0] else None,
+    # Transposed, as the product of a tile with its rows comes out.
+    jnp.zeros_like(_stacked(columns.x, columns.row_term).T) if needs_grad[1] else None,
+  )
   steps = tiles.blocks * per_block
   total, of_rows, of_columns = add(0, carry) if steps == 1 else lax.fori_loop(0, steps, add, carry)
   return total, of_rows, None if of_columns is None else of_columns.T
 
 
-def _add(whole, part, start, axis):
-  there = lax.dynamic_slice_in_dim(whole, start, part.shape[axis], axis)
-  return lax.dynamic_update_slice_in_dim(whole, there + part, start, axis)
+def _add(total: Any, part: Matrix, start: Any, *, axis: int) -> Matrix:
+  before = lax.dynamic_slice_in_dim(total, start, part.shape[axis], axis)
+  return lax.dynamic_update_slice_in_dim(total, before + part, start, axis)
 
 
-def _stacked(x, r):
-  return jnp.concatenate([x, *(v[:, None] for v in r)], 1) if r else x
+def _stacked(x: Float[Array, "n d"], row_term: tuple[Array, ...]) -> Matrix:
+  return jnp.concatenate([x, *(v[:, None] for v in row_term)], 1) if row_term else x
 
 
-def _tile(function, a: _Points, b: _Points, off_diagonal, moves):
-  """A tile's weighted sum, and its gradients: [rows, d] and, transposed, [d, columns]."""
+def _tile(
+  function: PairFunction, a: Points, b: Points, exclude_equal: bool, needs_grad: tuple[bool, ...]
+) -> tuple[Float[Array, ""], Matrix | None, Matrix | None]:
+  """Returns a tile's weighted sum and its gradients, [rows, d] and transposed [d, columns]."""
   d = _squared_distances(a, b)
-  arguments = (d, *(v[:, None] + w for v, w in zip(a.r, b.r, strict=True)))
+  arguments = (d, *(v[:, None] + w for v, w in zip(a.row_term, b.row_term, strict=True)))
 
-  def masked(values):
-    return jnp.where(a.place[:, None] == b.place, 0, values) if off_diagonal else values
+  def masked(values: Matrix) -> Matrix:
+    return jnp.where(a.position[:, None] == b.position, 0, values) if exclude_equal else values
 
-  def total(values):
+  def total(values: Matrix) -> Float[Array, ""]:
     return jnp.sum(_matmul(masked(values), b.weight) * a.weight)
 
-  if not any(moves):
+  if not any(needs_grad):
     return total(function(*arguments)), None, None
-  values, by_d = _along(function, arguments, 0)
-  slopes = [masked(by_d), *(masked(_along(function, arguments, 1)[1]) for _ in a.r)]
-  of_rows = _row_gradient(slopes, a, b) if moves[0] else None
-  of_columns = _column_gradient(slopes, a, b) if moves[1] else None
+  values, by_d = _partial(function, arguments, 0)
+  slopes = [masked(by_d), *(masked(_partial(function, arguments, 1)[1]) for _ in a.row_term)]
+  of_rows = _row_gradient(slopes, a, b) if needs_grad[0] else None
+  of_columns = _column_gradient(slopes, a, b) if needs_grad[1] else None
   return total(values), of_rows, of_columns
 
 
-def _along(function, arguments, which):
-  """The function and its derivative with respect to one of its arguments."""
+def _partial(
+  function: PairFunction, arguments: tuple[Matrix, ...], which: int
+) -> tuple[Matrix, Matrix]:
+  """Returns the function and its derivative with respect to one of its arguments."""
   tangents = [jnp.zeros_like(v) for v in arguments]
   tangents[which] = jnp.ones_like(arguments[which])
   return jax.jvp(function, arguments, tuple(tangents))
 
 
-def _row_gradient(slopes, a: _Points, b: _Points):
-  by_d, *by_r = slopes
-  if a.x.shape[1] <= _DIRECT_DIMENSIONS:
-    pull = [_matmul(by_d * difference, b.weight) for difference in _differences(a.x, b.x)]
-    pull = jnp.stack(pull, 1)
+def _row_gradient(slopes: list[Matrix], a: Points, b: Points) -> Matrix:
+  by_d, *by_term = slopes
+  if a.x.shape[1] <= _MAX_DIRECT_DIMENSIONS:
+    columns = [_matmul(by_d * difference, b.weight) for difference in _differences(a.x, b.x)]
+    pull = jnp.stack(columns, 1)
   else:
-    # The last column of the product sums the slopes.
+    # The last column of the product is the sum of the slopes.
     products = _matmul(by_d, _with_ones(b.x) * b.weight[:, None])
     pull = products[:, -1:] * a.x - products[:, :-1]
-  of_r = [_matmul(s, b.weight) for s in by_r]
-  return _stacked(2 * pull, of_r) * a.weight[:, None]
+  of_term = tuple(_matmul(slope, b.weight) for slope in by_term)
+  return _stacked(2 * pull, of_term) * a.weight[:, None]
 
 
-def _column_gradient(slopes, a: _Points, b: _Points):
-  by_d, *by_r = slopes
-  if a.x.shape[1] <= _DIRECT_DIMENSIONS:
-    pull = [-_matmul(a.weight, by_d * difference) for difference in _differences(a.x, b.x)]
-    pull = jnp.stack(pull)
+def _column_gradient(slopes: list[Matrix], a: Points, b: Points) -> Matrix:
+  by_d, *by_term = slopes
+  if a.x.shape[1] <= _MAX_DIRECT_DIMENSIONS:
+    rows = [-_matmul(a.weight, by_d * difference) for difference in _differences(a.x, b.x)]
+    pull = jnp.stack(rows)
   else:
-    products = _matmul(lax.optimization_barrier((_with_ones(a.x) * a.weight[:, None]).T), by_d)
+    weighted = (_with_ones(a.x) * a.weight[:, None]).T
+    products = _matmul(lax.optimization_barrier(weighted), by_d)
     pull = products[-1] * b.x.T - products[:-1]
-  of_r = [_matmul(a.weight, s) for s in by_r]
-  return _stacked(2 * pull.T, of_r).T * b.weight
+  of_term = tuple(_matmul(a.weight, slope) for slope in by_term)
+  return _stacked(2 * pull.T, of_term).T * b.weight
 
 
-def _with_ones(x):
+def _with_ones(x: Float[Array, "n d"]) -> Float[Array, "n e"]:
   return jnp.concatenate([x, jnp.ones_like(x[:, :1])], 1)
 
 
-def _squared_distances(a: _Points, b: _Points):
-  if a.x.shape[1] <= _DIRECT_DIMENSIONS:
-    return sum(difference**2 for difference in _differences(a.x, b.x))
+def _squared_distances(a: Points, b: Points) -> Matrix:
+  if a.x.shape[1] <= _MAX_DIRECT_DIMENSIONS:
+    return functools.reduce(jnp.add, [difference**2 for difference in _differences(a.x, b.x)])
   norms = a.norms[:, None] + b.norms
   squares = norms - 2 * _matmul(a.x, b.x.T)
-  # Rounding leaves ±1e-7 of the norms where rows coincide: nothing there is a distance.
-  # NaN is no small number: it passes.
+  # Where rows coincide, rounding leaves about 1e-7 of the norms, which is not a distance. The
+  # comparison lets NaN pass.
   return jnp.where(squares <= 4 * jnp.finfo(norms.dtype).eps * norms, 0, squares)
 
 
-def _differences(a, b):
+def _differences(a: Float[Array, "n d"], b: Float[Array, "m d"]) -> list[Matrix]:
   return [a[:, k, None] - b[:, k] for k in range(a.shape[1])]
 
 
-def _inner(gradient, tangents):
+def _inner(gradient: Array, tangents: Array) -> Float[Array, ""]:
   return jnp.vdot(gradient, tangents, precision=lax.Precision.HIGHEST)
 
 
-def _matmul(x, y):
-  # TF32 or bfloat16 products would leave nothing of a small distance between large norms.
+def _matmul(x: Array, y: Array) -> Array:
+  # TF32 or bfloat16 products would lose a small distance between large norms.
   return jnp.matmul(x, y, precision=lax.Precision.HIGHEST)

@@ -1,6 +1,6 @@
-"""Directions on the unit sphere, projections onto them, and what a list of them must be."""
+"""Directions on the unit sphere: random draws, checks, projections."""
 
-import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,25 +13,24 @@ from aejax.distances._arguments import public_jit
 __all__ = ["as_directions", "largest", "project", "random_directions"]
 
 
-@public_jit
-@functools.partial(jax.jit, static_argnames=("num", "dim", "orthogonal"))
+@public_jit("num", "dim", "orthogonal")
 def random_directions(
   key: Key[Array, ""], num: int, dim: int, *, orthogonal: bool = False
 ) -> Float[Array, "{num} {dim}"]:
-  """Directions drawn uniformly from the unit sphere.
+  """Draws directions uniformly from the unit sphere.
 
   Args:
-    key: a `jax.random.key`; a new one each step gives new slices each step.
-    num: how many.
+    key: a `jax.random.key`; a new key each step gives new directions each step.
+    num: number of directions.
     dim: dimension of the latents.
-    orthogonal: draw them in orthonormal frames of `dim`, the last one cut short. Each is still
-      uniform; together they cover the sphere more evenly.
+    orthogonal: draw orthonormal frames of `dim` directions, the last frame cut short. Each
+      direction is still uniform; together they cover the sphere more evenly.
 
   Returns:
     Unit vectors, one a row.
 
   Raises:
-    ValueError: if `num` or `dim` is no whole number from 1 up, or `key` no key.
+    ValueError: if `num` or `dim` is not a whole number from 1 up, or `key` is not a key.
 
   Example:
     >>> random_directions(jax.random.key(0), 50, 8).shape
@@ -46,16 +45,16 @@ def random_directions(
     normals = jax.random.normal(key, (num, dim))
     return normals / jnp.linalg.norm(normals, axis=1, keepdims=True)
   q, r = jnp.linalg.qr(jax.random.normal(key, (frames, dim, dim)))
-  # The signs of R's diagonal make Q uniform on the orthogonal group, not merely orthogonal.
+  # With the signs of the diagonal of R, Q is uniform on the orthogonal group.
   q = q * jnp.sign(jnp.diagonal(r, axis1=1, axis2=2))[:, None, :]
   return jnp.swapaxes(q, 1, 2).reshape(-1, dim)[:num]
 
 
-def as_directions(directions: jax.Array, z: jax.Array) -> jax.Array:
+def as_directions(directions: Any, z: Float[Array, "n d"]) -> Float[Array, "num d"]:
   """Returns `directions` in the dtype of `z`.
 
   Raises:
-    ValueError: if they are no floating-point matrix as wide as `z`.
+    ValueError: if they are not a floating-point matrix with as many columns as `z`.
   """
   directions = jnp.asarray(directions)
   if directions.ndim != 2 or directions.shape[0] < 1 or directions.shape[1] != z.shape[1]:
@@ -69,15 +68,15 @@ def as_directions(directions: jax.Array, z: jax.Array) -> jax.Array:
 
 
 def largest(values: Float[Array, "n *columns"]) -> Float[Array, "*columns"]:
-  """The maximum along the first axis, with the gradient of one winner.
+  """Returns the maximum along the first axis, with the gradient of one winner.
 
-  That of `jnp.max` looks for the entries equal to the maximum, and once compiled it may compare two
-  differently rounded copies of them: it then finds none.
+  The gradient of `jnp.max` searches for entries equal to the maximum. The compiled program may
+  compare two differently rounded copies, and then finds none.
   """
   winner = jnp.argmax(lax.stop_gradient(values), axis=0, keepdims=True)
   return jnp.take_along_axis(values, winner, axis=0)[0]
 
 
 def project(z: Float[Array, "n d"], directions: Float[Array, "num d"]) -> Float[Array, "n num"]:
-  """The latents seen along each direction."""
+  """Returns the projections of the latents onto each direction."""
   return jnp.matmul(z, directions.T, precision=lax.Precision.HIGHEST)

@@ -1,48 +1,43 @@
-"""The energy distance: the MMD of the kernel −|x − y|, free of any bandwidth."""
+"""The energy distance: the MMD of the kernel −|x − y|, which has no bandwidth."""
 
 import dataclasses
-import functools
 import math
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
-from aejax.distances._arguments import public_jit
+from aejax.distances._arguments import Latents, Scalar, Target, public_jit
 from aejax.distances._radial import kummer
-from aejax.distances.mmd import mmd
-from aejax.priors import StandardNormal
+from aejax.distances._sharding import AxisName
+from aejax.distances.mmd import mean_discrepancy
 
 __all__ = ["energy_distance"]
 
-Target = Float[Array, "m d"] | StandardNormal | None
 
-
-@public_jit
-@functools.partial(jax.jit, static_argnames=("unbiased", "axis_name"))
+@public_jit("unbiased", "axis_name")
 def energy_distance(
-  z: Float[Array, "n d"],
+  z: Latents,
   target: Target = None,
   *,
   unbiased: bool = True,
-  axis_name: str | tuple[str, ...] | None = None,
-) -> Float[Array, ""]:
-  """Squared energy distance between the law of `z` and `target` (N(0, I) by default).
+  axis_name: AxisName = None,
+) -> Scalar:
+  """Squared energy distance between the distribution of `z` and `target`, N(0, I) by default.
 
-  2 E|x − y| − E|x − x′| − E|y − y′|: zero if and only if the laws agree, with no bandwidth to
-  choose. To N(0, I) the two expectations over y are closed forms, so nothing is sampled.
+  2 E|x − y| − E|x − x′| − E|y − y′|. It is zero if and only if the distributions agree, and has no
+  bandwidth to choose. To N(0, I) the two expectations over y are closed forms, so nothing is
+  sampled.
 
   Args:
     z: latents, one a row.
     target: None for N(0, I), or samples [m, d].
-    unbiased: leave the pairs i = i out, so that the estimate is right on average and may be
-      negative.
+    unbiased: leave out the pairs i = i. The estimate is then right on average and may be negative.
     axis_name: name of the mapped axis over which `z` and samples are spread; the value is then
       that of the global batch.
 
   Raises:
-    ValueError: if `unbiased` and there is one latent only, if dimensions differ, or if there is
-      no closed form for the target.
+    ValueError: if `unbiased` and there is only one latent, if dimensions differ, or if the target
+      has no closed form.
 
   Example:
     >>> z = jnp.array([[0.0], [2.0]])
@@ -52,16 +47,23 @@ def energy_distance(
   Reference: Székely & Rizzo, J. Stat. Plan. Inference 143, 2013, eq. (2); to N(0, I): their
     2005 test of multivariate normality, eq. (2.3).
   """
-  return mmd(z, target, kernel=_NegativeDistance(), unbiased=unbiased, axis_name=axis_name)
+  return mean_discrepancy(
+    "energy_distance",
+    z,
+    target,
+    kernel=_NegativeDistance(),
+    unbiased=unbiased,
+    axis_name=axis_name,
+  )
 
 
 @dataclasses.dataclass(frozen=True)
 class _NegativeDistance:
-  """k(x, y) = −|x − y|: conditionally positive definite, which is all that an MMD needs."""
+  """k(x, y) = −|x − y|, which is conditionally positive definite, as an MMD requires."""
 
   def __call__(self, squared_distances: jax.Array, dim: int) -> jax.Array:
     del dim
-    # Both branches guarded: the root's slope at 0 is infinite, the one that counts there is 0.
+    # Guard both branches: the slope of the root at 0 is infinite, and the gradient there must be 0.
     coincide = squared_distances <= 0
     return jnp.where(coincide, 0, -jnp.sqrt(jnp.where(coincide, 1, squared_distances)))
 
@@ -73,5 +75,5 @@ class _NegativeDistance:
 
 
 def _mean_norm(dim: int) -> float:
-  """E|y| for y ~ N(0, I)."""
+  """Returns E|y| for y ~ N(0, I)."""
   return math.sqrt(2) * math.exp(math.lgamma((dim + 1) / 2) - math.lgamma(dim / 2))

@@ -1,66 +1,69 @@
-"""Tests of normality on slices: each direction's statistic against N(0, 1), averaged.
+"""Tests of normality on slices: the mean over directions of a statistic against N(0, 1).
 
-A statistic grows like n where the law is not normal and stays of order one where it is (that of
-Kolmogorov–Smirnov is a plain distance and shrinks like n^(−1/2)).
+The statistics grow like n if the distribution is not normal and stay of order one if it is. The
+Kolmogorov–Smirnov distance does not grow: it shrinks like n^(−1/2) for a normal distribution.
 """
 
-import functools
 import math
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from aejax.distances._arguments import as_latents, public_jit
-from aejax.distances._sharding import all_gather_rows, sharded
+from aejax.distances._arguments import Directions, Latents, Scalar, as_latents, public_jit
+from aejax.distances._sharding import AxisName, Shard, all_gather_rows, sharded
 from aejax.distances._sorting import sort_columns
 from aejax.distances.directions import as_directions, largest, project
 
 __all__ = ["anderson_darling", "cramer_von_mises", "epps_pulley", "kolmogorov_smirnov"]
 
-# exp(−t²/2) is below 5e-9 beyond.
+# Above this t, exp(−t²/2) is below 5e-9.
 _CUT = 6.2
-# The widest of the Fourier transforms that alias, exp(−w²/6), is below 5e-9 beyond.
+# Above this w, exp(−w²/6), the widest of the Fourier transforms that alias, is below 5e-9.
 _MARGIN = 10.8
-# Projections spread over more than 4000 standard deviations are resolved no better than that.
-_MOST_NODES = 4096
-# From a node to the next, sine and cosine turn by one angle: two products in place of a series.
-# After so many turns they are computed anew, before roundings add up.
+# Limits the resolution of projections that spread over more than 4000 standard deviations.
+_MAX_NODES = 4096
+# From one node to the next, sine and cosine rotate by a fixed angle, which two products compute.
+# After this number of rotations they are computed again, before rounding errors add up.
 _TURNS = 8
 
 
-def _sliced(statistic, z, directions, axis_name):
-  """The mean over directions of a statistic of the projections [n, num], one number a column."""
+def _sliced(
+  statistic: Callable[[Array], Array], z: Any, directions: Any, axis_name: AxisName
+) -> Scalar:
+  """Returns the mean over directions of a statistic of each column of the projections [n, num]."""
   z = all_gather_rows(as_latents(z), axis_name)
 
-  def mean(share, z, directions):
-    return share.mean(lambda own: statistic(project(z, own)), directions)
+  def mean(shard: Shard, z: Array, directions: Array) -> Array:
+    return shard.mean(lambda local: statistic(project(z, local)), directions)
 
   return sharded(mean, z, as_directions(directions, z), axis_name=axis_name)
 
 
-@public_jit
-@functools.partial(jax.jit, static_argnames=("axis_name",))
+@public_jit("axis_name")
 def epps_pulley(
-  z: Float[Array, "n d"],
+  z: Latents,
   *,
-  directions: Float[Array, "num d"],
-  axis_name: str | tuple[str, ...] | None = None,
-) -> Float[Array, ""]:
+  directions: Directions,
+  axis_name: AxisName = None,
+) -> Scalar:
   """Mean over directions of the Epps–Pulley statistic n ∫ |φ_n(t) − e^(−t²/2)|² e^(−t²/2) dt.
 
-  φ_n is the empirical characteristic function of the projections. The trapezoidal rule is exact to
-  rounding once its nodes are as dense as the projections are spread, so their number follows the
-  data: about 20 where the latents are near N(0, I), more while they are not. Over all directions
-  at once `sigreg` is the same statistic in closed form. Second derivatives are forward over
-  reverse, `jax.jvp` of `jax.grad`.
+  φ_n is the empirical characteristic function of the projections. The statistic grows with n:
+  divide it by n for a weight that means the same at every batch size. The trapezoidal rule is
+  exact to rounding if its nodes are dense enough for the spread of the projections, so their
+  number depends on the data: about 20 for latents near N(0, I), more for a wider spread. `sigreg`
+  is the same statistic over all directions, in closed form. Take second derivatives forward over
+  reverse, as `jax.jvp` of `jax.grad`.
 
   Args:
     z: latents, one a row.
-    directions: unit vectors, one a row: `random_directions(key, num, d)`, new ones each step.
+    directions: unit vectors, one a row: `random_directions(key, num, d)`, drawn again each step.
     axis_name: name of the mapped axis over which `z` is spread (directions are the same
-      everywhere); the value is then that of the global batch.
+      on all devices); the value is then that of the global batch.
 
   Raises:
     ValueError: if dimensions differ.
@@ -75,17 +78,17 @@ def epps_pulley(
   return _sliced(_epps_pulley, z, directions, axis_name)
 
 
-@public_jit
-@functools.partial(jax.jit, static_argnames=("axis_name",))
+@public_jit("axis_name")
 def cramer_von_mises(
-  z: Float[Array, "n d"],
+  z: Latents,
   *,
-  directions: Float[Array, "num d"],
-  axis_name: str | tuple[str, ...] | None = None,
-) -> Float[Array, ""]:
+  directions: Directions,
+  axis_name: AxisName = None,
+) -> Scalar:
   """Mean over directions of the Cramér–von Mises statistic n ∫ (F_n − Φ)² dΦ.
 
-  Its gradient fades like the normal density: a latent far outside feels almost nothing.
+  The statistic grows with n. Its gradient decays like the normal density: it is almost zero for a
+  latent far from the others.
 
   Args:
     z: latents, one a row.
@@ -103,7 +106,7 @@ def cramer_von_mises(
   Reference: Anderson, Ann. Math. Stat. 33, 1962, eq. (1); 1/(12n) + Σ (Φ(x_(i)) − (2i−1)/(2n))².
   """
 
-  def statistic(p):
+  def statistic(p: Array) -> Array:
     n = p.shape[0]
     middles = (2 * jnp.arange(n, dtype=p.dtype)[:, None] + 1) / (2 * n)
     u = jax.scipy.special.ndtr(sort_columns(p))
@@ -112,17 +115,16 @@ def cramer_von_mises(
   return _sliced(statistic, z, directions, axis_name)
 
 
-@public_jit
-@functools.partial(jax.jit, static_argnames=("axis_name",))
+@public_jit("axis_name")
 def anderson_darling(
-  z: Float[Array, "n d"],
+  z: Latents,
   *,
-  directions: Float[Array, "num d"],
-  axis_name: str | tuple[str, ...] | None = None,
-) -> Float[Array, ""]:
+  directions: Directions,
+  axis_name: AxisName = None,
+) -> Scalar:
   """Mean over directions of the Anderson–Darling statistic n ∫ (F_n − Φ)² / (Φ (1 − Φ)) dΦ.
 
-  The weight makes the tails count, and its logarithms keep a gradient that grows linearly with the
+  The statistic grows with n. Its weight emphasises the tails: the gradient grows linearly with the
   distance of an outlier.
 
   Args:
@@ -142,28 +144,28 @@ def anderson_darling(
     −n − (1/n) Σ (2i−1) (log Φ(x_(i)) + log(1 − Φ(x_(n+1−i)))).
   """
 
-  def statistic(p):
+  def statistic(p: Array) -> Array:
     n = p.shape[0]
     x = sort_columns(p)
     weights = (2 * jnp.arange(n, dtype=p.dtype)[:, None] + 1) / n
     logs = jax.scipy.stats.norm.logcdf(x) + jax.scipy.stats.norm.logcdf(-x[::-1])
-    # Σ weights = n: taken into the sum, each term is small where the fit is good.
+    # Σ weights = n. With the 1 inside the sum, each term is small where the fit is good.
     return -jnp.sum(weights * logs + 1, 0)
 
   return _sliced(statistic, z, directions, axis_name)
 
 
-@public_jit
-@functools.partial(jax.jit, static_argnames=("axis_name",))
+@public_jit("axis_name")
 def kolmogorov_smirnov(
-  z: Float[Array, "n d"],
+  z: Latents,
   *,
-  directions: Float[Array, "num d"],
-  axis_name: str | tuple[str, ...] | None = None,
-) -> Float[Array, ""]:
+  directions: Directions,
+  axis_name: AxisName = None,
+) -> Scalar:
   """Mean over directions of the Kolmogorov–Smirnov distance sup |F_n − Φ|, not squared.
 
-  A number to report rather than to train with: its gradient moves one latent a direction.
+  Its value does not grow with n. It is meant for reports: its gradient moves one latent for each
+  direction.
 
   Args:
     z: latents, one a row.
@@ -181,7 +183,7 @@ def kolmogorov_smirnov(
   Reference: Massey, J. Am. Stat. Assoc. 46, 1951.
   """
 
-  def statistic(p):
+  def statistic(p: Array) -> Array:
     n = p.shape[0]
     u = jax.scipy.special.ndtr(sort_columns(p))
     steps = jnp.arange(n, dtype=p.dtype)[:, None]
@@ -196,25 +198,28 @@ def _epps_pulley(p: Float[Array, "n num"]) -> Float[Array, " num"]:
 
 
 @_epps_pulley.defjvp
-def _(primals, tangents):
+def _(primals: Any, tangents: Any) -> tuple[Array, Array]:
   value, gradient = _epps_pulley_with_gradient(primals[0], with_gradient=True)
   return value, jnp.sum(gradient * tangents[0], 0)
 
 
-def _epps_pulley_with_gradient(p, *, with_gradient):
-  """Σ over the nodes t = kh, k ≥ 0 (the integrand is even), of the value and of its gradient.
+def _epps_pulley_with_gradient(
+  p: Float[Array, "n num"], *, with_gradient: bool
+) -> tuple[Float[Array, " num"], Array]:
+  """Returns the sum over the nodes t = kh, k ≥ 0, of the value and of its gradient.
 
-  The rule's error is the integrand's Fourier transform at 2π/h and its multiples. That transform is
-  made of Gaussian bumps at the differences of projections, so 2π/h need only stay clear of these.
+  The integrand is even. The error of the rule is the Fourier transform of the integrand at 2π/h and
+  its multiples. That transform is a sum of Gaussian bumps at the differences of projections, so
+  2π/h must be larger than these differences by a margin.
   """
   n = p.shape[0]
   spread = 2 * jnp.max(jnp.abs(p))
   step = 2 * math.pi / (spread + _MARGIN)
-  nodes = jnp.minimum(jnp.ceil(_CUT / step), _MOST_NODES).astype(jnp.int32) + 1
+  nodes = jnp.minimum(jnp.ceil(_CUT / step), _MAX_NODES).astype(jnp.int32) + 1
 
   turn = jnp.cos(step * p), jnp.sin(step * p)
 
-  def add(block, carry):
+  def add(block: Any, carry: tuple[Array, Array]) -> tuple[Array, Array]:
     total, gradient = carry
     first = block * _TURNS
     cosines, sines = jnp.cos(first * step * p), jnp.sin(first * step * p)

@@ -1,4 +1,4 @@
-"""Radial kernels of the MMD: hashable, so that they are static arguments of a jitted function."""
+"""Radial kernels of the MMD. They are hashable, so a jitted function takes them as static."""
 
 import dataclasses
 import functools
@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
+from jax import Array, lax
 
 from aejax import _checks
 
@@ -26,14 +26,14 @@ __all__ = [
 
 @runtime_checkable
 class Kernel(Protocol):
-  """A radial kernel k(|x − y|²): all that a kernel of your own needs, besides a hash.
+  """A radial kernel k(|x − y|²). A kernel of your own needs this call and a hash.
 
-  With the two expectations of `NormalKernel` its MMD to N(0, I) is closed; without, it takes
-  samples as the target.
+  With the two expectations of `NormalKernel`, its MMD to N(0, I) has a closed form. Without them,
+  the target must be samples.
   """
 
-  def __call__(self, squared_distances: jax.Array, dim: int) -> jax.Array:
-    """The kernel at squared distances, elementwise, in dimension `dim`."""
+  def __call__(self, squared_distances: Array, dim: int) -> Array:
+    """Returns the kernel at squared distances, elementwise, in dimension `dim`."""
     ...
 
 
@@ -41,42 +41,65 @@ class Kernel(Protocol):
 class NormalKernel(Kernel, Protocol):
   """A kernel whose expectations under N(0, I) are known."""
 
-  def normal_mean(self, squared_norms: jax.Array, dim: int) -> jax.Array:
-    """E k(x, y) over y ~ N(0, I), a function of |x|²."""
+  def normal_mean(self, squared_norms: Array, dim: int) -> Array:
+    """Returns E k(x, y) over y ~ N(0, I), a function of |x|²."""
     ...
 
   def normal_pair_mean(self, dim: int) -> float:
-    """E k(y, y′) over independent y, y′ ~ N(0, I)."""
+    """Returns E k(y, y′) over independent y, y′ ~ N(0, I)."""
     ...
 
 
 class _Addable:
-  """Kernels add up: k₁ + k₂ is a kernel."""
+  """A kernel that can be added to others: k₁ + k₂ is a kernel."""
 
-  def __add__(self, other: "NormalKernel") -> "KernelSum":
-    kernels: list[Any] = [self, other]
-    terms = [k.terms if isinstance(k, KernelSum) else (k,) for k in kernels]
-    return KernelSum(terms[0] + terms[1])
+  def __add__(self, other: Kernel) -> "KernelSum":
+    return _added(self, other)
+
+  def __radd__(self, other: Kernel) -> "KernelSum":
+    return _added(other, self)
 
 
 @dataclasses.dataclass(frozen=True)
 class KernelSum(_Addable):
-  """The sum of kernels; made by adding them."""
+  """The sum of kernels; made by adding them.
+
+  Attributes:
+    terms: the kernels.
+  """
+
+  terms: tuple[Kernel, ...]
+
+  def __call__(self, squared_distances: Array, dim: int) -> Array:
+    """Returns the sum at squared distances in dimension `dim`."""
+    return functools.reduce(jnp.add, [k(squared_distances, dim) for k in self.terms])
+
+  def __str__(self) -> str:
+    return " + ".join(map(str, self.terms))
+
+
+@dataclasses.dataclass(frozen=True)
+class NormalKernelSum(KernelSum):
+  """The sum of kernels that all have closed forms to N(0, I); the sum has one too."""
 
   terms: tuple[NormalKernel, ...]
 
-  def __call__(self, squared_distances: jax.Array, dim: int) -> jax.Array:
-    """The kernel at squared distances in dimension `dim`."""
-    return functools.reduce(jnp.add, [k(squared_distances, dim) for k in self.terms])
-
-  def normal_mean(self, squared_norms: jax.Array, dim: int, **options) -> jax.Array:
-    """E k(x, y) over y ~ N(0, I), a function of |x|²."""
-    means = [k.normal_mean(squared_norms, dim, **options) for k in self.terms]
-    return functools.reduce(jnp.add, means)
+  def normal_mean(self, squared_norms: Array, dim: int) -> Array:
+    """Returns E k(x, y) over y ~ N(0, I), a function of |x|²."""
+    return functools.reduce(jnp.add, [k.normal_mean(squared_norms, dim) for k in self.terms])
 
   def normal_pair_mean(self, dim: int) -> float:
-    """E k(y, y′) over independent y, y′ ~ N(0, I)."""
+    """Returns E k(y, y′) over independent y, y′ ~ N(0, I)."""
     return sum(k.normal_pair_mean(dim) for k in self.terms)
+
+
+def _added(first: Any, second: Any) -> KernelSum:
+  terms = []
+  for kernel in (first, second):
+    check_kernel(kernel)
+    terms += kernel.terms if isinstance(kernel, KernelSum) else (kernel,)
+  closed = all(isinstance(kernel, NormalKernel) for kernel in terms)
+  return (NormalKernelSum if closed else KernelSum)(tuple(terms))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,20 +111,18 @@ class Gaussian(_Addable):
   def __post_init__(self):
     _checks.positive("bandwidth", self.bandwidth)
 
-  def __call__(self, squared_distances: jax.Array, dim: int) -> jax.Array:
-    """The kernel at squared distances; the dimension plays no part."""
+  def __call__(self, squared_distances: Array, dim: int) -> Array:
+    """Returns the kernel at squared distances, the same in every dimension."""
     del dim
     return jnp.exp(-squared_distances / (2 * self.bandwidth**2))
 
-  def normal_mean(
-    self, squared_norms: jax.Array, dim: int, *, variance: float | jax.Array = 1.0
-  ) -> jax.Array:
-    """E k(x, y) over y ~ N(0, variance I), a function of |x|²."""
+  def normal_mean(self, squared_norms: Array, dim: int, *, variance: float | Array = 1.0) -> Array:
+    """Returns E k(x, y) over y ~ N(0, variance I), a function of |x|²."""
     widened = self.bandwidth**2 + variance
     return (self.bandwidth**2 / widened) ** (dim / 2) * jnp.exp(-squared_norms / (2 * widened))
 
   def normal_pair_mean(self, dim: int) -> float:
-    """E k(y, y′) over independent y, y′ ~ N(0, I)."""
+    """Returns E k(y, y′) over independent y, y′ ~ N(0, I)."""
     return (1 + 2 / self.bandwidth**2) ** (-dim / 2)
 
 
@@ -109,8 +130,8 @@ class Gaussian(_Addable):
 class InverseMultiquadric(_Addable):
   """k(x, y) = Σ_s C / (C + |x − y|²) with C = 2 D s, over the scales s.
 
-  2D is the mean squared distance of two draws from N(0, I), so the scales keep their meaning in
-  every dimension.
+  2D is the mean squared distance of two draws from N(0, I), so the scales mean the same in every
+  dimension.
   """
 
   scales: tuple[float, ...] = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -126,13 +147,13 @@ class InverseMultiquadric(_Addable):
       )
     object.__setattr__(self, "scales", scales)
 
-  def __call__(self, squared_distances: jax.Array, dim: int) -> jax.Array:
-    """The kernel at squared distances in dimension `dim`."""
+  def __call__(self, squared_distances: Array, dim: int) -> Array:
+    """Returns the kernel at squared distances in dimension `dim`."""
     cs = tuple(2 * dim * s for s in self.scales)
     return _sum_of_powers(cs, (1.0,) * len(cs), 1, squared_distances)
 
-  def normal_mean(self, squared_norms: jax.Array, dim: int) -> jax.Array:
-    """E k(x, y) over y ~ N(0, I), a function of |x|²: one sum of exponentials for all scales."""
+  def normal_mean(self, squared_norms: Array, dim: int) -> Array:
+    """Returns E k(x, y) over y ~ N(0, I), a function of |x|²: one sum for all scales."""
     exponents, weights = _imq_rule(self.scales, dim, squared_norms.dtype == jnp.float64)
     terms = jnp.exp(squared_norms[..., None] * jnp.asarray(-exponents, squared_norms.dtype))
     return jnp.matmul(
@@ -140,16 +161,18 @@ class InverseMultiquadric(_Addable):
     )
 
   def normal_pair_mean(self, dim: int) -> float:
-    """E k(y, y′) over independent y, y′ ~ N(0, I)."""
+    """Returns E k(y, y′) over independent y, y′ ~ N(0, I)."""
     # |y − y′|² is twice a χ², and C / (C + 2q) = (C/2) / (C/2 + q): half the scales, at x = 0.
     return float(_imq_rule(tuple(s / 2 for s in self.scales), dim, True)[1].sum())
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
-def _sum_of_powers(cs, weights, power, d):
-  """Σ w t^power over t = C / (C + d): its derivatives are such sums again."""
-  # The first power is written otherwise than the others, or XLA would share the quotients between
-  # a value and its slope, and write a matrix of each to memory, which takes longer than to divide.
+def _sum_of_powers(
+  cs: tuple[float, ...], weights: tuple[float, ...], power: int, d: Array
+) -> Array:
+  """Returns Σ w t^power over t = C / (C + d); its derivatives are such sums again."""
+  # Write the first power differently from the others. Otherwise XLA shares the quotients between a
+  # value and its slope and stores a matrix of each, which takes longer than the division.
   terms = [
     w / (1 + d / c) if power == 1 else w * (c / (c + d)) ** power
     for c, w in zip(cs, weights, strict=True)
@@ -158,7 +181,9 @@ def _sum_of_powers(cs, weights, power, d):
 
 
 @_sum_of_powers.defjvp
-def _(cs, weights, power, primals, tangents):
+def _(
+  cs: tuple[float, ...], weights: tuple[float, ...], power: int, primals: Any, tangents: Any
+) -> tuple[Array, Array]:
   slopes = tuple(-power * w / c for w, c in zip(weights, cs, strict=True))
   value = _sum_of_powers(cs, weights, power, *primals)
   return value, _sum_of_powers(cs, slopes, power + 1, *primals) * tangents[0]
@@ -166,12 +191,13 @@ def _(cs, weights, power, primals, tangents):
 
 @functools.lru_cache(maxsize=128)
 def _imq_rule(scales: tuple[float, ...], dim: int, double: bool) -> tuple[np.ndarray, np.ndarray]:
-  """Exponents λ and weights w with E_y k(x, y) = Σ_k w_k exp(−λ_k |x|²).
+  """Returns exponents λ and weights w with E_y k(x, y) = Σ_k w_k exp(−λ_k |x|²).
 
   C / (C + q) = ∫ (C/2) exp(−(C + q) a/2) da, and E_y exp(−a |x − y|²/2) is
   (1 + a)^(−D/2) exp(−|x|² a / (2 (1 + a))). The trapezoidal rule in log a converges like
-  exp(−π²/h): h = 0.35 and about 62 nodes leave a relative error of 3e-8 for |x|² up to 10⁴ D.
-  What the range cuts off near a = 0 has no decay yet: it is a geometric sum, given to λ = 0.
+  exp(−π²/h); h = 0.35 and about 62 nodes leave a relative error of 3e-8 for |x|² up to 10⁴ D.
+  Near a = 0, below the range, the integrand does not decay with |x|²: this part is a geometric sum
+  with λ = 0.
   """
   step, cut = (0.17, 1e-7) if double else (0.35, 3e-4)
   c = 2 * dim * np.asarray(scales)
@@ -186,10 +212,10 @@ def _imq_rule(scales: tuple[float, ...], dim: int, double: bool) -> tuple[np.nda
 
 
 def check_kernel(kernel: Any) -> Any:
-  """Returns a kernel as it is.
+  """Returns the kernel if it is one.
 
   Raises:
-    ValueError: if it is not called with squared distances and a dimension, or has no hash.
+    ValueError: if it cannot be called with squared distances and a dimension, or has no hash.
   """
   try:
     good = not isinstance(kernel, type) and callable(kernel) and kernel not in (gaussian, imq)
@@ -206,7 +232,7 @@ def check_kernel(kernel: Any) -> Any:
 
 
 def gaussian(bandwidth: float) -> Gaussian:
-  """The Gaussian kernel exp(−|x − y|² / (2 bandwidth²)).
+  """Returns the Gaussian kernel exp(−|x − y|² / (2 bandwidth²)).
 
   Raises:
     ValueError: if the bandwidth is not positive.
@@ -215,10 +241,10 @@ def gaussian(bandwidth: float) -> Gaussian:
 
 
 def imq(scales: tuple[float, ...] = InverseMultiquadric.scales) -> InverseMultiquadric:
-  """The inverse multiquadric kernel Σ_s C / (C + |x − y|²), C = 2 D s: the WAE's.
+  """Returns the inverse multiquadric kernel Σ_s C / (C + |x − y|²), C = 2 D s, of the WAE.
 
   Args:
-    scales: the s of the sum; the default is the WAE's seven.
+    scales: the values of s; by default the seven scales of the WAE.
 
   Raises:
     ValueError: if a scale is not positive.

@@ -1,30 +1,26 @@
 """Kullback–Leibler divergence of the VAE's Gaussian posteriors from N(0, I)."""
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from aejax.distances._arguments import as_latents, public_jit
+from aejax.distances._arguments import Latents, as_latents, public_jit
 
 __all__ = ["kl_divergence"]
 
 
-@public_jit
-@jax.jit
-def kl_divergence(
-  mean: Float[Array, "n d"], log_variance: Float[Array, "n d"]
-) -> Float[Array, " n"]:
+@public_jit()
+def kl_divergence(mean: Latents, log_variance: Latents) -> Float[Array, " n"]:
   """KL(N(μ, σ²) ‖ N(0, I)) of each example, in nats.
 
-  −½ Σ_d (1 + log σ² − μ² − σ²), with σ² − 1 − log σ² from `expm1`: at the prior itself the value
-  is 0, not a rounding error.
+  −½ Σ_d (1 + log σ² − μ² − σ²). σ² − 1 − log σ² is computed with `expm1`, so the value at the
+  prior is exactly 0.
 
   Args:
     mean: posterior means μ, one a row.
     log_variance: log σ², of the same shape.
 
   Returns:
-    One divergence an example; their mean is the VAE's penalty.
+    One divergence for each example; their mean is the penalty of the VAE.
 
   Raises:
     ValueError: if the shapes differ or the arguments are not floating-point matrices.

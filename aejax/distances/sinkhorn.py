@@ -1,51 +1,55 @@
-"""The Sinkhorn divergence, its potentials found by ott-jax."""
+"""The Sinkhorn divergence; ott-jax computes its potentials."""
 
 import functools
 import warnings
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from aejax.distances._arguments import as_latents, as_samples, public_jit
-from aejax.distances._sharding import all_gather_rows, split_rows
+from aejax.distances._arguments import Latents, Samples, Scalar, as_latents, as_samples, checked
+from aejax.distances._sharding import AxisName, all_gather_rows, split_rows
 
 __all__ = ["sinkhorn_divergence"]
 
+Matrix = Float[Array, "_ _"]
 
-@public_jit
+
+@checked
 def sinkhorn_divergence(
-  z: Float[Array, "n d"],
-  samples: Float[Array, "m d"],
+  z: Latents,
+  samples: Samples,
   *,
   epsilon: float | Float[Array, ""],
   max_iterations: int = 2000,
-  axis_name: str | tuple[str, ...] | None = None,
-) -> Float[Array, ""]:
-  """Debiased entropic optimal transport between the laws of `z` and `samples`.
+  axis_name: AxisName = None,
+) -> Scalar:
+  """Debiased entropic optimal transport between the distributions of `z` and `samples`.
 
-  OT_ε(x, y) − (OT_ε(x, x) + OT_ε(y, y)) / 2 with OT_ε the least ⟨P, |x − y|²⟩ + ε KL(P ‖ a ⊗ b)
-  over couplings P. It goes from the squared Wasserstein distance W₂² (ε → 0) to the squared
-  distance of the means (ε → ∞), and is zero if and only if the samples coincide. Solved by
-  ott-jax, which the extra `aejax[sinkhorn]` installs.
+  OT_ε(x, y) − (OT_ε(x, x) + OT_ε(y, y)) / 2, with OT_ε the minimum of ⟨P, |x − y|²⟩ +
+  ε KL(P ‖ a ⊗ b) over couplings P. It interpolates between the squared Wasserstein distance W₂²
+  (ε → 0) and the squared distance of the means (ε → ∞), and is zero if and only if the samples
+  coincide. It needs ott-jax, which the extra `aejax[sinkhorn]` installs.
 
-  Two draws of N(0, I) are 2D apart on average. An ε of a hundredth of that stays within 2 % of W₂²
-  and takes hundreds of iterations; a tenth takes tens.
+  The mean squared distance of two draws of N(0, I) is 2D. With ε a hundredth of it, the value is
+  within 2 % of W₂² after hundreds of iterations; a tenth takes tens.
 
   Args:
     z: latents, one a row.
-    samples: draws of the target, one a row: there is no closed form to N(0, I).
+    samples: samples of the target, one a row; there is no closed form to N(0, I).
     epsilon: the entropic regularisation, in units of |x − y|².
-    max_iterations: of the fixed point. It stops earlier once the couplings' marginals are right
-      within 1e-4 (1e-8 in float64); if it does not, value and gradient are the last iterate's.
+    max_iterations: maximum number of iterations of the fixed point. It stops earlier if the
+      marginals of the couplings are right within 1e-4 (1e-8 in float64). If it does not converge,
+      value and gradient are those of the last iterate.
     axis_name: name of the mapped axis over which `z` and `samples` are spread; the value is then
-      that of the global batch. Each device then does the whole work: only under jit with sharded
-      arrays is it divided.
+      that of the global batch, and each device does all of the work. The work is divided only
+      under jit with sharded arrays.
 
   Returns:
-    The divergence. Its gradient holds the optimal potentials fixed, which is exact once, not
-    twice: do not ask for second derivatives.
+    The divergence. Its gradient holds the optimal potentials fixed. This is exact for first
+    derivatives and wrong for second derivatives.
 
   Raises:
     ValueError: if `epsilon` or `max_iterations` is not positive, or dimensions differ.
@@ -63,10 +67,10 @@ def sinkhorn_divergence(
   return _divergence(z, samples, epsilon, max_iterations, axis_name)
 
 
-def _check_installed():
+def _check_installed() -> None:
   try:
     with warnings.catch_warnings():
-      # A dependency of ott-jax announces its own end of life when imported.
+      # A dependency of ott-jax warns at import that it is no longer maintained.
       warnings.filterwarnings("ignore", "JAXopt is no longer maintained", DeprecationWarning)
       import ott.tools.sinkhorn_divergence  # noqa: F401
   except ImportError as error:
@@ -74,12 +78,14 @@ def _check_installed():
 
 
 @functools.partial(jax.jit, static_argnames=("max_iterations", "axis_name"))
-def _divergence(z, samples, epsilon, max_iterations, axis_name):
+def _divergence(
+  z: Any, samples: Any, epsilon: Any, max_iterations: int, axis_name: AxisName
+) -> Scalar:
   z = all_gather_rows(as_latents(z), axis_name)
   y = all_gather_rows(as_samples(samples, z, "samples"), axis_name)
   epsilon = jnp.asarray(epsilon, z.dtype)
-  # For this cost the means part exactly: |E x − E y|² plus the divergence of the centred laws.
-  # Centred costs are as small as they can be, so little is lost where they cancel.
+  # For this cost the divergence is exactly |E x − E y|² plus that of the centred samples. Centred
+  # costs are smallest, so their differences lose the fewest digits.
   means = z.mean(0), y.mean(0)
   z, y = z - means[0], y - means[1]
   costs = _squared_distances(z, y), _squared_distances(z, z), _squared_distances(y, y)
@@ -90,8 +96,10 @@ def _divergence(z, samples, epsilon, max_iterations, axis_name):
   return jnp.sum((means[0] - means[1]) ** 2) + (zy - zz / 2 - yy / 2)
 
 
-def _potentials(costs, epsilon, max_iterations):
-  """Optimal potentials of the columns, each up to a constant."""
+def _potentials(
+  costs: tuple[Matrix, ...], epsilon: Array, max_iterations: int
+) -> list[Float[Array, " _"]]:
+  """Returns the optimal potentials of the columns of each cost, up to a constant."""
   from ott.geometry import geometry
   from ott.tools import sinkhorn_divergence as ott
 
@@ -111,29 +119,29 @@ def _potentials(costs, epsilon, max_iterations):
   return [g for _, g in solution.potentials]
 
 
-def _transport(costs, potential, epsilon):
-  """OT_ε as a function of the costs, at an optimal potential g of the columns.
+def _transport(costs: Matrix, potential: Float[Array, " _"], epsilon: Array) -> Scalar:
+  """Returns OT_ε as a function of the costs, at an optimal potential g of the columns.
 
-  Mean g − ε mean_i log mean_j exp((g_j − C_ij) / ε): of second order in the error of g, and by the
-  envelope theorem its derivative with g held fixed is that of OT_ε.
+  Mean g − ε mean_i log mean_j exp((g_j − C_ij) / ε). An error of g changes it in second order only,
+  and by the envelope theorem its derivative with g held fixed is that of OT_ε.
   """
-  # A constant in g changes nothing, but its rounding would.
+  # A constant in g does not change the value, but would add rounding errors.
   potential = potential - potential.mean()
   scores = potential - costs
-  # Far from the prior scores are 10⁸ and more. The compiler may round one and the same in two ways,
-  # where it is the largest and where it is compared with that, and a last digit of it, over ε, is
-  # beyond the exponential: so the largest is zero below itself by its place.
+  # XLA may compute the row maximum with different rounding from the entry it came from. Scores can
+  # exceed 10⁸; divided by a small ε, a difference of one ulp overflows `exp`. So the entry at the
+  # argmax is set to exactly 0.
   best = jnp.argmax(scores, axis=1, keepdims=True) == jnp.arange(scores.shape[1])
   largest = jnp.sum(jnp.where(best, scores, 0), axis=1, keepdims=True)
   difference = scores - largest
   below = jnp.where(best | (difference > 0), 0, difference) / epsilon
-  # With ε far above the costs the exponentials are near 1, and log would lose what sets them apart.
+  # If ε is far above the costs, the exponentials are near 1 and log would lose their differences.
   excess = jnp.mean(jnp.expm1(below), axis=1)
   logs = jnp.where(excess > -0.5, jnp.log1p(excess), jnp.log(jnp.mean(jnp.exp(below), axis=1)))
   return potential.mean() - jnp.mean(largest[:, 0] + epsilon * logs)
 
 
-def _squared_distances(x, y):
+def _squared_distances(x: Float[Array, "n d"], y: Float[Array, "m d"]) -> Matrix:
   norms = jnp.sum(x * x, 1)[:, None] + jnp.sum(y * y, 1)
   products = jnp.matmul(x, y.T, precision=lax.Precision.HIGHEST)
   return jnp.maximum(norms - 2 * products, 0)

@@ -7,10 +7,15 @@ from aejax.evaluation.figures import (
   save_latent_scatter,
   save_reconstructions,
 )
+from aejax.evaluation.outputs import Outputs
 from aejax.evaluation.report import write_report
-from aejax.evaluation.score import evaluate, plot_run, score, summarise, table
+from aejax.evaluation.run_plots import plot_run
+from aejax.evaluation.score import evaluate, score
+from aejax.evaluation.summary import Summary, summarise, table
 
 __all__ = [
+  "Outputs",
+  "Summary",
   "evaluate",
   "plot_run",
   "save_decoded_plane",

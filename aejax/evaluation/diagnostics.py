@@ -1,4 +1,4 @@
-"""What the figures of merit sum up: a run's curves, and its latents beside N(0, I)."""
+"""Diagnostic plots of a run: its training curves, and its latents compared with N(0, I)."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,8 +10,10 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from aejax import _checks, distances
+from aejax._extras import require
+from aejax.evaluation._palette import BLUE, GREY, INK
 from aejax.evaluation.image_grid import DPI, blank_figure, label_powers, write_png
-from aejax.metrics._chunked import features_in_float64
+from aejax.metrics._chunked import Real, features_in_float64
 
 if TYPE_CHECKING:
   from matplotlib.axes import Axes
@@ -19,12 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["save_curves", "save_marginals", "save_pairs", "save_quantiles"]
 
-Real = np.ndarray | Array
-
-_INK, _BLUE, _RED, _GREY = "#333333", "#3f90da", "#bd1f01", "#94a4a2"
-_MOST_COORDINATES = 12
-_MOST_PAIRS = 6
-_MOST_POINTS = 2_000
+_MAX_COORDINATES = 12
+_MAX_PAIR_COORDINATES = 6
+_MAX_POINTS = 2_000
 _DIRECTIONS = 32
 
 
@@ -36,16 +35,16 @@ def save_curves(path: str | Path, epochs: Sequence[dict[str, Any]]) -> Path:
     epochs: the lines of metrics.jsonl.
 
   Raises:
-    ValueError: if there is no epoch.
+    ValueError: if there are no epochs, or one lacks a number.
   """
   _check_epochs(epochs)
   figure, axes = _panels(2, columns=2, size=(460, 300), gap=80)
   x = [line["epoch"] for line in epochs]
   titles = ("reconstruction error", "penalty")
   for panel, name in zip(axes, ("reconstruction_error", "penalty"), strict=True):
-    panel.plot(x, [line[name] for line in epochs], color=_BLUE, linewidth=1.4)
-    panel.set_title(titles[name == "penalty"], fontsize=10, color=_INK, loc="left")
-    panel.set_xlabel("epoch", fontsize=9, color=_INK)
+    panel.plot(x, [line[name] for line in epochs], color=BLUE, linewidth=1.4)
+    panel.set_title(titles[name == "penalty"], fontsize=10, color=INK, loc="left")
+    panel.set_xlabel("epoch", fontsize=9, color=INK)
   errors = [line["reconstruction_error"] for line in epochs]
   if min(errors) > 0 and max(errors) > 10 * min(errors):
     axes[0].set_yscale("log")
@@ -56,7 +55,7 @@ def save_curves(path: str | Path, epochs: Sequence[dict[str, Any]]) -> Path:
 def _check_epochs(epochs: Any) -> None:
   if not isinstance(epochs, Sequence) or not epochs:
     raise ValueError(
-      f"epochs must be lines of a log, one at least, but is {_checks.short_repr(epochs)}."
+      f"epochs must be at least one line of a log, but is {_checks.short_repr(epochs)}."
     )
   for line in epochs:
     for name in ("epoch", "reconstruction_error", "penalty"):
@@ -68,45 +67,45 @@ def _check_epochs(epochs: Any) -> None:
 
 
 def save_marginals(path: str | Path, latents: Float[Real, "n d"]) -> Path:
-  """Saves a histogram of each coordinate, the first twelve, with the density of N(0, 1).
+  """Saves histograms of the first twelve coordinates, with the density of N(0, 1).
 
   Raises:
     ValueError: if `latents` is not a finite [n, d] of at least two rows.
   """
-  z = _checked(latents)
-  shown = z[:, :_MOST_COORDINATES]
+  z = features_in_float64("latents", latents, least=2)
+  shown = z[:, :_MAX_COORDINATES]
   figure, axes = _panels(shown.shape[1], columns=4, size=(230, 170))
   limit = max(4.0, min(float(np.abs(shown).max()), 8.0))
   x = np.linspace(-limit, limit, 201)
   edges = np.linspace(-limit, limit, int(np.clip(2 * np.sqrt(len(z)), 16, 81)))
   density = np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi)
   for k, (panel, values) in enumerate(zip(axes, shown.T, strict=True)):
-    panel.hist(values, bins=edges.tolist(), density=True, color=_BLUE)
-    panel.plot(x, density, color=_INK, linewidth=1.2)
+    panel.hist(values, bins=edges.tolist(), density=True, color=BLUE)
+    panel.plot(x, density, color=INK, linewidth=1.2)
     panel.set_yticks([])
-    panel.set_title(f"$z_{{{k + 1}}}$", fontsize=10, color=_INK, loc="left", y=0.8, x=0.03)
+    panel.set_title(f"$z_{{{k + 1}}}$", fontsize=10, color=INK, loc="left", y=0.8, x=0.03)
   return _save(path, figure)
 
 
 def save_quantiles(path: str | Path, latents: Float[Real, "n d"], *, key: Key[Array, ""]) -> Path:
-  """Saves quantile–quantile plots against N(0, 1): along random directions, and along the worst.
+  """Saves quantile–quantile plots against N(0, 1), along random directions and the worst one.
 
-  The worst direction is that of the largest sliced Wasserstein distance, found by ascent from
-  random ones: any direction is normal if that one is.
+  The worst direction has the largest one-dimensional Wasserstein distance, and is found by gradient
+  ascent from random directions. If the latents are normal along it, they are along any direction.
 
   Args:
     path: the PNG to write.
     latents: latents, one a row.
-    key: draws the directions.
+    key: random key that draws the directions.
 
   Raises:
     ValueError: if `latents` is not a finite [n, d] of at least two rows.
   """
-  z = _checked(latents)
+  z = features_in_float64("latents", latents, least=2)
   n, dim = z.shape
   _checks.key("key", key)
   random = distances.random_directions(key, _DIRECTIONS, dim)
-  worst = _worst_direction(jnp.asarray(z[:_MOST_POINTS], jnp.float32), random)
+  worst = _worst_direction(jnp.asarray(z[:_MAX_POINTS], jnp.float32), random)
   levels = (np.arange(n) + 0.5) / n
   expected = np.asarray(jax.scipy.special.ndtri(jnp.asarray(levels)))
   kept = np.unique(np.linspace(0, n - 1, 400).astype(int))
@@ -116,35 +115,36 @@ def save_quantiles(path: str | Path, latents: Float[Real, "n d"], *, key: Key[Ar
     (axes[1], worst[None], "the worst direction"),
   ):
     sorted_projections = np.sort(z @ directions.T, axis=0)[kept]
-    panel.axline((0, 0), slope=1, color=_INK, linewidth=1)
+    panel.axline((0, 0), slope=1, color=INK, linewidth=1)
     panel.plot(
       expected[kept],
       sorted_projections,
-      color=_BLUE,
+      color=BLUE,
       linewidth=1,
       alpha=min(1, 6 / len(directions)),
     )
-    panel.set_title(title, fontsize=10, color=_INK, loc="left")
-    panel.set_xlabel("quantiles of N(0, 1)", fontsize=9, color=_INK)
+    panel.set_title(title, fontsize=10, color=INK, loc="left")
+    panel.set_xlabel("quantiles of N(0, 1)", fontsize=9, color=INK)
     limit = max(3.5, float(np.abs(sorted_projections).max()))
     panel.set(xlim=(-limit, limit), ylim=(-limit, limit))
-  axes[0].set_ylabel("quantiles of the latents", fontsize=9, color=_INK)
+  axes[0].set_ylabel("quantiles of the latents", fontsize=9, color=INK)
   return _save(path, figure)
 
 
 def save_pairs(path: str | Path, latents: Float[Real, "n d"]) -> Path:
-  """Saves a scatter plot of each pair of coordinates, the first six, with the circle |z| = 2.
+  """Saves scatter plots of all pairs of the first six coordinates, with the circle |z| = 2.
 
   Raises:
     ValueError: if `latents` is not a finite [n, d] of at least two rows, with d at least 2.
   """
-  z = _checked(latents)
-  dim = min(z.shape[1], _MOST_PAIRS)
+  z = features_in_float64("latents", latents, least=2)
+  dim = min(z.shape[1], _MAX_PAIR_COORDINATES)
   if dim < 2:
-    raise ValueError(f"latents must have two coordinates at least, but have shape {z.shape}.")
+    raise ValueError(f"latents must have two coordinates or more, but have shape {z.shape}.")
+  require("train", "matplotlib")
   from matplotlib.patches import Circle
 
-  points = z[np.random.default_rng(0).permutation(len(z))[:_MOST_POINTS], :dim]
+  points = z[np.random.default_rng(0).permutation(len(z))[:_MAX_POINTS], :dim]
   limit = max(3.5, float(np.abs(points).max()))
   cells = dim - 1
   side = max(110, 660 // cells)
@@ -154,20 +154,20 @@ def save_pairs(path: str | Path, latents: Float[Real, "n d"]) -> Path:
     if column >= row:
       panel.set_visible(False)
       continue
-    panel.scatter(points[:, column], points[:, row], s=2, color=_BLUE, alpha=0.35, linewidths=0)
-    panel.add_patch(Circle((0, 0), 2, fill=False, color=_INK, linewidth=0.8))
+    panel.scatter(points[:, column], points[:, row], s=2, color=BLUE, alpha=0.35, linewidths=0)
+    panel.add_patch(Circle((0, 0), 2, fill=False, color=INK, linewidth=0.8))
     panel.set(xlim=(-limit, limit), ylim=(-limit, limit), xticks=[], yticks=[])
     if column == 0:
-      panel.set_ylabel(f"$z_{{{row + 1}}}$", fontsize=9, color=_INK)
+      panel.set_ylabel(f"$z_{{{row + 1}}}$", fontsize=9, color=INK)
     if row == cells:
-      panel.set_xlabel(f"$z_{{{column + 1}}}$", fontsize=9, color=_INK)
+      panel.set_xlabel(f"$z_{{{column + 1}}}$", fontsize=9, color=INK)
   return _save(path, figure)
 
 
 def _worst_direction(
   z: Float[Array, "n d"], directions: Float[Array, "k d"], steps: int = 100
 ) -> Float[np.ndarray, " d"]:
-  """Of directions that each climb its own one-dimensional distance, the highest."""
+  """Returns the direction with the largest distance after gradient ascent from some directions."""
 
   def distance(direction):
     unit = direction / jnp.linalg.norm(direction)
@@ -176,25 +176,25 @@ def _worst_direction(
   @jax.jit
   def climb(direction):
     def step(_, best):
-      height, direction = best
+      value, direction = best
       gradient = jax.grad(distance)(direction)
       moved = direction + 0.3 * gradient / (jnp.linalg.norm(gradient) + 1e-12)
       moved = moved / jnp.linalg.norm(moved)
-      higher = distance(moved)
-      return jax.lax.cond(higher > height, lambda: (higher, moved), lambda: (height, direction))
+      new_value = distance(moved)
+      return jax.lax.cond(new_value > value, lambda: (new_value, moved), lambda: (value, direction))
 
     return jax.lax.fori_loop(0, steps, step, (distance(direction), direction))
 
-  heights = jax.jit(lambda some: jax.lax.map(distance, some))(directions)
-  # The highest few of them: ascent of all would take as long as some training.
-  tops = [climb(directions[k]) for k in np.argsort(heights)[-3:]]
-  return np.asarray(max(tops, key=lambda top: float(top[0]))[1])
+  values = jax.jit(lambda directions: jax.lax.map(distance, directions))(directions)
+  # Start from the best three directions only: ascent from all would take too long.
+  maxima = [climb(directions[k]) for k in np.argsort(values)[-3:]]
+  return np.asarray(max(maxima, key=lambda maximum: float(maximum[0]))[1])
 
 
 def _panels(
   count: int, *, columns: int, size: tuple[int, int], gap: int = 54
 ) -> tuple["Figure", list["Axes"]]:
-  """Panels of so many pixels each, row by row."""
+  """Returns a figure with `count` panels, row by row, each `size` pixels large."""
   columns = min(columns, count)
   rows = -(-count // columns)
   left, bottom, top = max(70, gap + 16), 56, 30
@@ -207,10 +207,10 @@ def _panels(
     x = left + column * (size[0] + gap)
     y = height - top - (row + 1) * size[1] - row * gap
     panel = figure.add_axes((x / width, y / height, size[0] / width, size[1] / height))
-    panel.tick_params(colors=_INK, labelsize=8)
+    panel.tick_params(colors=INK, labelsize=8)
     for name, spine in panel.spines.items():
       spine.set_visible(name in ("left", "bottom"))
-      spine.set_color(_GREY)
+      spine.set_color(GREY)
     axes.append(panel)
   return figure, axes
 
@@ -218,7 +218,3 @@ def _panels(
 def _save(path: str | Path, figure: "Figure") -> Path:
   figure.set_dpi(DPI)
   return write_png(path, figure)
-
-
-def _checked(latents: Any) -> Float[np.ndarray, "n d"]:
-  return features_in_float64("latents", latents, least=2)

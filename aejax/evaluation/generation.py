@@ -1,12 +1,12 @@
-"""How good generated images are: their features beside those of the test images."""
+"""Metrics of generated images, whose features are compared with those of the test images."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Array, Key
+from jaxtyping import Array, Float, Key
 
+from aejax._messages import logger
 from aejax.data import Dataset
 from aejax.metrics.density import BY_NAME, Sampler
 from aejax.metrics.features import Extractor
@@ -18,28 +18,36 @@ from aejax.metrics.prdc import prdc
 from aejax.objectives import VAE
 from aejax.training.trained import TrainedAutoencoder
 
-__all__ = ["FEWEST", "fit_samplers", "generation_metrics", "likelihood_metrics", "nearest"]
+__all__ = ["MIN_IMAGES", "fit_samplers", "generation_metrics", "likelihood_metrics", "nearest"]
 
-# Of the importance-weighted bound: samples an image, and images.
-_SAMPLES, _IMAGES = 100, 1000
+# Samples of the importance-weighted bound, and images that it is averaged over.
+_BOUND_SAMPLES, _BOUND_IMAGES = 100, 1000
 
-FEWEST = 20
-"""Features are compared in sets of at least so many."""
+MIN_IMAGES = 20
+"""Smallest number of test images whose features are compared with those of generated images."""
 
 
 def fit_samplers(
   trained: TrainedAutoencoder, dataset: Dataset, *, key: Key[Array, ""]
 ) -> dict[str, Sampler]:
-  """Each sampler of `samplers.BY_NAME`, fitted to the latents of the training images."""
+  """Fits each sampler of `metrics.density.BY_NAME` to the latents of the training images.
+
+  Args:
+    trained: the trained autoencoder. With a Gaussian encoder, the samplers are fitted to one draw
+      from each posterior.
+    dataset: the data set that it was trained on.
+    key: random key of the draws and of the mixture's initial centres.
+  """
   noise_key, fit_key = jax.random.split(key)
+  logger.info(f"Fitting densities to the latents of {len(dataset.train):,} training images …")
   latents = trained.encode(np.asarray(dataset.train), key=noise_key)
-  fitted = {}
+  samplers = {}
   for name, sampler in BY_NAME.items():
     options = {}
-    if name == "mixture":  # no more components than it has ten latents for
+    if name == "mixture":  # each component needs about ten latents
       options["components"] = min(10, max(1, len(latents) // 10))
-    fitted[name] = sampler.fit(latents, key=fit_key, **options)
-  return fitted
+    samplers[name] = sampler.fit(latents, key=fit_key, **options)
+  return samplers
 
 
 def generation_metrics(
@@ -48,66 +56,82 @@ def generation_metrics(
   extractor: Extractor,
   samplers: Mapping[str, Sampler],
   *,
+  reconstructions: Float[Array, "n h w c"],
   key: Key[Array, ""],
 ) -> dict[str, float]:
-  """Distances between the features of generated and of test images, as many of each.
+  """Compares the features of generated images with those of the same number of test images.
 
-  With F the extractor's name: `frechet_F` of decoded draws from the prior, `frechet_F_gaussian`
-  and `frechet_F_mixture` of those from densities fitted afterwards, `frechet_F_reconstructions` of
-  the test images' reconstructions, and for the prior's `kernel_F` with its standard error,
-  `precision_F`, `recall_F`, `density_F` and `coverage_F`. With those of `inception`, `fid` and
-  `kid` stand for `frechet_F` and `kernel_F`. A set of few test images gives none.
+  With F the extractor's name, the metrics are `frechet_F` for decoded draws from the prior;
+  `frechet_F_gaussian` and `frechet_F_mixture` for decoded draws from fitted densities;
+  `frechet_F_reconstructions` for the reconstructions; and for draws from the prior also `kernel_F`
+  with its standard error, `precision_F`, `recall_F`, `density_F` and `coverage_F`. With the
+  features of `inception`, `frechet_F` and `kernel_F` are called `fid` and `kid`.
 
   Args:
-    trained: the model.
-    dataset: that it was trained on.
-    extractor: of the features.
-    samplers: by their names; "prior" is one of them.
-    key: draws the latents.
+    trained: the trained autoencoder.
+    dataset: the data set that it was trained on.
+    extractor: function that computes the features.
+    samplers: samplers of latents by name; one of them is "prior".
+    reconstructions: reconstructions of the test images.
+    key: random key that draws the latents.
+
+  Returns:
+    The metrics by name; none if there are fewer than `MIN_IMAGES` test images.
   """
   n = len(dataset.test)
-  if n < FEWEST:
+  if n < MIN_IMAGES:
     return {}
   real = extractor(dataset.test)
   moments = Moments.of(real)
   keys = dict(zip(samplers, jax.random.split(key, len(samplers)), strict=True))
   generated = {
-    which: extractor(trained.decode(sampler.sample(keys[which], n)))
-    for which, sampler in samplers.items()
+    name: extractor(trained.decode(sampler.sample(keys[name], n)))
+    for name, sampler in samplers.items()
   }
   found = {
-    extractor.frechet_name + ("" if which == "prior" else f"_{which}"): frechet_distance(
-      moments, own
+    extractor.frechet_name + ("" if name == "prior" else f"_{name}"): frechet_distance(
+      moments, features
     )
-    for which, own in generated.items()
+    for name, features in generated.items()
   }
-  reconstructed = extractor(trained.reconstruct(dataset.test))
+  reconstructed = extractor(reconstructions)
   found[f"{extractor.frechet_name}_reconstructions"] = frechet_distance(moments, reconstructed)
   kernel = kernel_distance_in_blocks(real, generated["prior"], key=key)
   found[extractor.kernel_name] = kernel.value
   found[f"{extractor.kernel_name}_standard_error"] = kernel.standard_error
-  covered = prdc(real, generated["prior"])
-  return found | {f"{which}_{extractor.name}": value for which, value in covered.items()}
+  fractions = prdc(real, generated["prior"])
+  return found | {f"{name}_{extractor.name}": value for name, value in fractions.items()}
 
 
 def likelihood_metrics(
   trained: TrainedAutoencoder, dataset: Dataset, *, key: Key[Array, ""]
-) -> dict[str, Any]:
-  """Of a VAE: the importance-weighted bound in nats, its mean over the first test images.
+) -> dict[str, float]:
+  """Computes the importance-weighted bound of a VAE in nats, averaged over the first test images.
 
-  The name says how many samples it takes, without which the number means nothing.
+  The name contains the number of samples, because the bound depends on it.
+
+  Returns:
+    The metric by name; none if the run is not a VAE's, or its β is zero.
   """
   objective = trained.configuration.make_objective()
   if not isinstance(objective, VAE) or objective.beta == 0:
     return {}
   bounds = importance_weighted_bound(
-    trained.model, dataset.test[:_IMAGES], objective=objective, key=key, samples=_SAMPLES
+    trained.model,
+    dataset.test[:_BOUND_IMAGES],
+    objective=objective,
+    key=key,
+    samples=_BOUND_SAMPLES,
   )
-  return {f"log_likelihood_bound_{_SAMPLES}": float(np.mean(bounds))}
+  return {f"log_likelihood_bound_{_BOUND_SAMPLES}": float(np.mean(bounds))}
 
 
 def nearest(generated: Array, dataset: Dataset) -> Neighbours | None:
-  """The training images nearest to generated ones; None where all training images are the same."""
+  """Finds the training images nearest to generated images.
+
+  Returns:
+    The neighbours, or None if all training images are the same.
+  """
   images = np.asarray(dataset.train)
   if (images == images[0]).all():
     return None

@@ -1,7 +1,7 @@
-"""From images to a PNG: pixels checked and enlarged, tiles laid out, the file written whole.
+"""Lays out images as tiles of a figure and writes figures as PNG files.
 
-Every pixel is enlarged by a whole factor and placed as it is: a resampled image would show
-matplotlib's smoothing, not the decoder's.
+Images are enlarged by a whole factor and never resampled, because resampling would add smoothing
+that is not the decoder's.
 """
 
 import os
@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from jax import dtypes
-from jaxtyping import Array, UInt8
+from jaxtyping import UInt8
 
 from aejax import _checks
+from aejax._extras import require
 from aejax._files import replacing
+from aejax.metrics._chunked import Real
 
 if TYPE_CHECKING:
   from matplotlib.axis import Axis
@@ -32,23 +34,26 @@ __all__ = [
   "write_png",
 ]
 
-Real = np.ndarray | Array
-
-# A power of two: pixels / DPI is exact, and no rounding costs a picture its last row.
+# A power of two makes pixels / DPI exact: rounding would cut off the last row of pixels.
 DPI = 128
 GAP = 6
-_WIDTH = 1024  # pixels aimed at, labels not counted
-_LARGEST_TILE = 320  # a few small images do not become posters
-_LARGEST_SIDE = 16384
+_WIDTH = 1024  # target width in pixels, without labels
+_MAX_TILE = 320  # limits the enlargement of a few small images
+_MAX_SIDE = 16384
 _WHITE = 255
 
 
 def as_pixels(name: str, images: Real, *, rank: int) -> UInt8[np.ndarray, "... 3"]:
-  """Images in [0, 1] as colour bytes, or what is wrong with them.
+  """Converts images in [0, 1] to colour bytes.
+
+  Args:
+    name: name of the argument, for error messages.
+    images: grey or colour images; values outside [0, 1] are clipped.
+    rank: number of axes that the array must have.
 
   Raises:
-    ValueError: if `images` is no non-empty, finite, floating-point array of `rank` axes whose last
-      holds one or three channels.
+    ValueError: if `images` is not a non-empty, finite, floating-point array with `rank` axes, the
+      last one with one or three channels.
   """
   array = np.asarray(_checks.array(name, images))
   layout = "[n, h, w, c]" if rank == 4 else "[rows, columns, h, w, c]"
@@ -56,7 +61,7 @@ def as_pixels(name: str, images: Real, *, rank: int) -> UInt8[np.ndarray, "... 3
     raise ValueError(
       f"{name} must be a non-empty {layout} with c = 1 or 3, but have shape {list(array.shape)}."
     )
-  # jax's test, as numpy's does not know bfloat16.
+  # NumPy's own test does not recognise bfloat16.
   if not dtypes.issubdtype(array.dtype, np.floating):
     raise ValueError(f"{name} must be floating-point in [0, 1], but have {array.dtype}.")
   array = array.astype(np.float32)
@@ -69,7 +74,7 @@ def as_pixels(name: str, images: Real, *, rank: int) -> UInt8[np.ndarray, "... 3
 def in_rows(
   images: UInt8[np.ndarray, "n h w 3"], columns: int
 ) -> UInt8[np.ndarray, "rows columns h w 3"]:
-  """Images row by row, the last row filled up with white ones."""
+  """Arranges images row by row, and fills up the last row with white images."""
   columns = min(columns, len(images))
   rows = -(-len(images) // columns)
   padded = np.full((rows * columns, *images.shape[1:]), _WHITE, np.uint8)
@@ -84,7 +89,17 @@ def tile(
   group: int = 1,
   group_gap: int | None = None,
 ) -> tuple[UInt8[np.ndarray, "height width 3"], list[float]]:
-  """Tiles enlarged and laid out, `group_gap` after every `group` rows; the centre of each row."""
+  """Enlarges tiles and lays them out on a canvas.
+
+  Args:
+    tiles: images, row by row.
+    gap: gap between tiles in pixels.
+    group: number of rows in a group.
+    group_gap: gap between groups in pixels; `gap` by default.
+
+  Returns:
+    The canvas, and the vertical centre of each row.
+  """
   rows, columns, h, w, _ = tiles.shape
   factor, tops, (height, width) = tile_layout(
     rows, columns, (h, w), gap=gap, group=group, group_gap=group_gap
@@ -94,8 +109,8 @@ def tile(
   for row, top in enumerate(tops):
     for column in range(columns):
       left = column * (factor * w + gap)
-      tile = tiles[row, column].repeat(factor, axis=0).repeat(factor, axis=1)
-      canvas[top : top + h, left : left + factor * w] = tile
+      enlarged = tiles[row, column].repeat(factor, axis=0).repeat(factor, axis=1)
+      canvas[top : top + h, left : left + factor * w] = enlarged
   return canvas, [top + h / 2 for top in tops]
 
 
@@ -108,27 +123,39 @@ def tile_layout(
   group: int = 1,
   group_gap: int | None = None,
 ) -> tuple[int, list[int], tuple[int, int]]:
-  """How far tiles of a size are enlarged, where each row begins, and the size of the whole.
+  """Computes the layout of tiles; see `tile` for the gaps.
+
+  Args:
+    rows: number of rows.
+    columns: number of columns.
+    size: height and width of a tile before it is enlarged.
+    gap: gap between tiles in pixels.
+    group: number of rows in a group.
+    group_gap: gap between groups in pixels; `gap` by default.
+
+  Returns:
+    The factor that enlarges the tiles, the top of each row, and the height and width of the canvas.
 
   Raises:
-    ValueError: if it is too large for one picture.
+    ValueError: if the canvas is too large for one picture.
   """
   h, w = size
-  factor = max(1, min(_WIDTH // (columns * w), _LARGEST_TILE // max(h, w)))
+  factor = max(1, min(_WIDTH // (columns * w), _MAX_TILE // max(h, w)))
   h, w = factor * h, factor * w
   wider = 0 if group_gap is None else group_gap - gap
   height = rows * (h + gap) - gap + (rows - 1) // group * wider
   width = columns * (w + gap) - gap
-  if max(height, width) > _LARGEST_SIDE:
+  if max(height, width) > _MAX_SIDE:
     raise ValueError(
       f"images are too many or too large for one picture: {rows} rows of {columns} make "
-      f"{width}×{height} pixels, at most {_LARGEST_SIDE} a side."
+      f"{width}×{height} pixels, but at most {_MAX_SIDE} a side are possible."
     )
   return factor, [row * (h + gap) + row // group * wider for row in range(rows)], (height, width)
 
 
 def blank_figure(width: int, height: int) -> "Figure":
-  """An empty white figure of that many pixels, by the object API: no global state, no display."""
+  """Returns an empty white figure of a size in pixels, made without pyplot and a display."""
+  require("train", "matplotlib")
   from matplotlib.backends.backend_agg import FigureCanvasAgg
   from matplotlib.figure import Figure
 
@@ -138,7 +165,7 @@ def blank_figure(width: int, height: int) -> "Figure":
 
 
 def as_figure(canvas: UInt8[np.ndarray, "height width 3"], *, left: int = 0) -> "Figure":
-  """A figure that shows the canvas pixel for pixel, with a margin on the left for labels."""
+  """Returns a figure that shows a canvas pixel for pixel, with a left margin for labels."""
   height, width = canvas.shape[:2]
   figure = blank_figure(left + width, height)
   figure.figimage(canvas, left, 0, origin="upper")
@@ -146,7 +173,8 @@ def as_figure(canvas: UInt8[np.ndarray, "height width 3"], *, left: int = 0) -> 
 
 
 def label_powers(axis: "Axis") -> None:
-  """Names 1, 2 and 5 of each power of ten on a logarithmic axis, in as few digits as they have."""
+  """Labels 1, 2 and 5 times each power of ten on a logarithmic axis."""
+  require("train", "matplotlib")
   from matplotlib.ticker import FuncFormatter, LogLocator
 
   axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -155,7 +183,14 @@ def label_powers(axis: "Axis") -> None:
 
 
 def write_png(path: str | Path, figure: "Figure") -> Path:
-  """Writes the figure whole or not at all, making the folder if need be; returns the path.
+  """Writes a figure to a PNG file, which is either complete or absent.
+
+  Args:
+    path: the file to write; its folder is made if it does not exist.
+    figure: the figure.
+
+  Returns:
+    The path.
 
   Raises:
     ValueError: if `path` does not end in .png, or cannot be written.
@@ -169,9 +204,9 @@ def write_png(path: str | Path, figure: "Figure") -> Path:
     raise ValueError(f"path must be that of a file, but {path} is a folder.")
   try:
     with replacing(path) as temporary:
-      # Not savefig: a user's matplotlibrc may crop or rescale what it writes.
+      # savefig would crop or rescale the figure if the user's matplotlibrc says so.
       figure.canvas.print_png(temporary)  # pyright: ignore[reportAttributeAccessIssue]
-  # What is wrong with the path, and not with the disk; the last for a null byte in it.
+  # Only errors of the path become a ValueError (one for a null byte), not those of the disk.
   except (FileExistsError, NotADirectoryError, ValueError) as error:
     raise ValueError(f"path cannot be written: {error}") from error
   return path

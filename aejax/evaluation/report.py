@@ -1,4 +1,4 @@
-"""A run, or several side by side, as one page that needs nothing else to be opened."""
+"""Writes a report: a self-contained HTML page about one run, or about several side by side."""
 
 import base64
 import html
@@ -15,55 +15,62 @@ from aejax._files import read_json, replacing
 
 __all__ = ["write_report"]
 
-# What the pictures of a work directory show, in the order of the page.
-_PICTURES = {
-  "samples.png": ("Samples", "Drawn from N(0, I) and decoded."),
+# Heading and caption of each plot, in the order of the page.
+_PLOTS = {
+  "samples.png": ("Samples", "Decoded draws from N(0, I)."),
   "neighbours.png": (
-    "Memorised?",
-    "Samples, each above the training image that is nearest to it, by pixels.",
+    "Memorisation",
+    "Samples, each above the training image with the smallest pixel distance.",
   ),
   "reconstructions.png": ("Reconstructions", "Test images, each above its reconstruction."),
-  "interpolations.png": ("Interpolations", "Straight lines between the latents of test images."),
+  "interpolations.png": (
+    "Interpolations",
+    "Decoded points on straight lines between the latents of two test images.",
+  ),
   "curves.png": ("Training", "Means over each epoch, on the training set."),
-  "marginals.png": ("Latent marginals", "Coordinates of the test latents; the line is N(0, 1)."),
+  "marginals.png": (
+    "Latent marginals",
+    "Histograms of each coordinate of the test latents; the line is the density of N(0, 1).",
+  ),
   "quantiles.png": (
     "Quantiles",
-    "Test latents along directions against N(0, 1): on the diagonal they are normal.",
+    "Quantiles of the test latents along directions, against those of N(0, 1). Normal latents lie "
+    "on the diagonal.",
   ),
   "pairs.png": ("Pairs of coordinates", "Test latents, with the circle |z| = 2."),
   "latents.png": ("Latents", "Test latents by class, with the circles |z| = 1, 2, 3."),
-  "plane.png": ("The decoded plane", "Each image stands at the latent that it is decoded from."),
+  "plane.png": ("Decoded plane", "Each image is at the latent that it is decoded from."),
 }
 _ABOUT = ("method", "dataset", "network", "latent_dim", "steps", "test_images")
-_TIMING = ("seconds", "images_per_second")
 
 
 def write_report(path: str | Path, runs: Sequence[str | Path], *, title: str | None = None) -> Path:
-  """Writes an HTML page of scored runs: figures of merit, pictures, settings.
+  """Writes an HTML page about scored runs, with metrics, plots and settings.
 
   Args:
     path: the page to write.
-    runs: work directories, each scored already: with config.json, summary.json and pictures.
-    title: of the page; by default the runs' names, of four and more their number.
+    runs: work directories of scored runs, with config.json, summary.json and plots.
+    title: title of the page; by default the names of the runs, or their number if there are more
+      than three.
 
   Returns:
     The path written.
 
   Raises:
-    ValueError: if there is no run, or one of them is not scored yet.
+    ValueError: if there are no runs, or one of them is not scored.
   """
   if not runs:
-    raise ValueError("runs must name one work directory at least, but is empty.")
+    raise ValueError("runs must name one work directory or more, but is empty.")
   folders = [Path(run) for run in runs]
   summaries = [_read_summary(folder) for folder in folders]
   settings = [_read(folder, "config.json") for folder in folders]
   names = _names(folders)
-  sections = {"Figures of merit": _scores(names, summaries)}
+  sections = {"Metrics": _scores(names, summaries)}
   planes = [_plane(folder) for folder in folders]
   if any(planes):
     sections["Walk through the latent plane"] = _side_by_side(names, planes)
-  for picture, (heading, caption) in _PICTURES.items():
-    shown = [_picture(folder / picture, caption) for folder in folders]
+  for plot, (heading, caption) in _PLOTS.items():
+    shown = [_plot(folder / plot, caption) for folder in folders]
     if any(shown):
       sections[heading] = _side_by_side(names, shown)
   sections["Settings"] = _table(
@@ -82,7 +89,7 @@ def write_report(path: str | Path, runs: Sequence[str | Path], *, title: str | N
   )
   path = Path(path)
   with replacing(path) as temporary:
-    # What a file says may be no text that can be written.
+    # JSON may contain lone surrogates, which UTF-8 cannot encode.
     temporary.write_text(page, encoding="utf-8", errors="replace")
   return path
 
@@ -90,7 +97,8 @@ def write_report(path: str | Path, runs: Sequence[str | Path], *, title: str | N
 def _read(folder: Path, name: str) -> dict[str, Any]:
   if not os.path.isfile(folder / name):
     raise ValueError(
-      f"{folder} holds no scored run: there is no {name} in it. evaluate.py scores a trained one."
+      f"{folder} holds no scored run: there is no {name} in it. Score a trained run with "
+      "`aejax evaluate`."
     )
   values = read_json(folder / name)
   if not isinstance(values, dict):
@@ -100,16 +108,16 @@ def _read(folder: Path, name: str) -> dict[str, Any]:
 
 def _read_summary(folder: Path) -> dict[str, Any]:
   summary = {"normal_latents": {}, **_read(folder, "summary.json")}
-  kinds = {"method": str, "dataset": str, "test_images": int, "normal_latents": dict}
-  for entry, kind in kinds.items():
-    if not isinstance(found := summary.get(entry), kind):
-      where = folder / "summary.json"
-      raise ValueError(f"{where} is damaged: its {entry} is {_checks.short_repr(found)}.")
+  types = {"method": str, "dataset": str, "test_images": int, "normal_latents": dict}
+  for entry, expected in types.items():
+    if not isinstance(found := summary.get(entry), expected):
+      path = folder / "summary.json"
+      raise ValueError(f"{path} is damaged: its {entry} is {_checks.short_repr(found)}.")
   return summary
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
-  """The folders' names; with parents if these tell them apart, and then without what all end in."""
+  """Returns names of the folders that differ: their own, or parents too, without a common end."""
   paths = [folder.resolve().parts for folder in folders]
   for depth in range(1, max(map(len, paths)) + 1):
     names = [path[-depth:] for path in paths]
@@ -121,16 +129,16 @@ def _names(folders: Sequence[Path]) -> list[str]:
 
 
 def _lead(summaries: Sequence[dict[str, Any]]) -> str:
-  sets = ", ".join(dict.fromkeys(Path(s["dataset"]).name for s in summaries))
+  datasets = ", ".join(dict.fromkeys(Path(s["dataset"]).name for s in summaries))
   methods = ", ".join(dict.fromkeys(s["method"] for s in summaries))
   images = max(s["test_images"] for s in summaries)
   return (
-    f"{methods} on {sets}: scored on {images:,} test images. Latents are compared with N(0, I)."
+    f"{methods} on {datasets}: scored on {images:,} test images. Latents are compared with N(0, I)."
   )
 
 
 def _scores(names: Sequence[str], summaries: Sequence[dict[str, Any]]) -> str:
-  """Each figure of merit, the runs side by side, and what normal latents would score."""
+  """Returns a table of the metrics, with a column for each run and one for normal latents."""
   references: dict[str, Any] = {}
   for summary in summaries:
     references |= summary["normal_latents"]
@@ -139,13 +147,13 @@ def _scores(names: Sequence[str], summaries: Sequence[dict[str, Any]]) -> str:
     values = [s.get(name) for s in summaries]
     if name in _ABOUT or all(isinstance(v, dict) or v is None for v in values):
       continue
-    row = [name.replace("_", " "), *(_figure(value) for value in values)]
-    rows.append([*row, _figure(references.get(name))] if references else row)
+    row = [name.replace("_", " "), *(_number(value) for value in values)]
+    rows.append([*row, _number(references.get(name))] if references else row)
   heads = ["", *names, *(["normal latents"] if references else [])]
   return _table(heads, rows)
 
 
-def _figure(value: Any) -> str:
+def _number(value: Any) -> str:
   if value is None:
     return ""
   if not isinstance(value, float):
@@ -180,7 +188,7 @@ def _side_by_side(names: Sequence[str], bodies: Sequence[str]) -> str:
   return f'<div class="runs">{"".join(cells)}</div>'
 
 
-def _picture(path: Path, caption: str) -> str:
+def _plot(path: Path, caption: str) -> str:
   if not path.is_file():
     return ""
   shown = html.escape(caption)
@@ -191,7 +199,7 @@ def _picture(path: Path, caption: str) -> str:
 
 
 def _plane(folder: Path) -> str:
-  """The interactive plane of two-dimensional latents, where the run has one."""
+  """Returns the interactive plane of two-dimensional latents, if the run has one."""
   sprite, about = folder / "plane_tiles.png", folder / "plane.json"
   if not (sprite.is_file() and about.is_file()):
     return ""
@@ -200,8 +208,8 @@ def _plane(folder: Path) -> str:
     f'<div class="plane" data-about="{described}" data-sprite="{_embedded(sprite)}">'
     '<canvas width="420" height="420"></canvas>'
     '<div><canvas class="tile" width="224" height="224"></canvas><br><output></output></div></div>'
-    "<p class=lead>Move the pointer over the test latents: beside them is what the decoder makes "
-    "of the point.</p>"
+    "<p class=lead>Move the pointer over the test latents. The image next to them is decoded from "
+    "the point under the pointer.</p>"
   )
 
 

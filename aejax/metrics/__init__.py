@@ -1,7 +1,11 @@
-"""Metrics of latents, samples and features: functions of arrays.
+"""Metrics of latents, samples and features, and samplers fitted to latents: functions of arrays.
 
-Each takes arrays and returns numbers; none needs a run, a configuration or a plot.
+None of them needs a run, a configuration or a plot.
 """
+
+from aejax._extras import require_flax
+
+require_flax()
 
 from aejax.metrics.density import GaussianSampler, MixtureSampler, PriorSampler, Sampler
 from aejax.metrics.features import Extractor, classifier

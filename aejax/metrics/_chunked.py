@@ -1,4 +1,4 @@
-"""Sets of feature vectors: what they must be, and their pairs, a block of rows at a time."""
+"""Checks of feature vectors, and computations over pairs of them in blocks of rows."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Shaped
 from aejax import _checks
 
 __all__ = [
+  "Real",
   "check_features",
   "check_same_dimension",
   "features_in_float64",
@@ -19,13 +20,14 @@ __all__ = [
 ]
 
 Real = np.ndarray | Array
+"""A NumPy or JAX array, as the public functions accept them."""
 
-# Entries of one temporary block: 16 MiB in float64, so memory never grows faster than the data.
+# Entries of one temporary block, 16 MiB in float64: memory does not grow with the number of pairs.
 _BLOCK_ENTRIES = 2**21
 
 
 def check_features(name: str, features: Any, *, least: int = 1) -> Float[Real, "n d"]:
-  """Returns a floating-point [n, d] with n at least `least`.
+  """Returns the features if they are a floating-point [n, d] with n at least `least`.
 
   Raises:
     ValueError: naming the argument, its shape or dtype, and what was expected.
@@ -36,7 +38,7 @@ def check_features(name: str, features: Any, *, least: int = 1) -> Float[Real, "
       f"{name} must have shape [n, d] with n at least {least}, but has shape "
       f"{list(features.shape)}."
     )
-  # jax's test, as numpy's does not know bfloat16.
+  # NumPy's own test does not recognise bfloat16.
   if not jnp.issubdtype(features.dtype, jnp.floating):
     raise ValueError(f"{name} must be floating-point, but is {features.dtype}.")
   return features
@@ -45,10 +47,10 @@ def check_features(name: str, features: Any, *, least: int = 1) -> Float[Real, "
 def check_same_dimension(
   first_name: str, first: Float[Real, "n d"], second_name: str, second: Float[Real, "m e"]
 ) -> None:
-  """Refuses two sets of feature vectors of different dimensions.
+  """Checks that two sets of feature vectors have the same dimension.
 
   Raises:
-    ValueError: naming both.
+    ValueError: if they do not, naming both arguments.
   """
   if first.shape[1] != second.shape[1]:
     raise ValueError(
@@ -58,7 +60,7 @@ def check_same_dimension(
 
 
 def rows_in_float64(name: str, rows: Shaped[Real, "n *shape"]) -> Float[np.ndarray, "n *shape"]:
-  """The rows in float64.
+  """Returns a copy of the rows in float64.
 
   Raises:
     ValueError: if they hold NaN or infinity.
@@ -70,7 +72,7 @@ def rows_in_float64(name: str, rows: Shaped[Real, "n *shape"]) -> Float[np.ndarr
 
 
 def features_in_float64(name: str, features: Any, *, least: int = 1) -> Float[np.ndarray, "n d"]:
-  """The features in float64, once checked.
+  """Checks the features and returns a copy in float64.
 
   Raises:
     ValueError: as `check_features`, or if they hold NaN or infinity.
@@ -79,7 +81,13 @@ def features_in_float64(name: str, features: Any, *, least: int = 1) -> Float[np
 
 
 def row_blocks(count: int, *, entries_per_row: int) -> list[slice]:
-  """Slices of `count` rows, each small enough for a temporary of that many entries a row."""
+  """Returns slices that cut `count` rows into blocks.
+
+  Args:
+    count: number of rows.
+    entries_per_row: size of the temporary array that the caller makes for each row; a block's
+      temporaries have at most `_BLOCK_ENTRIES` entries, unless one row alone has more.
+  """
   step = max(1, _BLOCK_ENTRIES // entries_per_row)
   return [slice(start, min(start + step, count)) for start in range(0, count, step)]
 
@@ -87,21 +95,21 @@ def row_blocks(count: int, *, entries_per_row: int) -> list[slice]:
 def squared_distances(
   x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "m d"]
 ) -> Iterator[tuple[slice, Float[np.ndarray, "b m"], Float[np.ndarray, "b m"]]]:
-  """|x_i − y_j|², a block of rows of x at a time, from norms and products.
+  """Computes |x_i − y_j|² from norms and products, a block of rows of x at a time.
 
-  Norms and products cancel best near the origin: centre the sets before.
+  The rounding error grows with the norms, so centre the sets first.
 
   Args:
     x: float64 rows.
     y: float64 rows.
 
   Yields:
-    The rows of x, their squared distances to all of y (never negative), and a bound on the
-    rounding errors of those.
+    A slice of the rows of x, their squared distances to all rows of y (never negative), and a bound
+    on the rounding errors of these distances.
   """
   x_norms, y_norms = np.einsum("nd,nd->n", x, x), np.einsum("nd,nd->n", y, y)
   # Norms and product are sums of d terms, each off by at most d ε |x||y|, and
-  # |x|² + |y|² + 2|x||y| ≤ 2 (|x|² + |y|²). Two more roundings add them up: d + 2 in place of d.
+  # |x|² + |y|² + 2|x||y| ≤ 2 (|x|² + |y|²). Adding them rounds twice more, hence d + 2.
   relative = 2 * (x.shape[1] + 2) * np.finfo(np.float64).eps
   for rows in row_blocks(len(x), entries_per_row=len(y)):
     norms = x_norms[rows, None] + y_norms

@@ -1,8 +1,9 @@
-"""Inception-v3 as it was published on 2015-12-05, up to its last pooling.
+"""Inception-v3 as published on 2015-12-05, up to its last pooling.
 
-This is the TensorFlow graph that the first FID used, in its port to PyTorch, and not the network
-of the same name in today's collections: other weights, average pools that do not count the
-padding, a maximum where the last block should have an average, and TensorFlow 1's own resizing.
+This is the TensorFlow graph that the first FID used, after its port to PyTorch. It differs from the
+network of the same name in current collections: it has other weights, its average pools do not
+count the padding, its last block has a maximum in place of an average, and it resizes as
+TensorFlow 1 does.
 """
 
 import functools
@@ -15,47 +16,47 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float
 
-__all__ = ["SIDE", "features", "resized"]
+__all__ = ["SIDE", "features", "resize_tf1"]
 
 SIDE = 299
-"""Height and width of the images that the network sees."""
+"""Height and width of the images that the network takes."""
 
 Weights = Mapping[str, Mapping[str, Array]]
 
 
-def resized(images: Float[Array, "n h w c"], side: int = SIDE) -> Float[Array, "n side side c"]:
-  """Bilinear as in TensorFlow 1: pixel i of the result is at i · h / side of the original.
+def resize_tf1(images: Float[Array, "n h w c"], side: int = SIDE) -> Float[Array, "n side side c"]:
+  """Resizes images bilinearly as in TensorFlow 1: pixel i is taken at i · h / side of the original.
 
-  So the first pixels coincide and the last do not, no pixel is taken for a little square, and
-  where images shrink pixels are skipped. FIDs are sensitive to it, and have it so.
+  The first pixels coincide and the last do not, pixels are points and not squares, and shrinking
+  skips pixels. The FID is sensitive to this and is defined with it.
   """
   for axis in (2, 1):
     length = images.shape[axis]
-    place = np.arange(side, dtype=np.float32) * np.float32(length / side)
-    low = place.astype(np.int32)
+    position = np.arange(side, dtype=np.float32) * np.float32(length / side)
+    low = position.astype(np.int32)
     high = np.minimum(low + 1, length - 1)
-    fraction = (place - low.astype(np.float32)).reshape(-1, *[1] * (3 - axis))
-    first, second = (jnp.take(images, some, axis=axis) for some in (low, high))
+    fraction = (position - low.astype(np.float32)).reshape(-1, *[1] * (3 - axis))
+    first, second = (jnp.take(images, indices, axis=axis) for indices in (low, high))
     images = first + (second - first) * fraction
   return images
 
 
 def features(weights: Weights, images: Float[Array, "n h w c"]) -> Float[Array, "n 2048"]:
-  """The means of Inception's last activations.
+  """Computes the features: spatial means of Inception's last activations.
 
   Args:
-    weights: as `folded` gives them.
-    images: in [0, 1], of one channel or three.
+    weights: kernel and bias of each layer, as `inception.fold_batch_norm` returns them.
+    images: images in [0, 1] with one or three channels.
 
   Raises:
-    ValueError: if the images have other channels, or the weights are not Inception's.
+    ValueError: if the images have another number of channels, or the weights do not fit Inception.
   """
   channels = images.shape[-1]
   if channels not in (1, 3):
     raise ValueError(f"Inception takes images of 1 or 3 channels, but these have {channels}.")
   conv = functools.partial(_convolution, weights)
   pool = functools.partial(nnx.max_pool, window_shape=(3, 3), strides=(2, 2))
-  x = resized(images.astype(jnp.float32) * 255)
+  x = resize_tf1(images.astype(jnp.float32) * 255)
   x = (jnp.repeat(x, 3 // channels, axis=3) - 128) / 128
   x = conv("Conv2d_1a_3x3", x, 32, 3, stride=2)
   x = conv("Conv2d_2a_3x3", x, 32, 3, padding="VALID")
@@ -80,7 +81,7 @@ def features(weights: Weights, images: Float[Array, "n h w c"]) -> Float[Array, 
 
 
 def _block_35(chain, x, width):
-  """Three blocks at 35 by 35 pixels."""
+  """The block at 35 by 35 pixels, used three times."""
   branches = (
     chain(x, ("branch1x1", 64, 1)),
     chain(x, ("branch5x5_1", 48, 1), ("branch5x5_2", 64, 5)),
@@ -91,13 +92,13 @@ def _block_35(chain, x, width):
 
 
 def _double(chain, x, stride=1):
-  """Two convolutions of 3 by 3 for one of 5 by 5."""
+  """The branch with two 3 by 3 convolutions in place of one 5 by 5."""
   layers = ("branch3x3dbl_1", 64, 1), ("branch3x3dbl_2", 96, 3), ("branch3x3dbl_3", 96, 3)
   return chain(x, *layers, stride=stride)
 
 
 def _block_17(chain, x, width):
-  """Four blocks at 17 by 17 pixels: of each 7 by 7 a row and a column."""
+  """The block at 17 by 17 pixels, used four times; 7 by 7 kernels are split into 1 by 7, 7 by 1."""
   row, column = (1, 7), (7, 1)
   single = [(width, 1), (width, row), (192, column)]
   double = [(width, 1), (width, column), (width, row), (width, column), (192, row)]
@@ -111,7 +112,7 @@ def _block_17(chain, x, width):
 
 
 def _block_8(chain, x, pool):
-  """Two blocks at 8 by 8 pixels, alike but for the pooling."""
+  """The block at 8 by 8 pixels, used twice with different pooling."""
   row, column = (1, 3), (3, 1)
   single = chain(x, ("branch3x3_1", 384, 1))
   double = chain(x, ("branch3x3dbl_1", 448, 1), ("branch3x3dbl_2", 384, 3))
@@ -127,7 +128,7 @@ def _block_8(chain, x, pool):
 
 
 def _mean(x):
-  """Of the neighbours that there are: at the border fewer, and not zeros in their place."""
+  """Averages 3 by 3 neighbours; the average at the border has fewer terms, without padding."""
   y = nnx.avg_pool(x, (3, 3), (1, 1), "SAME", count_include_pad=False)
   return y.astype(x.dtype)  # the count may have made it float64
 
@@ -137,7 +138,7 @@ def _maximum(x):
 
 
 def _chain(weights, block, x, *layers, stride=1):
-  """Convolutions one after another, the last of them with the stride."""
+  """Applies convolutions in sequence; only the last has the stride."""
   for k, (name, channels, size) in enumerate(layers, start=1):
     last = k == len(layers)
     x = _convolution(weights, f"{block}.{name}", x, channels, size, stride=stride if last else 1)
@@ -145,7 +146,7 @@ def _chain(weights, block, x, *layers, stride=1):
 
 
 def _convolution(weights, name, x, channels, size, *, stride=1, padding="SAME"):
-  """Convolution, normalised, and ReLU; the network pads where it does not stride."""
+  """Applies a convolution, its normalisation and ReLU; layers with a stride have no padding."""
   height, width = (size, size) if isinstance(size, int) else size
   if name not in weights:
     raise ValueError(f"it has no tensor {name}.conv.weight.")

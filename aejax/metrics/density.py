@@ -1,7 +1,7 @@
-"""Where new images' latents come from: the prior, or a density fitted to the training latents.
+"""Samplers of latents: the prior, or a density fitted to the training latents.
 
-A fitted density mends whatever the training left between the latents and the prior. It can be worth
-more than the regularisers themselves, and any model can have it.
+A fitted density removes the difference that training left between the latents and the prior. It can
+improve the samples of any model, and by more than the penalties do.
 
 Reference: Ghosh et al., ICLR 2020, arXiv 1903.12436, section 4.
 """
@@ -17,35 +17,34 @@ from jax import lax
 from jaxtyping import Array, Float, Key
 
 from aejax import _checks
+from aejax._extras import require
 from aejax._memory import check_fits
-from aejax.metrics._chunked import features_in_float64
+from aejax.metrics._chunked import Real, features_in_float64
 from aejax.metrics.frechet import Moments, covariance_factor
 
 __all__ = ["BY_NAME", "GaussianSampler", "MixtureSampler", "PriorSampler", "Sampler"]
 
-Real = np.ndarray | Array
-
 
 @runtime_checkable
 class Sampler(Protocol):
-  """Draws latents to decode."""
+  """A distribution of latents that is fitted to training latents and then sampled."""
 
   @classmethod
   def fit(cls, latents: Float[Real, "n d"], *, key: Key[Array, ""]) -> "Sampler":
-    """The sampler of these training latents."""
+    """Fits a sampler to training latents."""
     ...
 
   def sample(self, key: Key[Array, ""], num: int) -> Float[Array, "{num} d"]:
-    """`num` independent latents, one a row."""
+    """Draws `num` independent latents, one a row."""
     ...
 
 
 @dataclasses.dataclass(frozen=True)
 class PriorSampler:
-  """N(0, I), as the objective asked for.
+  """The prior N(0, I).
 
   Attributes:
-    dim: of the latents.
+    dim: dimension of the latents.
   """
 
   dim: int
@@ -55,7 +54,7 @@ class PriorSampler:
 
   @classmethod
   def fit(cls, latents: Float[Real, "n d"], *, key: Key[Array, ""] | None = None) -> "PriorSampler":
-    """N(0, I) in the dimension of the latents; nothing else is taken from them.
+    """Returns N(0, I) in the dimension of the latents, whose values do not matter.
 
     Raises:
       ValueError: if `latents` is not a finite floating-point [n, d].
@@ -64,7 +63,7 @@ class PriorSampler:
     return cls(features_in_float64("latents", latents).shape[1])
 
   def sample(self, key: Key[Array, ""], num: int) -> Float[Array, "{num} d"]:
-    """`num` independent latents, one a row."""
+    """Draws `num` independent latents, one a row."""
     _check_draw(key, num, self.dim)
     return jax.random.normal(key, (num, self.dim))
 
@@ -74,8 +73,8 @@ class GaussianSampler:
   """A Gaussian N(mean, F Fᵀ) with a full covariance.
 
   Attributes:
-    mean: of the latents.
-    factor: F, with a column for each dimension that the latents really have.
+    mean: mean of the latents.
+    factor: F; the number of columns is the rank of the covariance.
   """
 
   mean: Float[np.ndarray, " d"]
@@ -85,7 +84,7 @@ class GaussianSampler:
   def fit(
     cls, latents: Float[Real, "n d"], *, key: Key[Array, ""] | None = None
   ) -> "GaussianSampler":
-    """The mean of the latents, and their covariance with n − 1; nothing is random.
+    """Fits the mean and the unbiased covariance (with n − 1) of the latents; no key is needed.
 
     Raises:
       ValueError: if `latents` is not a finite floating-point [n, d] with n at least 2.
@@ -95,7 +94,7 @@ class GaussianSampler:
     return cls(moments.mean, covariance_factor(moments.covariance))
 
   def sample(self, key: Key[Array, ""], num: int) -> Float[Array, "{num} d"]:
-    """`num` independent latents, one a row."""
+    """Draws `num` independent latents, one a row."""
     _check_draw(key, num, len(self.mean))
     noise = jax.random.normal(key, (num, self.factor.shape[1]))
     spread = jnp.matmul(noise, _float32(self.factor).T, precision=lax.Precision.HIGHEST)
@@ -107,7 +106,7 @@ class MixtureSampler:
   """A mixture of Gaussians Σ_k weights_k N(means_k, F_k F_kᵀ) with full covariances.
 
   Attributes:
-    weights: which sum to one.
+    weights: probability of each component.
     means: one a row.
     factors: F_k, one for each component.
   """
@@ -120,17 +119,19 @@ class MixtureSampler:
   def fit(
     cls, latents: Float[Real, "n d"], *, key: Key[Array, ""], components: int = 10
   ) -> "MixtureSampler":
-    """A mixture fitted by expectation–maximisation, with scikit-learn.
+    """Fits a mixture by expectation–maximisation, with scikit-learn.
 
     Args:
       latents: training latents, one a row.
-      key: of the initial centres.
-      components: how many Gaussians; the ten of Ghosh et al.
+      key: random key of the initial centres.
+      components: number of Gaussians; ten in Ghosh et al.
 
     Raises:
-      ValueError: if `latents` is not a finite floating-point [n, d] with two rows at least for each
+      ValueError: if `latents` is not a finite floating-point [n, d] with at least two rows for each
         component, or `components` is not positive.
+      ImportError: if scikit-learn is not installed.
     """
+    require("train", "sklearn")
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
 
@@ -139,19 +140,21 @@ class MixtureSampler:
     rows = features_in_float64("latents", latents, least=2 * components)
     seed = int(jax.random.bits(key, dtype=jnp.uint32))
     with warnings.catch_warnings():
-      # Collapsed latents have fewer clusters than components: the covariances' floor serves them.
+      # EM does not converge for collapsed latents with fewer clusters than components. The result
+      # is still usable, because scikit-learn bounds the variances from below.
       warnings.simplefilter("ignore", ConvergenceWarning)
       mixture = GaussianMixture(components, max_iter=500, random_state=seed).fit(rows)
     weights, means = np.asarray(mixture.weights_), np.asarray(mixture.means_)
     return cls(weights, means, np.linalg.cholesky(np.asarray(mixture.covariances_)))
 
   def sample(self, key: Key[Array, ""], num: int) -> Float[Array, "{num} d"]:
-    """`num` independent latents, one a row."""
+    """Draws `num` independent latents, one a row."""
     _check_draw(key, num, self.means.size)
-    which, noise = jax.random.split(key)
-    k = jax.random.categorical(which, jnp.log(_float32(self.weights)), shape=(num,))
-    noise = jax.random.normal(noise, (num, self.means.shape[1]))
-    # Every component's factor on every draw: gathering one each would take num × d × d.
+    component_key, noise_key = jax.random.split(key)
+    k = jax.random.categorical(component_key, jnp.log(_float32(self.weights)), shape=(num,))
+    noise = jax.random.normal(noise_key, (num, self.means.shape[1]))
+    # Multiply each draw by the factors of all components, in memory num × k × d: gathering one
+    # factor for each draw would take num × d × d.
     factors = _float32(self.factors)
     spread = jnp.einsum("kde,ne->knd", factors, noise, precision=lax.Precision.HIGHEST)
     return _float32(self.means)[k] + spread[k, jnp.arange(num)]
@@ -162,7 +165,7 @@ BY_NAME: dict[str, type[Sampler]] = {
   "gaussian": GaussianSampler,
   "mixture": MixtureSampler,
 }
-"""The samplers by their names on the command line."""
+"""The samplers by name, as on the command line."""
 
 
 def _check_draw(key: Any, num: Any, dim: int) -> None:

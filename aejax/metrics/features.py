@@ -1,7 +1,7 @@
-"""What images are compared by: features of them, and the name under which results go.
+"""Feature extractors, which images are compared by, and the classifiers that come with aejax.
 
-A Fréchet or kernel distance is a distance between features, so its name says which: those of the
-classifiers that come with aejax give `frechet_classifier`, and only Inception's are a `fid`.
+Fréchet and kernel distances compare features, so their names say which: `frechet_classifier` uses
+the features of a classifier that comes with aejax, and only `fid` uses those of Inception.
 """
 
 import dataclasses
@@ -33,16 +33,21 @@ __all__ = [
   "write_classifier",
 ]
 
-_MOST_CLASSES = 100_000
+_MAX_CLASSES = 100_000
 
 CLASSIFIERS = ("digits", "mnist", "fashion_mnist")
-"""The data sets for which a classifier comes with aejax."""
+"""Names of the data sets for which a classifier comes with aejax."""
 
 
 class Classifier(nnx.Module):
-  """Two convolutions of stride 2, a layer of 64 features, the classes; ReLU between.
+  """A classifier with two convolutions, a hidden layer of 64 features, and ReLUs.
 
-  Small, so that its weights can be shipped. Small images keep more of their size.
+  It is small so that aejax can contain its weights. Both convolutions have stride 2; for images
+  smaller than 16 pixels, the first has stride 1.
+
+  Attributes:
+    image_shape: height, width and channels of the images.
+    classes: number of classes.
   """
 
   def __init__(self, image_shape: ImageShape, classes: int, *, rngs: nnx.Rngs):
@@ -59,7 +64,7 @@ class Classifier(nnx.Module):
     self.output = nnx.Linear(64, classes, rngs=rngs)
 
   def features(self, images: Float[Array, "n h w c"]) -> Float[Array, "n 64"]:
-    """What the classes are told by: the last layer but one."""
+    """Computes the features of images in [0, 1]: the activations of the hidden layer."""
     check_images(images, self.image_shape)
     x = images
     for convolution in self.convolutions:
@@ -67,19 +72,19 @@ class Classifier(nnx.Module):
     return jax.nn.relu(self.hidden(flat(x)))
 
   def __call__(self, images: Float[Array, "n h w c"]) -> Float[Array, "n classes"]:
-    """Logits of the classes."""
+    """Computes the logits of the classes of images in [0, 1]."""
     return self.output(self.features(images))
 
 
 @dataclasses.dataclass(frozen=True)
 class Extractor:
-  """Features of images, and their name.
+  """A function that computes features of images, with a name for the metrics made from them.
 
   Attributes:
-    name: what figures made of them are called by, as in `frechet_NAME`.
-    function: pure, from images in [0, 1] `[n, h, w, c]` to features `[n, f]`. Large weights are
-      best bound to it by `jax.tree_util.Partial`, which keeps them out of the compiled program.
-    batch: images a call, which bounds the memory of the activations.
+    name: name of the features in metrics, as in `frechet_NAME`.
+    function: pure function from images in [0, 1] `[n, h, w, c]` to features `[n, f]`. Bind large
+      weights with `jax.tree_util.Partial`, which keeps them out of the compiled program.
+    batch: number of images in a call of the function, which bounds the memory of the activations.
   """
 
   name: str
@@ -88,19 +93,19 @@ class Extractor:
 
   @property
   def frechet_name(self) -> str:
-    """What a Fréchet distance of these features is called."""
+    """Name of the Fréchet distance of these features."""
     return f"frechet_{self.name}"
 
   @property
   def kernel_name(self) -> str:
-    """What a kernel distance of these features is called."""
+    """Name of the kernel distance of these features."""
     return f"kernel_{self.name}"
 
   def __call__(self, images: Num[Array | np.ndarray, "n h w c"]) -> Float[np.ndarray, "n f"]:
-    """The features of images, uint8 or floats in [0, 1], a batch at a time.
+    """Computes the features of images, uint8 or floats in [0, 1], a batch at a time.
 
     Raises:
-      ValueError: if there is no image, or the features are no `[n, f]`, or not finite.
+      ValueError: if there are no images, or the features are not `[n, f]` or not finite.
     """
     images = _checks.array("images", images)
     if images.ndim != 4:
@@ -108,7 +113,7 @@ class Extractor:
     if images.dtype != np.uint8 and not jnp.issubdtype(images.dtype, jnp.floating):
       raise ValueError(f"images must be uint8, or floats in [0, 1], but are {images.dtype}.")
     if len(images) == 0:
-      raise ValueError("images must be one at least, but there is none.")
+      raise ValueError("images must hold at least one image, but are empty.")
     batch = _checks.integer("batch", self.batch)
     bound = isinstance(self.function, jax.tree_util.Partial)
     compute = functools.partial(_apply, self.function) if bound else jax.jit(self.function)
@@ -128,19 +133,22 @@ class Extractor:
 
 @jax.jit
 def _apply(function: jax.tree_util.Partial, images: Array) -> Array:
-  """With the function's bound arrays as arguments of the program, and not constants of it."""
+  """Passes the bound arrays as arguments of the program, so that they do not become constants."""
   return function(images)
 
 
 @functools.cache
 def classifier(dataset: str) -> Extractor:
-  """The features of the classifier that was trained on a data set, called `classifier`.
+  """Returns the extractor of the features of the classifier for a data set.
 
   Args:
-    dataset: one of `CLASSIFIERS`.
+    dataset: one of `CLASSIFIERS`, on which the classifier was trained.
+
+  Returns:
+    The extractor, whose name is `classifier`.
 
   Raises:
-    ValueError: if none comes with aejax for it.
+    ValueError: if no classifier for the data set comes with aejax.
 
   Example:
     >>> classifier("digits")(np.zeros((3, 8, 8, 1), np.uint8)).shape
@@ -156,37 +164,46 @@ def classifier(dataset: str) -> Extractor:
 
 
 def read_classifier(path: Path) -> tuple[Classifier, dict[str, Any]]:
-  """A classifier from its file, and what is known of it: `accuracy` on the test set.
+  """Reads a classifier from a file that `write_classifier` wrote.
+
+  Returns:
+    The classifier, and what was stored about it: `accuracy` on the test set.
 
   Raises:
-    ValueError: if the file is no classifier's.
+    ValueError: if the file holds no classifier.
   """
   try:
     with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
       about = json.loads(str(stored["about"]))
       shape = check_image_shape(about["image_shape"])
-      classes = _checks.integer("classes", about["classes"], most=_MOST_CLASSES)
+      classes = _checks.integer("classes", about["classes"], most=_MAX_CLASSES)
       values = {name: stored[name].astype(np.float32) for name in stored.files if name != "about"}
     model = nnx.eval_shape(lambda: Classifier(shape, classes, rngs=nnx.Rngs(0)))
     graphdef, shapes = nnx.split(model)
     flattened, structure = jax.tree_util.tree_flatten_with_path(shapes)
     leaves = []
-    for where, leaf in flattened:
-      value = values[jax.tree_util.keystr(where)]
-      if value.shape != leaf.shape:
-        raise ValueError(f"{jax.tree_util.keystr(where)} has shape {list(value.shape)}.")
-      leaves.append(jnp.asarray(value))
-  # NumPy, zipfile and zlib raise nearly every built-in exception on broken bytes.
+    for path_of_leaf, leaf in flattened:
+      name = jax.tree_util.keystr(path_of_leaf)
+      if values[name].shape != leaf.shape:
+        raise ValueError(f"{name} has shape {list(values[name].shape)}.")
+      leaves.append(jnp.asarray(values[name]))
+  # NumPy, zipfile and zlib raise nearly every built-in exception on damaged bytes.
   except Exception as error:
     raise ValueError(f"{path} holds no classifier: {_checks.short_message(error)}") from error
   return nnx.merge(graphdef, jax.tree_util.tree_unflatten(structure, leaves)), about
 
 
 def write_classifier(path: Path, model: Classifier, **about: float) -> None:
-  """Writes a classifier in half precision, which its features survive."""
+  """Writes a classifier in half precision, which its features tolerate.
+
+  Args:
+    path: the file to write.
+    model: the classifier.
+    **about: numbers to store with it, such as `accuracy`.
+  """
   values = {
-    jax.tree_util.keystr(where): np.asarray(value, np.float16)
-    for where, value in jax.tree_util.tree_leaves_with_path(nnx.split(model)[1])
+    jax.tree_util.keystr(path_of_leaf): np.asarray(value, np.float16)
+    for path_of_leaf, value in jax.tree_util.tree_leaves_with_path(nnx.split(model)[1])
   }
   shape = {"image_shape": list(model.image_shape), "classes": model.classes}
   with replacing(path) as temporary, temporary.open("wb") as file:

@@ -1,34 +1,32 @@
-"""The Fréchet distance of two sets of features, from their means and covariances alone."""
+"""The Fréchet distance of two sets of features, from their means and covariances."""
 
 import dataclasses
 from typing import Any
 
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from aejax import _checks
-from aejax.metrics._chunked import check_features, row_blocks, rows_in_float64
+from aejax.metrics._chunked import Real, check_features, row_blocks, rows_in_float64
 
 __all__ = ["Moments", "frechet_distance"]
-
-Real = np.ndarray | Array
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Moments:
-  """Mean and covariance of a set of vectors, of which parts may be seen one after another.
+  """Mean and covariance of a set of vectors; moments of parts of the set add up.
 
-  Float64, and stable for means that are large beside the deviations: only deviations from the
-  parts' own means are ever multiplied.
+  Kept in float64. Only deviations from the mean of a part are multiplied, so that means much larger
+  than the deviations lose no precision.
 
   Attributes:
-    count: how many vectors.
-    mean: theirs.
+    count: number of vectors.
+    mean: mean of the vectors.
     scatter: Σ (x − mean)(x − mean)ᵀ.
 
   Example:
-    >>> whole = Moments.of(jnp.eye(3)) + Moments.of(jnp.ones((1, 3)))
-    >>> whole.count, whole.mean.tolist()
+    >>> both = Moments.of(jnp.eye(3)) + Moments.of(jnp.ones((1, 3)))
+    >>> both.count, both.mean.tolist()
     (4, [0.5, 0.5, 0.5])
 
   Reference: Chan, Golub & LeVeque, 1979, Updating formulae and a pairwise algorithm for computing
@@ -41,18 +39,18 @@ class Moments:
 
   @classmethod
   def of(cls, features: Float[Real, "n d"]) -> "Moments":
-    """The moments of features, one a row; memory beyond theirs is a block and two [d, d].
+    """Computes the moments of features, one a row, in blocks of rows.
 
     Raises:
-      ValueError: if `features` is not a floating-point [n, d] with a row at least, all finite.
+      ValueError: if `features` is not a finite floating-point [n, d] with n at least 1.
     """
     return _moments("features", features)
 
   def __add__(self, other: "Moments") -> "Moments":
-    """The moments of both sets together.
+    """Returns the moments of the union of both sets.
 
     Raises:
-      ValueError: if they have different dimensions.
+      ValueError: if the sets have different dimensions.
     """
     _checks.instance("What is added to Moments", other, Moments, "Moments")
     if self.mean.shape != other.mean.shape:
@@ -69,10 +67,10 @@ class Moments:
 
   @property
   def covariance(self) -> Float[np.ndarray, "d d"]:
-    """The unbiased covariance, with n − 1, as in the published code of the FID.
+    """The unbiased covariance (with n − 1), as in the published code of the FID.
 
     Raises:
-      ValueError: of a single vector.
+      ValueError: if the moments are of a single vector.
     """
     if self.count < 2:
       raise ValueError("A covariance needs at least 2 vectors, but the moments are of 1.")
@@ -82,22 +80,23 @@ class Moments:
 def frechet_distance(
   first: Moments | Float[Real, "n d"], second: Moments | Float[Real, "m d"]
 ) -> float:
-  """Squared Fréchet distance, the 2-Wasserstein distance of the Gaussians with these moments.
+  """Computes the squared Fréchet distance: squared 2-Wasserstein distance of two Gaussians.
 
-  |m₁ − m₂|² + tr(C₁ + C₂ − 2 (C₁ C₂)^½). With F Fᵀ = C the trace of the root is the sum of the
-  singular values of F₁ᵀ F₂: real and accurate whatever the ranks, so fewer vectors than dimensions
-  are fine as arithmetic. As an estimate it is biased upwards by about 1/n, the more the fewer
-  vectors: compare values of one n only. Call it FID only if the features are those of Inception.
+  |m₁ − m₂|² + tr(C₁ + C₂ − 2 (C₁ C₂)^½), with the means and covariances of the two sets. With
+  F Fᵀ = C, the trace of the root is the sum of the singular values of F₁ᵀ F₂. It is real and
+  accurate for covariances of any rank, hence also for fewer vectors than dimensions. As an estimate
+  it is biased upwards by about 1/n, so compare values with the same n only. Call it FID only if the
+  features are those of Inception.
 
   Args:
     first: features, one a row, or their moments.
-    second: likewise.
+    second: features to compare with, or their moments.
 
   Returns:
     The squared distance, zero or more.
 
   Raises:
-    ValueError: if dimensions differ, or a set has no two finite rows.
+    ValueError: if dimensions differ, or a set has fewer than two rows or one that is not finite.
 
   Reference: Dowson & Landau, 1982; Heusel et al., NeurIPS 2017, arXiv 1706.08500.
   """
@@ -114,14 +113,14 @@ def frechet_distance(
   root_trace = np.sum(np.linalg.svd(cross, compute_uv=False))
   step = a.mean - b.mean
   value = step @ step + sum(np.trace(c) for c in covariances) - 2 * root_trace
-  # Rounding leaves some 1e-15 of the traces on either side of zero.
+  # Rounding may leave a negative value of about 1e-15 of the traces.
   return max(0.0, float(value))
 
 
 def covariance_factor(covariance: Float[np.ndarray, "d d"]) -> Float[np.ndarray, "d r"]:
-  """F with F Fᵀ = C, as many columns as C has rank."""
+  """Returns F with F Fᵀ = C; the number of columns of F is the rank of C."""
   values, vectors = np.linalg.eigh(covariance)
-  # Rounding makes a zero of C some ε |C|, whose root is 1e-8 and no rounding error any more.
+  # Rounding turns a zero eigenvalue into about ε |C|, whose root of about 1e-8 is not negligible.
   kept = values > len(values) * np.finfo(np.float64).eps * max(values[-1], 0)
   return vectors[:, kept] * np.sqrt(values[kept])
 

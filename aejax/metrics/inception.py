@@ -1,4 +1,4 @@
-"""The FID's features, from the file of its weights."""
+"""The features of the FID: Inception, with weights from the published file."""
 
 import dataclasses
 import hashlib
@@ -20,16 +20,16 @@ __all__ = ["fold_batch_norm", "inception"]
 
 _FILE = "weights-inception-2015-12-05-6726825d.pth"
 _DIGEST = "6726825d"
-_LARGEST = 2**30
+_MAX_BYTES = 2**30
 
-# Images a call. The largest activations are 147 · 147 · 64 numbers an image: 280 MB for 50.
+# Images in a call. The largest activations have 147 · 147 · 64 numbers an image: 280 MB for 50.
 _BATCH = 50
 _EPSILON = 1e-3
 
 
 @dataclasses.dataclass(frozen=True)
 class _Inception(Extractor):
-  """What `inception` makes, and nothing else: only distances of these features are FID and KID."""
+  """The extractor that `inception` returns: only distances of its features are FID and KID."""
 
   @property
   def frechet_name(self) -> str:
@@ -41,37 +41,37 @@ class _Inception(Extractor):
 
 
 def inception(path: str | Path) -> Extractor:
-  """The extractor of the FID's features, 2048 of each image, grey or of three colours.
+  """Returns the extractor of the FID's features: 2048 features of grey or RGB images.
 
-  Images of any size are resized to 299 by 299. Generated images are taken as they are: codes that
-  save them first also round them to 256 levels.
+  Images of any size are resized to 299 by 299. Generated images are not rounded to 256 levels, as
+  in programs that first save them as files.
 
   Args:
-    path: of weights-inception-2015-12-05-6726825d.pth, as torch-fidelity and pytorch-fid publish
-      it; it is read without torch, and nothing in it is run.
+    path: the file weights-inception-2015-12-05-6726825d.pth, which torch-fidelity and pytorch-fid
+      publish; it is read without torch, and no code in it is run.
 
   Returns:
-    The extractor, called `inception`; `generation_metrics` calls its distances `fid` and `kid`.
+    The extractor, whose name is `inception`. Its distances are called `fid` and `kid`.
 
   Raises:
-    ValueError: if there is no such file, or it is another or damaged.
+    ValueError: if the file does not exist, is another file, or is damaged.
 
   Reference: Szegedy et al., CVPR 2016, arXiv 1512.00567; Heusel et al., NeurIPS 2017, arXiv
     1706.08500.
   """
   path = _checks.path("path", path)
-  if not os.path.isfile(path):  # False too of what is too long to be a path
+  if not os.path.isfile(path):  # also False for a string too long for a path
     raise ValueError(
       f"path must be that of {_FILE}, but there is no file {_checks.short_repr(path)}."
     )
-  if (size := path.stat().st_size) > _LARGEST:
+  if (size := path.stat().st_size) > _MAX_BYTES:
     raise ValueError(f"{_checks.short_repr(path)} cannot be {_FILE}: it has {size} bytes.")
   content = path.read_bytes()
   found = hashlib.sha256(content).hexdigest()
   if not found.startswith(_DIGEST):
     raise ValueError(
-      f"{_checks.short_repr(path)} must be {_FILE}, whose SHA-256 begins with {_DIGEST}, but its own "
-      f"begins with {found[: len(_DIGEST)]}."
+      f"{_checks.short_repr(path)} must be {_FILE}, whose SHA-256 begins with {_DIGEST}, but its "
+      f"own begins with {found[: len(_DIGEST)]}."
     )
   try:
     weights = fold_batch_norm(read_tensors(content))
@@ -82,26 +82,29 @@ def inception(path: str | Path) -> Extractor:
 
 
 def fold_batch_norm(tensors: Mapping[str, np.ndarray]) -> dict[str, dict[str, Array]]:
-  """The network's kernels and biases, from a state dict, each normalisation part of its kernel.
+  """Folds the batch normalisation of each layer into its convolution.
 
   Args:
-    tensors: `L.conv.weight`, `[o, i, h, w]`, and `L.bn.weight`, `bias`, `running_mean` and
-      `running_var`, `[o]`, of each layer L; what else there is is not used.
+    tensors: state dict with `L.conv.weight`, `[o, i, h, w]`, and `L.bn.weight`, `L.bn.bias`,
+      `L.bn.running_mean` and `L.bn.running_var`, `[o]`, for each layer L; others are ignored.
+
+  Returns:
+    A kernel and a bias for each layer.
 
   Raises:
-    ValueError: if one is missing, or has another shape than Inception's.
+    ValueError: if a tensor is missing, or does not have the shape that Inception needs.
   """
   weights = {}
   for name in tensors:
     if name.endswith(".conv.weight"):
       layer = name.removesuffix(".conv.weight")
-      weights[layer] = _folded_layer(layer, tensors)
+      weights[layer] = _fold_layer(layer, tensors)
   image = jax.ShapeDtypeStruct((1, SIDE, SIDE, 3), jnp.float32)
-  jax.eval_shape(features, weights, image)  # for its checks
+  jax.eval_shape(features, weights, image)  # checks names and shapes
   return {layer: jax.tree.map(jnp.asarray, arrays) for layer, arrays in weights.items()}
 
 
-def _folded_layer(layer: str, tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _fold_layer(layer: str, tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
   parts = [tensors[f"{layer}.conv.weight"].astype(np.float64)]
   for part in ("weight", "bias", "running_mean", "running_var"):
     name = f"{layer}.bn.{part}"
@@ -113,7 +116,7 @@ def _folded_layer(layer: str, tensors: Mapping[str, np.ndarray]) -> dict[str, np
   kernel, scale, shift, mean, variance = parts
   if not all(np.isfinite(part).all() for part in parts) or variance.min() < 0:
     raise ValueError(f"its layer {layer} has numbers that are not finite, or a negative variance.")
-  # In float64, so that one rounding is all that folding adds.
+  # Compute in float64, so that folding adds a single rounding to float32.
   gain = scale / np.sqrt(variance + _EPSILON)
   return {
     "kernel": (kernel.transpose(2, 3, 1, 0) * gain).astype(np.float32),

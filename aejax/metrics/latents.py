@@ -1,4 +1,4 @@
-"""How good the reconstructions are, and how far a set of latents is from N(0, I)."""
+"""The reconstruction error, and metrics of how far a set of latents is from N(0, I)."""
 
 from typing import Any
 
@@ -8,31 +8,26 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from aejax import _checks, distances
-from aejax.metrics._chunked import check_features
+from aejax.metrics._chunked import Real, check_features, row_blocks
 
 __all__ = ["latent_metrics", "mardia_kurtosis", "mardia_skewness", "reconstruction_error"]
 
-# A shift m shows as (m·θ)² on the slice θ, whose relative variance is below 2: the mean over a
-# thousand slices has a relative standard error below sqrt(2 / 1000) = 4.5 %.
+# A shift m contributes (m·θ)² along the direction θ, with a relative variance below 2: the mean
+# over a thousand directions has a relative standard error below sqrt(2 / 1000) = 4.5 %.
 _DIRECTIONS = 1000
 _DIRECTIONS_AT_ONCE = 100
 
-# Entries of one temporary block: 16 MiB in float64, so memory never grows faster than the data.
-_BLOCK_ENTRIES = 2**21
-
-Real = np.ndarray | Array
-
 
 def mardia_skewness(z: Float[Real, "n d"]) -> float:
-  """Mardia's multivariate skewness to N(0, I), n⁻² Σ_ij (z_i·z_j)³ over all pairs.
+  """Computes Mardia's multivariate skewness against N(0, I), n⁻² Σ_ij (z_i·z_j)³ over all pairs.
 
-  Measured against zero mean and unit covariance, as the Cramer-Wold papers do: the latents are not
-  whitened first, so a shifted set counts as skewed. The diagonal i = j belongs to the papers'
-  definition and keeps the value non-negative, but it means that n normal latents score
-  mean|z|⁶ / n ≈ D(D+2)(D+4) / n rather than 0: compare values at one n only, and give all the test
-  latents at once, since a mean over batches has the bias of the batch size.
+  The reference is zero mean and unit covariance, as in the Cramer-Wold papers. The latents are not
+  whitened first, so a shifted set counts as skewed. The papers' definition includes the diagonal
+  i = j, which keeps the value non-negative. Because of it, n normal latents score
+  mean|z|⁶ / n ≈ D(D+2)(D+4) / n rather than 0. So compare values with the same n only, and pass all
+  test latents at once: a mean over batches has the bias of the batch size.
 
-  Computed in float64 and in memory linear in n.
+  Computed in float64, in memory linear in n.
 
   Args:
     z: latents, one a row.
@@ -41,7 +36,7 @@ def mardia_skewness(z: Float[Real, "n d"]) -> float:
     The skewness, non-negative.
 
   Raises:
-    ValueError: if `z` is not a matrix of at least two finite rows.
+    ValueError: if `z` is not a finite floating-point [n, d] with n at least 2.
 
   Reference: Mardia, 1970; Knop et al., JMLR 21(164), 2020.
   """
@@ -54,10 +49,10 @@ def mardia_skewness(z: Float[Real, "n d"]) -> float:
 
 
 def mardia_kurtosis(z: Float[Real, "n d"]) -> float:
-  """Mardia's multivariate kurtosis in excess of N(0, I)'s, mean|z|⁴ − D(D + 2).
+  """Computes Mardia's multivariate excess kurtosis against N(0, I), mean|z|⁴ − D(D + 2).
 
-  As for the skewness the latents are not whitened. 0 in expectation for normal latents, negative
-  for lighter tails or a smaller scale.
+  As for the skewness, the latents are not whitened. The expected value is 0 for normal latents; it
+  is negative for lighter tails or a smaller scale.
 
   Args:
     z: latents, one a row.
@@ -66,7 +61,7 @@ def mardia_kurtosis(z: Float[Real, "n d"]) -> float:
     The excess kurtosis.
 
   Raises:
-    ValueError: if `z` is not a matrix of at least two finite rows.
+    ValueError: if `z` is not a finite floating-point [n, d] with n at least 2.
 
   Reference: Mardia, 1970; Knop et al., JMLR 21(164), 2020.
   """
@@ -76,17 +71,18 @@ def mardia_kurtosis(z: Float[Real, "n d"]) -> float:
 
 
 def reconstruction_error(images: Float[Real, "n *image"], reconstructions: Real) -> float:
-  """Mean over the images of the sum of squared differences.
+  """Computes the squared error, summed over pixels and channels and averaged over images.
 
   Args:
-    images: images in [0, 1], one an entry of the leading axis.
-    reconstructions: their reconstructions, of the same shape.
+    images: images in [0, 1], stacked along the leading axis.
+    reconstructions: reconstructions of the images, of the same shape.
 
   Returns:
-    The error for one image, a sum over its pixels and channels.
+    The mean error of an image.
 
   Raises:
-    ValueError: if the shapes differ, there is no image, or either array is not floating or finite.
+    ValueError: if the shapes differ, there are no images, or an array is not a floating-point and
+      finite one.
   """
   images = _checks.array("images", images)
   reconstructions = _checks.array("reconstructions", reconstructions)
@@ -98,12 +94,12 @@ def reconstruction_error(images: Float[Real, "n *image"], reconstructions: Real)
   if images.ndim < 2 or images.size == 0:
     raise ValueError(f"images must be a non-empty [n, ...], but have shape {list(images.shape)}.")
   for name, array in (("images", images), ("reconstructions", reconstructions)):
-    # Bytes in 0…255 would score 65025 times too high without a word.
+    # Bytes in 0…255 would silently give an error 65025 times too large.
     if not jnp.issubdtype(array.dtype, jnp.floating):
       raise ValueError(f"{name} must be floating-point in [0, 1], but have {array.dtype}.")
   total = 0.0
   count = len(images)
-  for rows in _blocks(count, entries_per_row=images.size // count):
+  for rows in row_blocks(count, entries_per_row=images.size // count):
     total += float(np.sum((_float64(images[rows]) - _float64(reconstructions[rows])) ** 2))
   if not np.isfinite(total):
     raise ValueError("images and reconstructions must be finite, but hold NaN or infinity.")
@@ -111,27 +107,27 @@ def reconstruction_error(images: Float[Real, "n *image"], reconstructions: Real)
 
 
 def latent_metrics(z: Float[Real, "n d"], *, key: Key[Array, ""]) -> dict[str, float]:
-  """How far latents are from N(0, I), in the figures that the papers report.
+  """Computes the metrics that the papers report of how far latents are from N(0, I).
 
-  Everything is against N(0, I) in closed form; the only randomness is the directions of the sliced
-  distance. The keys are those of `summary.json`:
+  All distances to N(0, I) are closed forms. Only the directions of the sliced distance are random.
+  The names are the keys of `summary.json`:
 
   - `mardia_skewness`, `mardia_kurtosis`: see the functions of these names;
-  - `cramer_wold`: the squared Cramer-Wold distance, with its diagonal terms, γ by Silverman's rule;
-  - `sliced_wasserstein`: the squared sliced 2-Wasserstein distance over 1000 random directions;
-  - `mmd`: the unbiased squared MMD, seven-scale IMQ kernel; near 0 it may be negative;
-  - `energy_distance`: the unbiased squared energy distance, which has no bandwidth to choose; near
-    0 it may be negative.
+  - `cramer_wold`: squared Cramer-Wold distance, with its diagonal terms, γ by Silverman's rule;
+  - `sliced_wasserstein`: squared sliced 2-Wasserstein distance over 1000 random directions;
+  - `mmd`: unbiased squared MMD with the seven-scale IMQ kernel; it may be negative near 0;
+  - `energy_distance`: unbiased squared energy distance, which has no bandwidth to choose; it may be
+    negative near 0.
 
   Args:
     z: latents of the whole test set, one a row.
-    key: draws the directions.
+    key: random key that draws the directions.
 
   Returns:
-    The six figures, as Python floats.
+    The six metrics by name, as Python floats.
 
   Raises:
-    ValueError: if `z` is not a matrix of at least two finite rows.
+    ValueError: if `z` is not a finite floating-point [n, d] with n at least 2.
   """
   z = _latents(z)
   _checks.key("key", key)
@@ -151,37 +147,32 @@ def latent_metrics(z: Float[Real, "n d"], *, key: Key[Array, ""]) -> dict[str, f
 def _sliced_wasserstein(
   z: Float[Array, "n d"], directions: Float[Array, "k d"]
 ) -> Float[Array, ""]:
-  # All projections at once would be n × 1000 floats, several times over inside a sort.
+  # All projections at once would be n × 1000 floats, and the sort makes several copies of them.
   chunks = directions.reshape(-1, _DIRECTIONS_AT_ONCE, z.shape[1])
-  values = jax.lax.map(lambda some: distances.sliced_wasserstein(z, directions=some), chunks)
+  values = jax.lax.map(lambda chunk: distances.sliced_wasserstein(z, directions=chunk), chunks)
   return jnp.mean(values)
 
 
 def _third_moment_norm(latents: Float[np.ndarray, "n d"]) -> float:
-  """Σ_ij (z_i·z_j)³ as the squared norm of the third moment tensor: O(n d³), no cancellation."""
+  """Computes Σ_ij (z_i·z_j)³ as the squared norm of the third moment tensor, in time O(n d³)."""
   n, d = latents.shape
   moment = np.zeros((d * d, d))
-  for rows in _blocks(n, entries_per_row=d * d):
+  for rows in row_blocks(n, entries_per_row=d * d):
     block = latents[rows]
     moment += (block[:, :, None] * block[:, None, :]).reshape(-1, d * d).T @ block
   return float(np.sum(moment**2))
 
 
 def _cubed_products(latents: Float[np.ndarray, "n d"]) -> float:
-  """Σ_ij (z_i·z_j)³ pair by pair: O(n² d), for dimensions that are large beside n."""
+  """Computes Σ_ij (z_i·z_j)³ pair by pair, in time O(n² d), for d² larger than n."""
   total = 0.0
-  for rows in _blocks(len(latents), entries_per_row=len(latents)):
+  for rows in row_blocks(len(latents), entries_per_row=len(latents)):
     block = latents[rows]
-    # Symmetric: pairs with earlier rows were counted, twice, when those rows were the block.
+    # The sum is symmetric: pairs with earlier rows were counted twice in those rows' block.
     products = block @ latents[rows.start :].T
     cubes = products * products * products
     total += 2.0 * float(np.sum(cubes)) - float(np.sum(cubes[:, : len(block)]))
   return total
-
-
-def _blocks(count: int, *, entries_per_row: int) -> list[slice]:
-  step = max(1, _BLOCK_ENTRIES // entries_per_row)
-  return [slice(start, start + step) for start in range(0, count, step)]
 
 
 def _latents(z: Any) -> Float[np.ndarray, "n d"]:
@@ -195,5 +186,5 @@ def _latents(z: Any) -> Float[np.ndarray, "n d"]:
 
 
 def _float64(array: Real) -> Float[np.ndarray, "..."]:
-  # bfloat16 arrives as an ml_dtypes array, which numpy converts but cannot multiply as floats.
+  # bfloat16 becomes an ml_dtypes array, which NumPy can convert but not multiply as floats.
   return np.asarray(array).astype(np.float64)

@@ -1,4 +1,4 @@
-"""What truly normal latents score: the zero of each latent metric, and its spread."""
+"""Reference values of the latent metrics: what latents drawn from N(0, I) score."""
 
 from typing import NamedTuple
 
@@ -14,11 +14,11 @@ __all__ = ["Reference", "normal_baseline"]
 
 
 class Reference(NamedTuple):
-  """The law of a metric under draws from N(0, I), as a few draws tell it.
+  """Distribution of a metric over sets of latents drawn from N(0, I).
 
   Attributes:
-    mean: over the draws.
-    standard_deviation: of one draw.
+    mean: mean of the metric over the sets.
+    standard_deviation: standard deviation of the metric of one set.
   """
 
   mean: float
@@ -26,19 +26,19 @@ class Reference(NamedTuple):
 
 
 def normal_baseline(n: int, d: int, *, key: Key[Array, ""], draws: int = 5) -> dict[str, Reference]:
-  """What `latent_metrics` gives for n draws from N(0, I) in dimension d.
+  """Computes `latent_metrics` for n draws from N(0, I) in dimension d, several times.
 
-  Some of the metrics are positive even then, by their diagonal terms or since n points are never
-  exactly normal: a model's value means something only beside these.
+  Some metrics are positive even for truly normal latents, because of their diagonal terms or
+  because n points are never exactly normal. Compare a model's value with these references.
 
   Args:
-    n: how many latents, as many as the model's.
-    d: their dimension.
-    key: draws latents and directions.
-    draws: how often; five know the standard deviation to 1 / sqrt(2 · 4) = 35 %.
+    n: number of latents; use the number of the model's latents.
+    d: dimension of the latents.
+    key: random key that draws latents and directions.
+    draws: number of sets; with five, the standard deviation is known to 1 / sqrt(2 · 4) = 35 %.
 
   Returns:
-    A reference for each name of `latent_metrics`.
+    A reference for each metric of `latent_metrics`.
 
   Raises:
     ValueError: if `n` or `draws` is below two, or `d` below one.
@@ -48,8 +48,8 @@ def normal_baseline(n: int, d: int, *, key: Key[Array, ""], draws: int = 5) -> d
   _checks.key("key", key)
   check_fits("n", n, 4 * n * d)
   scores = []
-  for own in jax.random.split(key, draws):
-    latents_key, directions_key = jax.random.split(own)
+  for draw_key in jax.random.split(key, draws):
+    latents_key, directions_key = jax.random.split(draw_key)
     latents = jax.random.normal(latents_key, (n, d))
     scores.append(latent_metrics(latents, key=directions_key))
   return {name: _reference([score[name] for score in scores]) for name in scores[0]}

@@ -1,14 +1,17 @@
-"""Do generated features lie where the real ones lie, and everywhere there? Four fractions."""
+"""Precision, recall, density and coverage of generated features."""
 
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from aejax import _checks
-from aejax.metrics._chunked import check_same_dimension, features_in_float64, squared_distances
+from aejax.metrics._chunked import (
+  Real,
+  check_same_dimension,
+  features_in_float64,
+  squared_distances,
+)
 
 __all__ = ["prdc"]
-
-Real = np.ndarray | Array
 
 
 def prdc(
@@ -18,22 +21,23 @@ def prdc(
   precision_neighbours: int = 3,
   coverage_neighbours: int = 5,
 ) -> dict[str, float]:
-  """Precision and recall, density and coverage, from balls around features.
+  """Computes precision, recall, density and coverage from balls around features.
 
-  The ball of a feature reaches to its k-th nearest neighbour in its own set, itself not counted.
+  The ball of a feature reaches to its k-th nearest neighbour in its own set, without the feature
+  itself.
 
-  - `precision`: the fraction of generated features inside the ball of some real one;
-  - `recall`: the fraction of real features inside the ball of some generated one;
-  - `density`: the mean number of real balls that a generated feature is inside of, over k; 1 on
-    average where the laws agree, and possibly more;
-  - `coverage`: the fraction of real balls with a generated feature inside; where the laws agree it
-    is on average 1 − Π_{i=1…k} (n − i) / (n + m − i), about 1 − 2^−k for n = m.
+  - `precision`: fraction of generated features inside the ball of a real one;
+  - `recall`: fraction of real features inside the ball of a generated one;
+  - `density`: mean number of real balls that contain a generated feature, divided by k; 1 on
+    average if the distributions agree, and possibly more than 1;
+  - `coverage`: fraction of real balls that contain a generated feature; if the distributions agree,
+    1 − Π_{i=1…k} (n − i) / (n + m − i) on average, about 1 − 2^−k for n = m.
 
-  The border is inside, as in eq. (1) of the first paper, and so is what lies on it but for
-  rounding: copies of real features count as covered even where real features coincide. (The code
-  of the second paper leaves the border out, which matters for such ties only.)
+  A ball includes its border, as in eq. (1) of the first paper, and features that lie on the border
+  up to rounding: copies of real features count as covered even where real features coincide. (The
+  code of the second paper excludes the border, which matters for such ties only.)
 
-  In float64, in memory linear in n and m: 10,000 features never make a matrix of 10⁸.
+  Computed in float64. Memory is linear in n and m: the matrix of all distances is never formed.
 
   Args:
     real: features of real images, one a row.
@@ -42,11 +46,11 @@ def prdc(
     coverage_neighbours: k of density and coverage.
 
   Returns:
-    The four figures.
+    The four metrics by name.
 
   Raises:
-    ValueError: if dimensions differ, a k is not positive, a set has no k + 1 rows, or one is not
-      finite.
+    ValueError: if dimensions differ, a k is not positive, a set has fewer than k + 1 rows, or a
+      feature is not finite.
 
   Reference: Kynkäänniemi et al., NeurIPS 2019, arXiv 1904.06991, eqs. (1) and (2), k = 3; Naeem et
     al., ICML 2020, arXiv 2002.09797, section 3 and Lemma 2, k = 5.
@@ -57,20 +61,20 @@ def prdc(
   x = features_in_float64("real", real, least=max(k, wide_k) + 1)
   y = features_in_float64("generated", generated, least=k + 1)
   check_same_dimension("real", x, "generated", y)
-  # Distances do not see translations; norms cancel best around zero.
+  # Centring leaves distances unchanged and makes their rounding errors small.
   centre = x.mean(axis=0)
   x, y = x - centre, y - centre
 
-  real_reach, wide_reach = _reaches(x, (k, wide_k))
-  (generated_reach,) = _reaches(y, (k,))
+  real_radii, wide_radii = _squared_radii(x, (k, wide_k))
+  (generated_radii,) = _squared_radii(y, (k,))
   precise = np.zeros(len(y), bool)
   recalled, covered = np.zeros((2, len(x)), bool)
   inside_wide = 0
   for rows, squares, rounding in squared_distances(x, y):
     squares -= rounding
-    precise |= (squares <= real_reach[rows, None]).any(axis=0)
-    recalled[rows] = (squares <= generated_reach).any(axis=1)
-    inside = squares <= wide_reach[rows, None]
+    precise |= (squares <= real_radii[rows, None]).any(axis=0)
+    recalled[rows] = (squares <= generated_radii).any(axis=1)
+    inside = squares <= wide_radii[rows, None]
     covered[rows] = inside.any(axis=1)
     inside_wide += int(np.count_nonzero(inside))
   return {
@@ -81,14 +85,14 @@ def prdc(
   }
 
 
-def _reaches(x: Float[np.ndarray, "n d"], ks: tuple[int, ...]) -> Float[np.ndarray, "k n"]:
-  """For each k, the squared radius of each row's ball: rounding makes none of them too small."""
-  reaches = np.empty((len(ks), len(x)))
+def _squared_radii(x: Float[np.ndarray, "n d"], ks: tuple[int, ...]) -> Float[np.ndarray, "k n"]:
+  """Returns the squared radius of each row's ball for each k, never too small by rounding."""
+  radii = np.empty((len(ks), len(x)))
   order = np.subtract(ks, 1)
   for rows, squares, rounding in squared_distances(x, x):
     squares += rounding
-    own = np.arange(rows.start, rows.stop)
-    # By number and not by value: a coinciding feature is a neighbour, at distance zero.
-    squares[own - rows.start, own] = np.inf
-    reaches[:, rows] = np.partition(squares, order, axis=1)[:, order].T
-  return reaches
+    # Exclude the feature by its index, not by its distance: a coinciding feature is a neighbour.
+    indices = np.arange(rows.start, rows.stop)
+    squares[indices - rows.start, indices] = np.inf
+    radii[:, rows] = np.partition(squares, order, axis=1)[:, order].T
+  return radii

@@ -1,5 +1,9 @@
 """Encoders and decoders for images of any height, width and number of channels."""
 
+from aejax._extras import require_flax
+
+require_flax()
+
 from aejax.networks.architectures import ARCHITECTURES, build, default_architecture
 from aejax.networks.celeb_a import CelebADecoder, CelebAEncoder
 from aejax.networks.cifar10 import CIFAR10Decoder, CIFAR10Encoder

@@ -4,6 +4,10 @@ An objective is a small frozen dataclass that says what d is. Objectives can be 
 λ; it means the same at every batch size and on any number of devices.
 """
 
+from aejax._extras import require_flax
+
+require_flax()
+
 from aejax.objectives.base import AE, Combined, Objective
 from aejax.objectives.matched import CWAE, SWAE, WAEMMD, Energy, SIGReg, Sinkhorn
 from aejax.objectives.names import BY_NAME, make

@@ -1,8 +1,9 @@
 """Training: the pure step, the compiled loop over the data, checkpoints, and whole runs."""
 
-from aejax._extras import require
+from aejax._extras import require, require_flax
 
 require("train", "orbax", "rich")
+require_flax()
 
 from aejax.training.configuration import Configuration, Options
 from aejax.training.defaults import complete

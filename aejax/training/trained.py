@@ -11,7 +11,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Key, Num
 
-from aejax.autoencoder import Autoencoder, pixels
+from aejax.autoencoder import Autoencoder, Posterior, pixels
 from aejax.training import configuration as configurations
 from aejax.training.checkpoints import Checkpoints
 from aejax.training.configuration import Configuration
@@ -55,6 +55,15 @@ class TrainedAutoencoder:
     Raises:
       ValueError: if the images are not of the shape that the model was trained on, or no pixels.
     """
+    posterior = self.posterior(images)
+    return posterior.mean if key is None else posterior.sample(key)
+
+  def posterior(self, images: Num[Array | np.ndarray, "n h w c"]) -> Posterior:
+    """Computes the posteriors of images, uint8 or floats in [0, 1].
+
+    Raises:
+      ValueError: if the images are not of the shape that the model was trained on, or no pixels.
+    """
     shape = self.configuration.image_shape
     if images.ndim != 4 or images.shape[1:] != shape:
       raise ValueError(
@@ -65,8 +74,7 @@ class TrainedAutoencoder:
       low, high = images.min(), images.max()
       if not (low >= 0 and high <= 1):  # NaN is neither
         raise ValueError(f"images must be uint8, or floats in [0, 1], but span [{low}, {high}].")
-    posterior = _in_batches(self._posterior, images)
-    return posterior.mean if key is None else posterior.sample(key)
+    return _in_batches(self._posterior, images)
 
   def decode(self, latents: Float[Array | np.ndarray, "n d"]) -> Float[Array, "n h w c"]:
     """The images of latents, in [0, 1]."""

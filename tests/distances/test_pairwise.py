@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from aejax import distances
-from aejax.distances import _pairwise
+from aejax.distances import _pairwise, _tiling
 
 PAIRWISE = {
   "cramer_wold": distances.cramer_wold,
@@ -40,10 +40,18 @@ def energy(squared_distances, dim):
 
 # An even and an odd number of blocks, windows of one tile and of several, blocks not quite full.
 @pytest.mark.parametrize(
-  ("sizes", "dim", "block", "width"),
-  [((40, 33), 5, 7, 100), ((40, 33), 5, 8, 5), ((14, 7), 3, 7, 3), ((6, 5), 5, 2, 1)],
+  ("sizes", "dim", "block", "width", "multiple"),
+  [
+    ((40, 33), 5, 7, 100, 1),
+    ((40, 33), 5, 8, 5, 1),
+    ((14, 7), 3, 7, 3, 1),
+    ((6, 5), 5, 2, 1, 1),
+    # As on accelerators, the width is rounded up: columns beyond the window have weight 0.
+    ((40, 33), 5, 7, 4, 8),
+    ((14, 7), 3, 7, 3, 16),
+  ],
 )
-def test_tiles_change_nothing(sizes, dim, block, width, monkeypatch):
+def test_tiles_change_nothing(sizes, dim, block, width, multiple, monkeypatch):
   """Many tiles against one tile of all, and that against the double sum."""
   generator = np.random.default_rng(0)
   with jax.enable_x64(True):
@@ -70,8 +78,7 @@ def test_tiles_change_nothing(sizes, dim, block, width, monkeypatch):
       return jax.jit(compute)(x, y)
 
     whole, one_moves = everything()
-    for name, value_of_it in {"_BLOCK": block, "_WIDTH": width, "_SINGLE": 0}.items():
-      monkeypatch.setattr(_pairwise, name, value_of_it)
+    monkeypatch.setattr(_tiling, "_CPU", _tiling.Sizes(block, width, 0, 0, multiple))
     tiled, one_moves_tiled = everything()
     for a, b in zip(tiled, whole, strict=True):
       np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)

@@ -25,7 +25,7 @@ def test_network_and_xla_sort_alike(n):
 
 @pytest.mark.parametrize("network_rows", [0, 1024])
 def test_infinities_and_nan(network_rows, monkeypatch):
-  monkeypatch.setattr(_sorting, "_NETWORK_ROWS", network_rows)
+  monkeypatch.setattr(_sorting, "_MAX_NETWORK_ROWS", network_rows)
   x = jnp.array([[jnp.inf, 1.0], [0.0, jnp.nan], [-jnp.inf, 2.0]])
   values, tangent = jax.jvp(_sorting.sort_columns, (x,), (jnp.ones_like(x),))
   np.testing.assert_array_equal(values[:, 0], [-np.inf, 0, np.inf])
@@ -45,7 +45,7 @@ def test_gradient_is_the_permutation():
 
 
 def test_large_columns_are_packed_and_compose(monkeypatch):
-  monkeypatch.setattr(_sorting, "_NETWORK_ROWS", 4)
+  monkeypatch.setattr(_sorting, "_MAX_NETWORK_ROWS", 4)
   x = jax.random.normal(jax.random.key(0), (2, 6, 3)).at[0, 0].set(-0.0).at[0, 1].set(0.0)
 
   @jax.jit

@@ -16,14 +16,14 @@ EPOCHS = [
 
 
 def blue(path):
-  """How many pixels are in the colour of the data, or a tint of it."""
+  """Number of pixels in the colour of the data, or in a tint of it."""
   with Image.open(path) as image:
     pixels = np.asarray(image.convert("RGB")).astype(int)
   return int((pixels[..., 2] - pixels[..., 0] > 40).sum())
 
 
 @pytest.mark.parametrize("dim", [1, 2, 30])
-def test_every_picture_shows_the_latents(tmp_path, dim):
+def test_latent_plots_show_the_latents(tmp_path, dim):
   z = np.random.default_rng(1).normal(size=(300, dim))
   drawn = [
     diagnostics.save_marginals(tmp_path / "marginals.png", z),
@@ -39,7 +39,7 @@ def test_every_picture_shows_the_latents(tmp_path, dim):
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 30.0, 4000.0])
 @pytest.mark.parametrize("fall", [3, 15, 10_000])
-def test_curves_are_labelled_within_the_picture(tmp_path, scale, fall):
+def test_save_curves_keeps_labels_within_the_figure(tmp_path, scale, fall):
   errors = scale * np.geomspace(fall, 1, 40)
   epochs = [
     {"epoch": e, "reconstruction_error": float(error), "penalty": -scale / e}
@@ -48,16 +48,15 @@ def test_curves_are_labelled_within_the_picture(tmp_path, scale, fall):
   assert not is_cut(read(diagnostics.save_curves(tmp_path / "curves.png", epochs)))
 
 
-def test_curves(tmp_path):
+def test_save_curves_draws_the_epochs(tmp_path):
   assert blue(diagnostics.save_curves(tmp_path / "curves.png", EPOCHS)) > 300
   assert blue(diagnostics.save_curves(tmp_path / "one.png", EPOCHS[:1])) >= 0
-  with pytest.raises(ValueError, match="epochs must be lines of a log, one at least"):
+  with pytest.raises(ValueError, match="epochs must be at least one line of a log"):
     diagnostics.save_curves(tmp_path / "none.png", [])
   assert not (tmp_path / "none.png").exists()
 
 
-def test_the_worst_direction_is_the_one_that_is_not_normal():
-  """A coordinate stretched threefold among six: the worst direction is along it."""
+def test_worst_direction_is_along_the_stretched_coordinate():
   z = np.random.default_rng(2).normal(size=(2000, 6))
   z[:, 4] *= 3
   directions = jax.random.normal(KEY, (16, 6))
@@ -74,7 +73,7 @@ def test_the_worst_direction_is_the_one_that_is_not_normal():
     (np.full((5, 2), np.nan), "finite, but holds NaN or infinity"),
   ],
 )
-def test_bad_latents(tmp_path, latents, message, without_beartype):
+def test_latent_plots_reject_bad_latents(tmp_path, latents, message, without_beartype):
   for save in (
     diagnostics.save_marginals,
     diagnostics.save_pairs,
@@ -82,6 +81,19 @@ def test_bad_latents(tmp_path, latents, message, without_beartype):
   ):
     with pytest.raises(ValueError, match=message):
       save(tmp_path / "x.png", latents)
-  with pytest.raises(ValueError, match="two coordinates at least"):
+  with pytest.raises(ValueError, match="two coordinates or more"):
     diagnostics.save_pairs(tmp_path / "x.png", np.ones((5, 1)))
+  assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("hidden_matplotlib")
+def test_diagnostics_name_the_extra_of_matplotlib(tmp_path):
+  for save in (
+    lambda path: diagnostics.save_curves(path, EPOCHS),
+    lambda path: diagnostics.save_marginals(path, NORMAL),
+    lambda path: diagnostics.save_pairs(path, NORMAL),
+    lambda path: diagnostics.save_quantiles(path, NORMAL, key=KEY),
+  ):
+    with pytest.raises(ImportError, match=r"matplotlib, which is not installed: .*aejax\[train\]"):
+      save(tmp_path / "x.png")
   assert list(tmp_path.iterdir()) == []

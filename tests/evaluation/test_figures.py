@@ -11,6 +11,7 @@ from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from aejax.evaluation.figures import (
+  class_colours,
   save_decoded_plane,
   save_grid,
   save_interpolations,
@@ -22,7 +23,7 @@ GAP = 6  # pixels between images, 3 in the decoded plane
 
 
 def without_beartype(function):
-  """The function as a user meets it, without the shape checks that the tests wrap around it."""
+  """The function without the shape checks that the tests wrap around it."""
   return inspect.unwrap(function)
 
 
@@ -31,7 +32,7 @@ def without_beartype(function):
   [
     ((64, 8, 8, 1), 8, 16, 8),
     ((17, 8, 8, 1), 8, 16, 3),
-    ((4, 28, 28, 1), 2, 11, 2),  # at most 320 pixels an image
+    ((4, 28, 28, 1), 2, 11, 2),  # an image has at most 320 pixels a side
     ((6, 10, 20, 3), 4, 12, 2),
     ((6, 40, 5, 3), 3, 8, 2),
     ((8, 64, 64, 3), 8, 2, 1),
@@ -39,7 +40,7 @@ def without_beartype(function):
     ((2, 400, 300, 3), 2, 1, 1),
   ],
 )
-def test_grid_shows_each_image_enlarged_and_in_its_place(tmp_path, shape, columns, factor, rows):
+def test_save_grid_enlarges_and_places_each_image(tmp_path, shape, columns, factor, rows):
   images = random_images(*shape)
   path = save_grid(tmp_path / "grid.png", images, columns=columns)
   picture = read(path)
@@ -49,31 +50,31 @@ def test_grid_shows_each_image_enlarged_and_in_its_place(tmp_path, shape, column
   assert picture.shape == (rows * high - GAP, columns * wide - GAP, 3)
   seen = np.zeros(picture.shape[:2], bool)
   for i, image in enumerate(images):
-    place = np.s_[
+    region = np.s_[
       i // columns * high : i // columns * high + factor * h,
       i % columns * wide : i % columns * wide + factor * w,
     ]
-    np.testing.assert_array_equal(picture[place], enlarged(image, factor))
-    seen[place] = True
-  # Gaps, and places without an image, are white.
+    np.testing.assert_array_equal(picture[region], enlarged(image, factor))
+    seen[region] = True
+  # The rest is white.
   assert (picture[~seen] == 255).all()
 
 
-def test_values_outside_the_range_are_clipped(tmp_path):
+def test_save_grid_clips_values(tmp_path):
   images = np.array([-3.0, 0.0, 0.5, 1.0, 7.0], np.float32).reshape(5, 1, 1, 1)
   picture = read(save_grid(tmp_path / "grid.png", images, columns=5))
   assert picture[0, :: 204 + GAP, 0].tolist() == [0, 0, 128, 255, 255]
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float16, jnp.bfloat16])
-def test_jax_images_of_every_float_are_welcome(tmp_path, dtype):
+def test_save_grid_accepts_jax_arrays_of_every_float_dtype(tmp_path, dtype):
   images = jnp.asarray(random_images(3, 4, 4, 1), dtype)
   picture = read(save_grid(tmp_path / "grid.png", images, columns=3))
   exact = np.asarray(images.astype(jnp.float32))
   np.testing.assert_array_equal(picture[:320, :320], enlarged(exact[0], 80))
 
 
-def test_reconstructions_stand_below_their_originals_with_names(tmp_path):
+def test_save_reconstructions_puts_pairs_below_each_other(tmp_path):
   images, copies = random_images(12, 8, 8, 1), random_images(12, 8, 8, 1, seed=1)
   picture = read(save_reconstructions(tmp_path / "reconstructions.png", images, copies))
   left, step, pair = 136, 128 + GAP, 2 * 128 + GAP + 3 * GAP
@@ -83,8 +84,8 @@ def test_reconstructions_stand_below_their_originals_with_names(tmp_path):
     np.testing.assert_array_equal(picture[y : y + 128, x : x + 128], enlarged(images[i], 16))
     y += step
     np.testing.assert_array_equal(picture[y : y + 128, x : x + 128], enlarged(copies[i], 16))
-  # The label column has ink beside the middle of each row, the same word beside each kind of row,
-  # and none between the rows or at its edges, where a word would be cut.
+  # The label column has the same word next to each kind of row, at its middle. It is white between
+  # the rows and at its edges.
   label = picture[:, :left].min(axis=2) < 128
   originals, reconstructions = (
     [label[y + 40 : y + 90] for y in (start, start + pair)] for start in (0, step)
@@ -98,7 +99,7 @@ def test_reconstructions_stand_below_their_originals_with_names(tmp_path):
   assert not label[:, -4:].any()
 
 
-def test_interpolations_have_a_row_a_walk(tmp_path):
+def test_save_interpolations_has_a_row_for_each(tmp_path):
   images = random_images(3, 10, 6, 8, 3)
   picture = read(save_interpolations(tmp_path / "interpolations.png", images))
   factor = 12
@@ -140,20 +141,20 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_arguments_are_refused_and_leave_no_file(tmp_path, case):
-  save, args, knobs, message = BAD[case]
+def test_figures_reject_bad_arguments_and_leave_no_file(tmp_path, case):
+  save, args, options, message = BAD[case]
   with pytest.raises(ValueError, match=message):
-    without_beartype(save)(tmp_path / "picture.png", *args, **knobs)
+    without_beartype(save)(tmp_path / "picture.png", *args, **options)
   assert not list(tmp_path.iterdir())
 
 
-def test_another_format_is_refused(tmp_path):
+def test_save_grid_rejects_other_formats(tmp_path):
   with pytest.raises(ValueError, match=r"end in \.png"):
     save_grid(tmp_path / "grid.jpg", X)
   assert not list(tmp_path.iterdir())
 
 
-def test_the_file_is_new_and_alone_and_its_folder_is_made(tmp_path):
+def test_save_grid_makes_the_folder_and_replaces_the_file(tmp_path):
   folder = tmp_path / "runs" / "cwae"
   path = save_grid(str(folder / "grid.png"), X)
   assert path == folder / "grid.png"
@@ -164,7 +165,7 @@ def test_the_file_is_new_and_alone_and_its_folder_is_made(tmp_path):
 
 
 @pytest.mark.parametrize("broken", ["replace", "print_png"])
-def test_a_failure_keeps_the_old_picture_and_nothing_else(tmp_path, monkeypatch, broken):
+def test_save_grid_keeps_the_old_file_on_failure(tmp_path, monkeypatch, broken):
   path = save_grid(tmp_path / "grid.png", X)
   old = path.read_bytes()
 
@@ -181,13 +182,13 @@ def test_a_failure_keeps_the_old_picture_and_nothing_else(tmp_path, monkeypatch,
   assert path.read_bytes() == old
 
 
-def test_a_users_matplotlib_settings_do_not_crop_the_picture(tmp_path):
+def test_save_grid_ignores_matplotlib_settings(tmp_path):
   with rc_context({"savefig.bbox": "tight", "savefig.dpi": 30, "figure.dpi": 50}):
     path = save_grid(tmp_path / "grid.png", X)
   assert read(path).shape == (256, 4 * 256 + 3 * GAP, 3)
 
 
-def test_importing_is_light_and_pyplot_is_never_touched(tmp_path):
+def test_importing_evaluation_loads_no_matplotlib(tmp_path):
   code = f"""
 import sys
 import numpy as np
@@ -199,3 +200,19 @@ assert "matplotlib" in sys.modules
 assert "matplotlib.pyplot" not in sys.modules
 """
   subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.usefixtures("hidden_matplotlib")
+def test_figures_name_the_extra_of_matplotlib(tmp_path):
+  for save, *arguments in (
+    (save_grid, X),
+    (save_reconstructions, X, X),
+    (save_interpolations, P),
+    (save_decoded_plane, P, UNIT),
+    (save_latent_scatter, Z),
+  ):
+    with pytest.raises(ImportError, match=r"matplotlib, which is not installed: .*aejax\[train\]"):
+      save(tmp_path / "x.png", *arguments)
+  with pytest.raises(ImportError, match="matplotlib, which is not installed"):
+    class_colours(11)
+  assert list(tmp_path.iterdir()) == []

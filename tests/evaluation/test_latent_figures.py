@@ -1,4 +1,4 @@
-"""The decoded plane and the scatter of two latents."""
+"""The decoded plane and the scatter plot of two latents."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,21 +12,21 @@ from aejax.evaluation.figures import save_decoded_plane, save_latent_scatter
 
 @pytest.fixture
 def drawn(monkeypatch):
-  """The figures written during a test."""
-  drawn = []
+  """The figures that are written during a test."""
+  written = []
 
   def write_png(path, figure):
-    drawn.append(figure)
+    written.append(figure)
     return image_grid.write_png(path, figure)
 
   monkeypatch.setattr(figures, "write_png", write_png)
-  return drawn
+  return written
 
 
 @pytest.mark.parametrize(
   ("shape", "factor"), [((9, 9, 8, 8, 1), 14), ((2, 5, 12, 8, 3), 25), ((4, 3, 400, 300, 3), 1)]
 )
-def test_decoded_plane_puts_each_image_at_its_latents(tmp_path, drawn, shape, factor):
+def test_save_decoded_plane_puts_each_image_at_its_latents(tmp_path, drawn, shape, factor):
   images = random_images(*shape)
   left, right, bottom, top = extent = (-2.0, 2.5, -3.0, 1.0)
   picture = read(save_decoded_plane(tmp_path / "plane.png", images, extent))
@@ -38,17 +38,17 @@ def test_decoded_plane_puts_each_image_at_its_latents(tmp_path, drawn, shape, fa
     for column, z1 in enumerate(np.linspace(left, right, columns)):
       x, y_up = axes.transData.transform((z1, z2))
       x0, y0 = x - width / 2, picture.shape[0] - y_up - height / 2
-      # Exact but for float64 in matplotlib's transforms.
+      # Exact up to float64 rounding in matplotlib's transforms.
       assert abs(x0 - round(x0)) < 1e-6
       assert abs(y0 - round(y0)) < 1e-6
-      # The frame is drawn over the outermost pixels.
+      # The frame covers the outermost pixels.
       inside = np.s_[round(y0) + 2 : round(y0) + height - 2, round(x0) + 2 : round(x0) + width - 2]
       tile = enlarged(images[row, column], factor)[2:-2, 2:-2]
       np.testing.assert_array_equal(picture[inside], tile)
   assert not is_cut(picture)
 
 
-def test_scatter_has_a_point_a_latent_on_equal_axes(tmp_path, drawn):
+def test_save_latent_scatter_draws_points_on_equal_axes(tmp_path, drawn):
   z = np.random.default_rng(0).standard_normal((500, 2)).astype(np.float32)
   picture = read(save_latent_scatter(tmp_path / "scatter.png", z))
   (axes,) = drawn[0].axes
@@ -60,7 +60,7 @@ def test_scatter_has_a_point_a_latent_on_equal_axes(tmp_path, drawn):
   ends = axes.transData.transform([(0, 0), (1, 0), (0, 1)])
   unit = ends[1, 0] - ends[0, 0]
   assert ends[2, 1] - ends[0, 1] == pytest.approx(unit, rel=1e-12)
-  # The circle of radius 3 is where it should be in the picture: dark above the origin, at 3 units.
+  # The picture is dark 3 units above the origin, on the circle of radius 3.
   x, y = ends[0, 0], picture.shape[0] - ends[0, 1] - 3 * unit
   assert picture[round(y) - 1 : round(y) + 2, round(x) - 20 : round(x) + 20].min() < 100
   assert axes.get_legend() is None
@@ -69,7 +69,7 @@ def test_scatter_has_a_point_a_latent_on_equal_axes(tmp_path, drawn):
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 300.0])
-def test_scatter_shows_every_point_and_every_circle(tmp_path, drawn, scale):
+def test_save_latent_scatter_shows_all_points_and_circles(tmp_path, drawn, scale):
   z = (scale * np.random.default_rng(0).standard_normal((50, 2))).astype(np.float32)
   picture = read(save_latent_scatter(tmp_path / "scatter.png", jnp.asarray(z)))
   (axes,) = drawn[0].axes
@@ -88,10 +88,10 @@ def test_scatter_shows_every_point_and_every_circle(tmp_path, drawn, scale):
     ["T-shirt/top", "Ankle boot", "a class with quite a long name, as some have"],
   ],
 )
-def test_scatter_gives_each_class_its_colour_and_a_name(tmp_path, drawn, names):
+def test_save_latent_scatter_colours_and_names_classes(tmp_path, drawn, names):
   labels = np.repeat(np.array(names), 20)
   z = np.random.default_rng(0).standard_normal((len(labels), 2)).astype(np.float32)
-  # Each latent carries its class in its first digits, to find it again after the shuffle.
+  # The first coordinate encodes the class, to identify a point after the shuffle.
   z[:, 0] = np.repeat(np.arange(len(names)), 20) / 10
   picture = read(save_latent_scatter(tmp_path / "scatter.png", z, labels))
   (axes,) = drawn[0].axes
@@ -105,13 +105,13 @@ def test_scatter_gives_each_class_its_colour_and_a_name(tmp_path, drawn, names):
   (points,) = axes.collections
   for (x, _), colour in zip(points.get_offsets(), points.get_facecolors(), strict=True):
     assert tuple(colour[:3]) == shown[str(names[round(10 * x)])]
-  # The picture has grown to hold the names, whole.
+  # The figure has room for the complete names.
   assert legend.get_window_extent().x1 < picture.shape[1]
   assert not is_cut(picture)
 
 
-def test_scatter_draws_ten_thousand_points_at_most(tmp_path, drawn):
-  # Sorted by class: the first ten thousand rows would miss the second class.
+def test_save_latent_scatter_draws_at_most_ten_thousand_points(tmp_path, drawn):
+  # Labels are sorted, so the first ten thousand rows would contain too few of the second class.
   labels = np.repeat([0, 1], 8000)
   z = np.random.default_rng(0).standard_normal((16_000, 2)).astype(np.float32)
   first = save_latent_scatter(tmp_path / "1.png", z, labels).read_bytes()
@@ -120,5 +120,5 @@ def test_scatter_draws_ten_thousand_points_at_most(tmp_path, drawn):
   assert len(points.get_offsets()) == 10_000
   colours, counts = np.unique(points.get_facecolors(), axis=0, return_counts=True)
   assert len(colours) == 2
-  # Hypergeometric: mean 5000, standard deviation sqrt(10000 · ¼ · 6000/16000) = 31.
+  # Hypergeometric distribution: mean 5000, standard deviation sqrt(10000 · ¼ · 6000/16000) = 31.
   assert abs(counts[0] - 5000) < 5 * 31

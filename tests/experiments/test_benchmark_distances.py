@@ -11,7 +11,7 @@ import pytest
 from benchmarks import run
 
 from aejax._command_line import parse
-from aejax.cli import user_errors
+from aejax._user_errors import user_errors
 
 SCRIPT = Path(__file__).parents[2] / "experiments" / "benchmark_distances.py"
 TINY = ["--quick", "--no-peers", "--distances", "kl_divergence", "energy_distance"]

@@ -8,7 +8,7 @@ import pytest
 from benchmarks import training
 
 from aejax._command_line import parse
-from aejax.cli import user_errors
+from aejax._user_errors import user_errors
 
 TINY = ["--quick", "--no-peers", "--side", "8", "--batch-size", "16", "--seeds", "2"]
 TINY += ["--methods", "ae", "cwae"]

@@ -12,7 +12,7 @@ from PIL import Image
 
 import aejax
 from aejax._command_line import parse
-from aejax.cli import user_errors
+from aejax._user_errors import user_errors
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 

@@ -1,4 +1,5 @@
 import dataclasses
+import importlib.util
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +22,7 @@ def correlated(n: int = 2000) -> np.ndarray:
 
 
 def two_clusters(n: int = 3000) -> np.ndarray:
-  """A quarter and three quarters, eight deviations apart, of different shapes."""
+  """Two clusters with a quarter and three quarters of the points, eight deviations apart."""
   z = np.random.default_rng(1).standard_normal((n, 2))
   quarter = n // 4
   z[:quarter] = z[:quarter] @ np.array([[0.5, 0.4], [0.0, 0.3]]) + 4
@@ -31,14 +32,14 @@ def two_clusters(n: int = 3000) -> np.ndarray:
 
 def assert_moments(drawn, mean, covariance):
   drawn = np.asarray(drawn, np.float64)
-  # Five standard errors: of a mean, and of a covariance of normal draws, at most √2 σσ' / √N.
+  # Five standard errors. Of a covariance of normal draws it is at most √2 σσ' / √N.
   deviations = np.sqrt(np.diag(covariance))
   assert (np.abs(drawn.mean(0) - mean) < 5 * deviations / np.sqrt(len(drawn)) + 1e-6).all()
   bound = 5 * np.sqrt(2 / len(drawn)) * np.outer(deviations, deviations)
   assert (np.abs(np.cov(drawn.T) - covariance) < bound + 1e-6).all()
 
 
-def test_the_prior_is_standard_normal():
+def test_prior_sampler_is_standard_normal():
   sampler = PriorSampler.fit(correlated())
   assert sampler == PriorSampler(3)
   drawn = sampler.sample(KEY, N)
@@ -47,7 +48,7 @@ def test_the_prior_is_standard_normal():
   np.testing.assert_array_equal(drawn, jax.random.normal(KEY, (N, 3)))
 
 
-def test_the_gaussian_has_the_moments_of_the_latents():
+def test_gaussian_sampler_has_the_moments_of_the_latents():
   z = correlated()
   sampler = GaussianSampler.fit(z)
   exact = z.astype(np.float64)
@@ -56,59 +57,59 @@ def test_the_gaussian_has_the_moments_of_the_latents():
   assert_moments(sampler.sample(KEY, N), exact.mean(0), np.cov(exact.T))
 
 
-def test_a_gaussian_of_latents_in_a_plane_stays_in_it():
+def test_gaussian_sampler_stays_in_the_plane_of_the_latents():
   z = correlated()
-  # A plane askew: the second coordinate is the sum of the others and 7.
+  # A plane: the second coordinate is the sum of the others plus 7.
   flat = z.astype(np.float64)
   flat[:, 1] = flat[:, 0] + flat[:, 2] + 7
   sampler = GaussianSampler.fit(flat)
   drawn = np.asarray(sampler.sample(KEY, 1000))
   assert sampler.factor.shape == (3, 2)
-  # Float32 of coordinates up to 20.
+  # Coordinates are up to 20 in float32.
   np.testing.assert_allclose(drawn[:, 1], drawn[:, 0] + drawn[:, 2] + 7, atol=1e-5)
   assert drawn[:, 0].std() > 0.5
 
 
-def test_latents_that_are_one_point():
+def test_gaussian_sampler_of_equal_latents_is_constant():
   sampler = GaussianSampler.fit(np.ones((5, 2)))
   np.testing.assert_array_equal(sampler.sample(KEY, 3), np.ones((3, 2)))
 
 
-def test_the_mixture_finds_two_clusters():
+def test_mixture_sampler_finds_two_clusters():
   z = two_clusters()
   quarter = len(z) // 4
   sampler = MixtureSampler.fit(z, key=KEY, components=2)
   order = np.argsort(sampler.weights)
-  # The clusters do not overlap: every responsibility is 0 or 1 to e^{−16}, and the fit is that of
-  # each alone, with n, and with the 1e-6 that scikit-learn adds to variances.
+  # The clusters do not overlap: responsibilities are 0 or 1 up to e^{−16}. So each component has
+  # the moments of its cluster, with n, and with the 1e-6 that scikit-learn adds to variances.
   np.testing.assert_allclose(sampler.weights[order], [0.25, 0.75], atol=1e-4)
-  for k, own in zip(order, (z[:quarter], z[quarter:]), strict=True):
-    np.testing.assert_allclose(sampler.means[k], own.mean(0), atol=1e-3)
+  for k, cluster in zip(order, (z[:quarter], z[quarter:]), strict=True):
+    np.testing.assert_allclose(sampler.means[k], cluster.mean(0), atol=1e-3)
     covariance = sampler.factors[k] @ sampler.factors[k].T
-    np.testing.assert_allclose(covariance, np.cov(own.T, ddof=0), atol=2e-3)
+    np.testing.assert_allclose(covariance, np.cov(cluster.T, ddof=0), atol=2e-3)
 
   drawn = np.asarray(sampler.sample(KEY, N), np.float64)
   high = drawn[:, 0] > 0.5
   assert abs(high.mean() - 0.25) < 5 * np.sqrt(0.25 * 0.75 / N)
-  for chosen, own in ((high, z[:quarter]), (~high, z[quarter:])):
-    assert_moments(drawn[chosen], own.mean(0), np.cov(own.T))
+  for chosen, cluster in ((high, z[:quarter]), (~high, z[quarter:])):
+    assert_moments(drawn[chosen], cluster.mean(0), np.cov(cluster.T))
 
 
-def test_the_mixture_is_drawn_component_by_component():
+def test_mixture_sampler_draws_each_component():
   sampler = MixtureSampler(
     np.array([0.2, 0.5, 0.3]),
     np.array([[0.0, 0.0], [100.0, 0.0], [0.0, 100.0]]),
     np.stack([np.eye(2), 2 * np.eye(2), np.array([[1.0, 0.0], [3.0, 0.5]])]),
   )
   drawn = np.asarray(sampler.sample(KEY, N))
-  which = np.select([drawn[:, 0] > 50, drawn[:, 1] > 50], [1, 2], 0)
+  component = np.select([drawn[:, 0] > 50, drawn[:, 1] > 50], [1, 2], 0)
   for k, weight in enumerate(sampler.weights):
-    assert abs(np.mean(which == k) - weight) < 5 * np.sqrt(weight * (1 - weight) / N)
+    assert abs(np.mean(component == k) - weight) < 5 * np.sqrt(weight * (1 - weight) / N)
     factor = sampler.factors[k]
-    assert_moments(drawn[which == k], sampler.means[k], factor @ factor.T)
+    assert_moments(drawn[component == k], sampler.means[k], factor @ factor.T)
 
 
-def test_the_key_alone_decides():
+def test_samplers_are_determined_by_their_key():
   z = np.random.default_rng(0).standard_normal((200, 3))
   first, again, other = (
     MixtureSampler.fit(z, key=jax.random.key(seed), components=4) for seed in (0, 0, 1)
@@ -121,7 +122,7 @@ def test_the_key_alone_decides():
     assert not np.array_equal(one, another), name
 
 
-def test_one_interface_for_all():
+def test_samplers_share_one_interface():
   z = jnp.asarray(correlated(200))
   assert list(BY_NAME) == ["prior", "gaussian", "mixture"]
   for sampler in BY_NAME.values():
@@ -147,13 +148,21 @@ def test_one_interface_for_all():
     (np.full((30, 2), np.nan), "latents must be finite"),
   ],
 )
-def test_bad_latents_are_refused(name, latents, message):
+def test_samplers_reject_bad_latents(name, latents, message):
   with pytest.raises(ValueError, match=message):
     BY_NAME[name].fit(latents, key=KEY)
 
 
-def test_too_few_latents_for_the_components():
+def test_mixture_sampler_rejects_too_few_latents():
   with pytest.raises(ValueError, match="n at least 20"):
     MixtureSampler.fit(np.zeros((19, 2)), key=KEY)
   with pytest.raises(ValueError, match="components must be a whole number from 1 up, but is 0"):
     MixtureSampler.fit(np.zeros((19, 2)), key=KEY, components=0)
+
+
+def test_mixture_sampler_names_the_extra_of_scikit_learn(monkeypatch):
+  find_spec = importlib.util.find_spec
+  hidden = lambda name: None if name == "sklearn" else find_spec(name)  # noqa: E731
+  monkeypatch.setattr(importlib.util, "find_spec", hidden)
+  with pytest.raises(ImportError, match=r"sklearn, which is not installed: .*aejax\[train\]"):
+    MixtureSampler.fit(correlated(), key=KEY)

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,15 +10,13 @@ from aejax import data
 from aejax.metrics import features
 from aejax.metrics.features import Classifier, Extractor, classifier, read_classifier
 
-FOLDER = features.__file__.rsplit("/", 1)[0] + "/classifiers"
+FOLDER = Path(features.__file__).with_name("classifiers")
 
 
 @pytest.mark.parametrize("name", features.CLASSIFIERS)
-def test_what_is_shipped_classifies(name, tmp_path):
-  """Its accuracy on the first test images is the stated one, within three standard errors."""
-  from pathlib import Path
-
-  path = Path(FOLDER) / f"{name}.npz"
+def test_shipped_classifiers_have_the_stored_accuracy(name):
+  """On the first test images, within three standard errors."""
+  path = FOLDER / f"{name}.npz"
   assert path.stat().st_size < 500_000
   try:
     dataset = data.load(name)
@@ -34,19 +34,19 @@ def test_what_is_shipped_classifies(name, tmp_path):
   np.testing.assert_allclose(extracted, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_a_classifier_survives_its_file(tmp_path):
+def test_write_classifier_can_be_read_again(tmp_path):
   model = Classifier((8, 8, 1), 10, rngs=nnx.Rngs(0))
   path = tmp_path / "c.npz"
   features.write_classifier(path, model, accuracy=0.5)
   again, about = read_classifier(path)
   assert about == {"image_shape": [8, 8, 1], "classes": 10, "accuracy": 0.5}
   images = jax.random.uniform(jax.random.key(0), (4, 8, 8, 1))
-  # Half precision keeps eleven bits of each weight.
+  # Half precision has eleven significant bits.
   np.testing.assert_allclose(again(images), model(images), atol=5e-3)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 not really", None])
-def test_what_is_no_classifier(tmp_path, content):
+def test_read_classifier_rejects_other_files(tmp_path, content):
   path = tmp_path / "c.npz"
   if content is None:
     np.savez(path, about=np.array({"image_shape": 1}, dtype=object))  # pickled
@@ -56,7 +56,7 @@ def test_what_is_no_classifier(tmp_path, content):
     read_classifier(path)
 
 
-def test_an_extractor_of_ones_own():
+def test_extractor_works_in_batches():
   calls = []
 
   def mean(images):
@@ -66,11 +66,11 @@ def test_an_extractor_of_ones_own():
   images = np.random.default_rng(0).integers(0, 256, (2500, 4, 4, 3), np.uint8)
   found = Extractor("colour", mean)(images)
   np.testing.assert_allclose(found, images.mean((1, 2)) / 255, rtol=1e-5)
-  assert calls == [(1000, 4, 4, 3), (500, 4, 4, 3)]  # traced once for each size
+  assert calls == [(1000, 4, 4, 3), (500, 4, 4, 3)]  # traced once for each batch size
 
 
-def test_bound_arrays_are_no_part_of_the_program():
-  """In batches of another size; what is bound may change without another trace."""
+def test_extractor_passes_bound_arrays_as_arguments():
+  """Other weights need no new trace."""
   calls = []
 
   def scaled(weights, images):
@@ -95,13 +95,16 @@ def test_bound_arrays_are_no_part_of_the_program():
     (lambda x: x.reshape(3, -1) / 0, "gave features that are not finite"),
   ],
 )
-def test_an_extractor_that_is_none(function, message, without_beartype):
+def test_extractor_rejects_bad_features(function, message, without_beartype):
   with pytest.raises(ValueError, match=message):
     Extractor("mine", function)(np.zeros((3, 2, 2, 1), np.uint8))
 
 
-def test_nothing_to_extract_from(without_beartype):
-  with pytest.raises(ValueError, match="images must be one at least"):
+def test_extractor_rejects_no_images(without_beartype):
+  with pytest.raises(ValueError, match="images must hold at least one image, but are empty"):
     Extractor("mine", lambda x: x)(np.zeros((0, 2, 2, 1), np.uint8))
+
+
+def test_classifier_rejects_other_data_sets():
   with pytest.raises(ValueError, match="No classifier comes with aejax for celeb_a, only for"):
     classifier("celeb_a")

@@ -1,10 +1,10 @@
-"""The FID's network, with random weights: the published ones are not ours to have here.
+"""The network of the FID with random weights, because the published ones are not available here.
 
-`golden/inception_features.json` holds every 64th feature as torch-fidelity 0.4.0 gives it in
-float64, of `IMAGES` and with the weights of `torch_files.random_state`. With torch and
-torch-fidelity installed all 2048 are compared. To make the file anew:
+`golden/inception_features.json` holds every 64th feature of `IMAGES` as torch-fidelity 0.4.0
+computes them in float64, with the weights of `torch_files.random_state`. If torch and
+torch-fidelity are installed, all 2048 are compared. To write the file again, delete it and run:
 
-    python -m pytest tests/evaluation/test_inception.py -k golden_is_made
+    python -m pytest tests/metrics/test_inception.py -m slow -k golden_file
 """
 
 import hashlib
@@ -22,20 +22,20 @@ import torch_fidelity_stub
 import torch_files
 
 from aejax import metrics
-from aejax.metrics._inception_network import _mean, features, resized
+from aejax.metrics._inception_network import _mean, features, resize_tf1
 from aejax.metrics.inception import fold_batch_norm
 
 MODULE = importlib.import_module("aejax.metrics.inception")
 GOLDEN = Path(__file__).parents[1] / "golden/inception_features.json"
 
-# Features are of order one, 9 at most. Against float64 the peer's own float32 is off by 3e-6 in
-# these images; each of 48 layers rounds by 6e-8 of its largest terms. What differs by a pixel's
-# place, a border's count or an epsilon differs by 1e-3 and more.
+# Features are of order one, at most 9. The peer's own float32 differs from its float64 by 3e-6 for
+# these images; each of 48 layers rounds by 6e-8 of its largest terms. A network that differs in a
+# pixel's position, a border's count or an epsilon differs by 1e-3 or more.
 CLOSE = dict(rtol=0, atol=2e-5)
 
 
 def images(height, width, channels):
-  """Two images that differ in brightness as much as in structure."""
+  """Two images that differ in brightness and in structure."""
   rng = np.random.default_rng(height)
   noise = rng.integers(0, 256, (height, width, channels))
   slope = np.add.outer(np.arange(height), np.arange(width))[..., None] * (1 + np.arange(channels))
@@ -57,7 +57,7 @@ def weights(state):
 
 @pytest.fixture
 def trusting(monkeypatch):
-  """Has a file's digest taken for the published one's."""
+  """Makes `inception` accept the digest of a file."""
 
   def trust(path):
     monkeypatch.setattr(MODULE, "_DIGEST", hashlib.sha256(path.read_bytes()).hexdigest()[:8])
@@ -77,15 +77,15 @@ def peer(state):
   network = module.FeatureExtractorInceptionV3("peer", ["2048"], stream).double()
   network.feature_extractor_internal_dtype = torch.float64
 
-  def extract(some):
-    colour = np.repeat(some, 3 // some.shape[3], axis=3).transpose(0, 3, 1, 2)
+  def extract(batch):
+    colour = np.repeat(batch, 3 // batch.shape[3], axis=3).transpose(0, 3, 1, 2)
     return network(torch.tensor(colour.copy()))[0].numpy()
 
   return extract
 
 
 @pytest.mark.parametrize("name", IMAGES)
-def test_features_are_those_of_the_golden_file(name, weights):
+def test_features_match_the_golden_file(name, weights):
   found = jax.jit(features)(weights, IMAGES[name] / np.float32(255))
   assert found.shape == (2, 2048)
   assert found.dtype == jnp.float32
@@ -93,8 +93,8 @@ def test_features_are_those_of_the_golden_file(name, weights):
 
 
 @pytest.mark.slow
-def test_golden_is_made(peer):
-  found = {name: peer(some)[:, 7::64].round(7).tolist() for name, some in IMAGES.items()}
+def test_golden_file_matches_torch_fidelity(peer):
+  found = {name: peer(batch)[:, 7::64].round(7).tolist() for name, batch in IMAGES.items()}
   if not GOLDEN.exists():
     GOLDEN.write_text(json.dumps(found, indent=1) + "\n")
   stored = json.loads(GOLDEN.read_text())
@@ -103,8 +103,8 @@ def test_golden_is_made(peer):
 
 
 @pytest.mark.parametrize("newer", [True, False])
-def test_features_are_those_of_torch_fidelity(newer, peer, state, trusting, tmp_path):
-  """From the file that torch saved to all features, in both formats."""
+def test_inception_matches_torch_fidelity(newer, peer, state, trusting, tmp_path):
+  """From a file that torch saved, in both formats, to all features."""
   import torch
 
   path = tmp_path / "weights.pth"
@@ -113,40 +113,40 @@ def test_features_are_those_of_torch_fidelity(newer, peer, state, trusting, tmp_
   trusting(path)
   extractor = metrics.inception(path)
   path.unlink()
-  for some in IMAGES.values():
-    found, expected = extractor(some), peer(some)
+  for batch in IMAGES.values():
+    found, expected = extractor(batch), peer(batch)
     np.testing.assert_allclose(found, expected, **CLOSE)
-    # The tolerance is small beside all that features tell.
+    # The tolerance is small compared with the variation of the features.
     assert np.abs(expected).max() < 20
     assert np.std(expected, axis=1).min() > 0.3
     assert np.std(expected[0] - expected[1]) > 0.03
 
 
-def test_grey_images_are_repeated(weights):
+def test_features_of_grey_images_repeat_the_channel(weights):
   grey = IMAGES["grey"] / np.float32(255)
   found, expected = (jax.jit(features)(weights, x) for x in (grey, np.repeat(grey, 3, axis=3)))
   np.testing.assert_allclose(found, expected, **CLOSE)
 
 
-def test_single_precision_whatever_the_default(weights):
+def test_features_are_float32_under_x64(weights):
   with jax.enable_x64(True):
     found = jax.jit(features)(weights, jnp.asarray(IMAGES["grey"] / 255))
   assert found.dtype == jnp.float32
   np.testing.assert_allclose(found[:, 7::64], json.loads(GOLDEN.read_text())["grey"], **CLOSE)
 
 
-def test_resizing_is_tensorflow_ones():
-  """Pixel i is at i · from / to, without centres or corners; beyond the last is the last."""
+def test_resize_tf1_of_a_row():
+  """Pixel i is taken at i · from / to; beyond the last pixel, the last one is repeated."""
   row = jnp.asarray([1.0, 3.0, 7.0])
   image = jnp.broadcast_to(row[:, None], (3, 3))[None, :, :, None]
-  found = resized(image, 6)[0, :, :, 0]
+  found = resize_tf1(image, 6)[0, :, :, 0]
   np.testing.assert_allclose(found, np.tile([[1], [2], [3], [5], [7], [7]], 6), rtol=1e-6)
-  np.testing.assert_allclose(resized(image, 2)[0, :, 1, 0], [1, 5], rtol=1e-6)
-  np.testing.assert_array_equal(resized(image, 3), image)
+  np.testing.assert_allclose(resize_tf1(image, 2)[0, :, 1, 0], [1, 5], rtol=1e-6)
+  np.testing.assert_array_equal(resize_tf1(image, 3), image)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 5), (11, 7), (30, 13)])
-def test_resizing_pixel_by_pixel(size):
+def test_resize_tf1_matches_loops(size):
   height, width = size
   image = np.random.default_rng(0).uniform(0, 255, (height, width))
   expected, side = np.empty((9, 9)), 9
@@ -156,18 +156,18 @@ def test_resizing_pixel_by_pixel(size):
       a, b = int(y), int(x)
       corners = image[np.ix_([a, min(a + 1, height - 1)], [b, min(b + 1, width - 1)])]
       expected[i, j] = np.array([1 - (y - a), y - a]) @ corners @ np.array([1 - (x - b), x - b])
-  found = resized(jnp.asarray(image[None, :, :, None], jnp.float32), side)[0, :, :, 0]
+  found = resize_tf1(jnp.asarray(image[None, :, :, None], jnp.float32), side)[0, :, :, 0]
   np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
-def test_borders_are_averages_of_what_there_is():
+def test_mean_excludes_the_padding():
   image = jnp.arange(9.0).reshape(1, 3, 3, 1)
   expected = [[2, 2.5, 3], [3.5, 4, 4.5], [5, 5.5, 6]]
   np.testing.assert_allclose(_mean(image)[0, :, :, 0], expected, rtol=1e-6)
 
 
 @pytest.mark.usefixtures("without_beartype")
-def test_files_that_are_another(tmp_path, monkeypatch):
+def test_inception_rejects_other_files(tmp_path, monkeypatch):
   path = tmp_path / "weights.pth"
   refusals = {
     "path must be that of weights-inception-2015-12-05-6726825d.pth, but there is no": path,
@@ -225,12 +225,12 @@ def _without(state, name):
     ),
   ],
 )
-def test_tensors_that_are_another_networks(change, sentence, state):
+def test_fold_batch_norm_rejects_other_tensors(change, sentence, state):
   with pytest.raises(ValueError, match=sentence):
     fold_batch_norm(change(state))
 
 
-def test_a_damaged_file_of_the_right_digest(tmp_path, trusting):
+def test_inception_rejects_damaged_files(tmp_path, trusting):
   path = tmp_path / "weights.pth"
   few = {"Conv2d_1a_3x3.conv.weight": np.zeros((32, 3, 3, 3), np.float32)}
   for content, sentence in (
@@ -245,13 +245,13 @@ def test_a_damaged_file_of_the_right_digest(tmp_path, trusting):
 
 
 @pytest.mark.parametrize("channels", [2, 4])
-def test_images_of_other_channels(channels, weights):
+def test_features_reject_other_channels(channels, weights):
   with pytest.raises(ValueError, match=f"images of 1 or 3 channels, but these have {channels}"):
     features(weights, jnp.zeros((1, 8, 8, channels)))
 
 
-def test_a_whole_file_without_torch(state, weights, trusting, tmp_path):
-  """Fifty images a call; the weights are arguments of the program and not part of it."""
+def test_inception_reads_a_file_without_torch(state, weights, trusting, tmp_path):
+  """The weights are arguments of the program, not constants."""
   path = tmp_path / "weights.pth"
   path.write_bytes(torch_files.file_of(state))
   trusting(path)

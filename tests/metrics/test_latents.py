@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from aejax import distances
-from aejax.metrics import latents
+from aejax.metrics import _chunked, latents
 from aejax.metrics.latents import (
   latent_metrics,
   mardia_kurtosis,
@@ -22,7 +22,7 @@ def normal(n: int, d: int, seed: int = 0) -> np.ndarray:
 
 
 def without_beartype(function):
-  """The function as a user meets it, without the shape checks that the tests wrap around it."""
+  """The function without the shape checks that the tests wrap around it."""
   return inspect.unwrap(function)
 
 
@@ -34,14 +34,14 @@ def skewness_by_loops(z: np.ndarray) -> float:
   return total / len(z) ** 2
 
 
-# Both ways to sum: d² ≤ n through the third moments, d² > n pair by pair.
+# Both ways to sum: third moments for d² ≤ n, pairs for d² > n.
 SHAPES = [(2, 1), (12, 3), (9, 3), (7, 3), (5, 8), (2, 4)]
 
 
 @pytest.mark.parametrize(("n", "d"), SHAPES)
-def test_skewness_and_kurtosis_match_their_definitions(n, d):
+def test_mardia_matches_the_definitions(n, d):
   z = normal(n, d) + np.float32(0.5)
-  # Float64 on both sides: some hundred roundings of 1e-16.
+  # Float64 on both sides: about a hundred roundings of 1e-16.
   np.testing.assert_allclose(mardia_skewness(z), skewness_by_loops(z), rtol=1e-12)
   kurtosis = np.mean([sum(float(a) ** 2 for a in x) ** 2 for x in z]) - d * (d + 2)
   np.testing.assert_allclose(mardia_kurtosis(z), kurtosis, rtol=1e-12, atol=1e-12)
@@ -49,40 +49,40 @@ def test_skewness_and_kurtosis_match_their_definitions(n, d):
 
 @pytest.mark.parametrize("entries", [1, 50, 333, 10**6])
 @pytest.mark.parametrize("way", ["_third_moment_norm", "_cubed_products"])
-def test_blocks_do_not_change_the_skewness(monkeypatch, way, entries):
+def test_mardia_skewness_does_not_depend_on_blocks(monkeypatch, way, entries):
   z = normal(37, 5).astype(np.float64) + 0.5
-  monkeypatch.setattr(latents, "_BLOCK_ENTRIES", entries)
+  monkeypatch.setattr(_chunked, "_BLOCK_ENTRIES", entries)
   expected = skewness_by_loops(z) * 37**2
   np.testing.assert_allclose(getattr(latents, way)(z), expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize(("n", "d"), [(4000, 8), (1000, 40)])
-def test_normal_latents_score_what_normal_latents_score(n, d):
+def test_mardia_of_normal_latents(n, d):
   z = normal(n, d, seed=3)
   sixth = d * (d + 2) * (d + 4)
-  # Diagonal: mean|z|⁶/n. Off it, E[(z·z')³ | z] = 0, so the n(n−1) terms, equal in pairs, have
-  # variance 2·E(z·z')⁶ each over n⁴, E(z·z')⁶ = 15·E|z|⁶. The diagonal's own variance over n³
-  # is less than a hundredth of that.
+  # The diagonal gives mean|z|⁶/n. Off the diagonal E[(z·z')³ | z] = 0, so the n(n−1) terms, equal
+  # in pairs, have the variance 2·E(z·z')⁶ / n⁴ each, with E(z·z')⁶ = 15·E|z|⁶. The variance of the
+  # diagonal is less than a hundredth of that.
   error = np.sqrt(2 * 15 * sixth) / n
   skewness = mardia_skewness(z)
   assert abs(skewness - sixth / n) < 4 * error
-  # |z|⁴ has variance E|z|⁸ − (E|z|⁴)².
+  # |z|⁴ has the variance E|z|⁸ − (E|z|⁴)².
   error = np.sqrt((sixth * (d + 6) - (d * (d + 2)) ** 2) / n)
   assert abs(mardia_kurtosis(z)) < 4 * error
 
 
-def test_skewness_and_kurtosis_of_known_sets():
+def test_mardia_of_known_sets():
   e = np.array([[1.0, 2.0, 2.0]], np.float32)
   same = np.repeat(e, 20, axis=0)
   assert mardia_skewness(same) == pytest.approx(9.0**3, rel=1e-14)
   assert mardia_kurtosis(same) == pytest.approx(81.0 - 15.0, rel=1e-14)
-  # A set symmetric about 0 has no third moments; pairs cancel exactly.
+  # The third moments of a set symmetric about 0 are zero; pairs cancel exactly.
   z = normal(30, 4)
   assert mardia_skewness(np.concatenate([z, -z])) == pytest.approx(0.0, abs=1e-12)
 
 
 @pytest.mark.parametrize(("n", "d"), [(50, 4), (20, 9)])
-def test_rotation_permutation_and_reflection_change_nothing(n, d):
+def test_mardia_ignores_rotation_permutation_and_reflection(n, d):
   z = normal(n, d).astype(np.float64) + 0.3
   rotation, _ = np.linalg.qr(np.random.default_rng(1).standard_normal((d, d)))
   for moved in (z @ rotation, z[::-1], -z):
@@ -91,7 +91,7 @@ def test_rotation_permutation_and_reflection_change_nothing(n, d):
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float16, jnp.bfloat16])
-def test_jax_arrays_of_every_float_are_welcome(dtype):
+def test_latent_metrics_accept_jax_arrays_of_every_float_dtype(dtype):
   z = jnp.asarray(normal(20, 3), dtype)
   exact = np.asarray(z.astype(jnp.float32))
   assert mardia_skewness(z) == mardia_skewness(exact)
@@ -100,14 +100,14 @@ def test_jax_arrays_of_every_float_are_welcome(dtype):
 
 
 @pytest.mark.parametrize(("n", "d"), [(5000, 16), (5000, 80)])
-def test_skewness_takes_memory_linear_in_n(n, d):
+def test_mardia_skewness_takes_memory_linear_in_n(n, d):
   z = normal(n, d)
   tracemalloc.start()
   mardia_skewness(z)
   peak = tracemalloc.get_traced_memory()[1]
   tracemalloc.stop()
-  # The latents in float64, and a few temporaries of a block's 16 MiB; n² would be 200 MB.
-  assert peak < 3 * z.size * 8 + 4 * latents._BLOCK_ENTRIES * 8
+  # The latents in float64, and a few temporary blocks of 16 MiB; n² entries would be 200 MB.
+  assert peak < 3 * z.size * 8 + 4 * _chunked._BLOCK_ENTRIES * 8
   assert peak < n * n * 8 / 2
 
 
@@ -122,7 +122,7 @@ BAD_LATENTS = {
 
 
 @pytest.mark.parametrize("case", BAD_LATENTS)
-def test_bad_latents_are_refused(case):
+def test_latent_metrics_reject_bad_latents(case):
   z, message = BAD_LATENTS[case]
   for function in (mardia_skewness, mardia_kurtosis):
     with pytest.raises(ValueError, match=message):
@@ -133,10 +133,8 @@ def test_bad_latents_are_refused(case):
 
 @pytest.mark.parametrize("shape", [(5, 4), (3, 4, 6), (7, 4, 3, 2)])
 @pytest.mark.parametrize("entries", [1, 50, 10**6])
-def test_reconstruction_error_is_a_sum_over_pixels_and_a_mean_over_images(
-  monkeypatch, shape, entries
-):
-  monkeypatch.setattr(latents, "_BLOCK_ENTRIES", entries)
+def test_reconstruction_error_matches_the_definition(monkeypatch, shape, entries):
+  monkeypatch.setattr(_chunked, "_BLOCK_ENTRIES", entries)
   x, y = np.random.default_rng(0).random((2, *shape)).astype(np.float32)
   expected = np.mean(
     [
@@ -148,7 +146,7 @@ def test_reconstruction_error_is_a_sum_over_pixels_and_a_mean_over_images(
   assert reconstruction_error(x, x) == 0.0
 
 
-def test_bad_images_are_refused():
+def test_reconstruction_error_rejects_bad_images():
   error = without_beartype(reconstruction_error)
   x = np.zeros((2, 4, 4, 1), np.float32)
   with pytest.raises(ValueError, match="one shape"):
@@ -161,7 +159,7 @@ def test_bad_images_are_refused():
     error(x, np.full_like(x, np.nan))
 
 
-def test_latent_metrics_are_the_distances_of_these_names():
+def test_latent_metrics_match_the_distances():
   z = normal(200, 5) * np.float32(1.1)
   key = jax.random.key(7)
   found = latent_metrics(z, key=key)
@@ -178,28 +176,28 @@ def test_latent_metrics_are_the_distances_of_these_names():
   assert all(type(value) is float for value in found.values())
   assert json.loads(json.dumps(found)) == found
   for name, value in expected.items():
-    # Float32 means of a thousand slices, in one piece or in ten.
+    # A float32 mean over a thousand directions, in one chunk or in ten.
     np.testing.assert_allclose(found[name], float(value), rtol=1e-5, err_msg=name)
 
 
-def test_only_the_sliced_distance_depends_on_the_key():
+def test_latent_metrics_use_the_key_for_directions_only():
   z = normal(100, 4)
   first, again, other = (latent_metrics(z, key=jax.random.key(seed)) for seed in (0, 0, 1))
   assert first == again
   assert {name for name in first if first[name] != other[name]} == {"sliced_wasserstein"}
 
 
-def test_worse_latents_score_worse():
+def test_latent_metrics_grow_with_the_distance():
   good, bad = (latent_metrics(scale * normal(500, 4), key=jax.random.key(0)) for scale in (1, 2))
   for name in ("mardia_kurtosis", "cramer_wold", "sliced_wasserstein", "mmd", "energy_distance"):
     assert abs(good[name]) < abs(bad[name]), name
 
 
-def test_slices_are_taken_in_chunks():
+def test_sliced_wasserstein_projects_in_chunks():
   n, d = 10_000, 64
   args = jax.ShapeDtypeStruct((n, d), jnp.float32), jax.ShapeDtypeStruct((1000, d), jnp.float32)
   memory = without_beartype(latents._sliced_wasserstein)
   analysis = jax.jit(memory).lower(*args).compile().memory_analysis()
   assert analysis is not None
-  # All the projections at once are 40 MB before the sort has made its copies.
+  # All projections at once take 40 MB before the sort copies them.
   assert analysis.temp_size_in_bytes < n * 1000 * 4 / 2

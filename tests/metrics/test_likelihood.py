@@ -11,10 +11,10 @@ from aejax.objectives import VAE
 KEY = jax.random.key(0)
 SHAPE = (2, 3, 1)
 BETA = 0.5
-S = BETA / 2  # what the loss's β means as a variance
+S = BETA / 2  # the variance that corresponds to β
 
-# z ~ N(0, I), x | z ~ N(Wz + b, S I): x ~ N(b, WWᵀ + S I). Orthogonal columns make the posterior's
-# covariance diagonal, so that a Gaussian encoder can be exact.
+# z ~ N(0, I) and x | z ~ N(Wz + b, S I) give x ~ N(b, WWᵀ + S I). Orthogonal columns make the
+# covariance of the posterior diagonal, so that a Gaussian encoder can be exact.
 BASIS = np.linalg.qr(np.random.default_rng(0).standard_normal((6, 2)))[0]
 W = BASIS * np.array([1.5, 0.7])
 B = np.linspace(0.2, 0.7, 6)
@@ -22,7 +22,7 @@ V = 1 / (1 + np.sum(W**2, axis=0) / S)
 
 
 def linear_model(*, shift: float = 0.0, scale: float = 1.0) -> Autoencoder:
-  """Its encoder is the true posterior, moved by so many deviations, its variance multiplied."""
+  """A model whose encoder is the true posterior, with a shifted mean and a scaled variance."""
 
   def encode(images):
     flat = images.reshape(len(images), -1)
@@ -37,7 +37,7 @@ def linear_model(*, shift: float = 0.0, scale: float = 1.0) -> Autoencoder:
 
 
 def draws(n: int) -> np.ndarray:
-  """Images of the linear model itself, as float32."""
+  """Images drawn from the linear model, as float32."""
   generator = np.random.default_rng(1)
   x = generator.standard_normal((n, 2)) @ W.T + B + np.sqrt(S) * generator.standard_normal((n, 6))
   return x.reshape(n, *SHAPE).astype(np.float32)
@@ -48,17 +48,17 @@ def log_density(x: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("samples", [1, 100])
-def test_with_the_true_posterior_the_bound_is_the_likelihood(samples):
+def test_bound_with_the_true_posterior_is_the_likelihood(samples):
   x = draws(20)
   found = importance_weighted_bound(
     linear_model(), x, objective=VAE(beta=BETA), key=KEY, samples=samples
   )
-  # Every weight is the same. Float32: sums of some ten terms, the largest |x − x̂|² / β near 20,
-  # rounded to 1e-6 each.
+  # All weights are equal. Float32 sums of about ten terms, the largest |x − x̂|² / β near 20, have
+  # rounding errors of 1e-6 each.
   np.testing.assert_allclose(found, log_density(x), atol=3e-5)
 
 
-def test_the_gap_is_known_and_closes_with_more_samples():
+def test_bound_gap_shrinks_with_more_samples():
   n, shift, scale = 4000, 0.3, 1.5
   x = draws(n)
   model = linear_model(shift=shift, scale=scale)
@@ -70,16 +70,17 @@ def test_the_gap_is_known_and_closes_with_more_samples():
   means = [gap.mean() for gap in gaps.values()]
   assert means == sorted(means, reverse=True)
   assert len(set(means)) == len(means)
-  # K = 1 is the evidence lower bound, KL(q ‖ p) below; the gaps of all images have one law.
+  # For K = 1 the gap of the evidence lower bound is KL(q ‖ p), the same for all images on average.
   kl = 2 * (scale + shift**2 - 1 - np.log(scale)) / 2
   assert abs(means[0] - kl) < 4 * gaps[1].std(ddof=1) / np.sqrt(n)
-  # E_q (p/q)² of two Gaussians, twice: the mean of K weights has the relative variance χ² / K, so
-  # its logarithm the mean −χ² / 2K, but for O(K⁻²) with a constant below one, and that variance.
+  # 1 + χ² = E_q (p/q)² is a product over two Gaussians. The mean of K weights has the relative
+  # variance χ² / K. So its logarithm has that variance and the mean −χ² / 2K, up to a term O(K⁻²)
+  # with a constant below one.
   chi = (scale / np.sqrt(2 * scale - 1) * np.exp(shift**2 / (2 * scale - 1))) ** 2 - 1
   for samples in (8, 64):
     error = 4 * np.sqrt(chi / samples / n) + samples**-2
     assert abs(gaps[samples].mean() - chi / (2 * samples)) < error + 1e-5, samples
-  # Enough images to tell eight samples from many.
+  # There are enough images to distinguish eight samples from many.
   assert chi / 16 > 4 * np.sqrt(chi / 8 / n)
 
 
@@ -98,7 +99,7 @@ def sigmoid_model() -> Autoencoder:
 
 
 def by_definition(model, images, objective, samples):
-  """In float64, weight by weight, with the densities of scipy."""
+  """The bound in float64, weight by weight, with densities of SciPy."""
   posterior = model.posterior(jnp.asarray(images))
   bounds = []
   for i, x in enumerate(images):
@@ -106,15 +107,15 @@ def by_definition(model, images, objective, samples):
     deviation = np.exp(np.asarray(posterior.log_variance[i], np.float64) / 2)
     weights = []
     for k in range(samples):
-      own = jax.random.fold_in(jax.random.fold_in(KEY, i), k)
-      z = mean + deviation * np.asarray(jax.random.normal(own, mean.shape), np.float64)
+      key = jax.random.fold_in(jax.random.fold_in(KEY, i), k)
+      z = mean + deviation * np.asarray(jax.random.normal(key, mean.shape), np.float64)
       image = np.asarray(model.decode(jnp.asarray(z[None], jnp.float32)), np.float64)[0]
       if objective.reconstruction == "squared_error":
         evidence = stats.norm(image, np.sqrt(objective.beta / 2)).logpdf(x).sum()
       else:
         evidence = np.sum(special.xlogy(x, image) + special.xlogy(1 - x, 1 - image))
-      prior, own = stats.norm.logpdf(z).sum(), stats.norm(mean, deviation).logpdf(z).sum()
-      weights.append(evidence + prior - own)
+      posterior_density = stats.norm(mean, deviation).logpdf(z).sum()
+      weights.append(evidence + stats.norm.logpdf(z).sum() - posterior_density)
     bounds.append(special.logsumexp(weights) - np.log(samples))
   return bounds
 
@@ -123,15 +124,15 @@ OBJECTIVES = [VAE(beta=0.5), VAE(beta=2.0), VAE(beta=3.0, reconstruction="binary
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda o: f"{o.reconstruction}-{o.beta}")
-def test_the_definition_weight_by_weight(objective):
+def test_bound_matches_the_definition(objective):
   x = np.random.default_rng(2).random((3, *SHAPE)).astype(np.float32)
   model = sigmoid_model()
   found = importance_weighted_bound(model, x, objective=objective, key=KEY, samples=5)
-  # Float32 sums of some ten terms of a size up to 10.
+  # Float32 sums of about ten terms of size up to 10.
   np.testing.assert_allclose(found, by_definition(model, x, objective, 5), atol=2e-5)
 
 
-def test_the_bernoulli_likelihood_by_quadrature():
+def test_bound_of_bernoulli_likelihood_matches_quadrature():
   x = np.random.default_rng(3).integers(0, 2, (6, *SHAPE)).astype(np.uint8) * np.uint8(255)
   model, samples = sigmoid_model(), 4000
   found = importance_weighted_bound(
@@ -143,47 +144,47 @@ def test_the_bernoulli_likelihood_by_quadrature():
     joint = np.prod(np.where(image == 1, chance, 1 - chance), axis=1) * stats.norm.pdf(z)
     mean = image.sum() / 2 - 1.5
     evidence = np.trapezoid(joint, z)
-    own = stats.norm(mean, np.exp(-0.1)).pdf(z)
-    chi = np.trapezoid(joint**2 / own, z) / evidence**2 - 1
+    encoded = stats.norm(mean, np.exp(-0.1)).pdf(z)
+    chi = np.trapezoid(joint**2 / encoded, z) / evidence**2 - 1
     assert abs(bound - np.log(evidence)) < 4 * np.sqrt(chi / samples) + 1e-5
     assert np.sqrt(chi / samples) < 0.05
 
 
 @pytest.fixture(scope="module")
 def ten():
-  """Ten images, the knobs, and their bounds in one piece."""
-  x, knobs = draws(10), dict(objective=VAE(beta=BETA), key=KEY, samples=23)
-  return x, knobs, importance_weighted_bound(linear_model(shift=0.5), x, **knobs)
+  """Ten images, options, and their bounds computed in one batch."""
+  x, options = draws(10), dict(objective=VAE(beta=BETA), key=KEY, samples=23)
+  return x, options, importance_weighted_bound(linear_model(shift=0.5), x, **options)
 
 
-@pytest.mark.parametrize(("images_at_once", "decoded"), [(1, 1), (4, 40)])
-def test_how_the_work_is_cut_changes_nothing(monkeypatch, ten, images_at_once, decoded):
-  x, knobs, whole = ten
-  monkeypatch.setattr(likelihood, "_IMAGES", images_at_once)
+@pytest.mark.parametrize(("batch", "decoded"), [(1, 1), (4, 40)])
+def test_bound_does_not_depend_on_batch_size(monkeypatch, ten, batch, decoded):
+  x, options, expected = ten
+  monkeypatch.setattr(likelihood, "_IMAGES", batch)
   monkeypatch.setattr(likelihood, "_DECODED", decoded)
-  model, most = linear_model(shift=0.5), []
+  model, sizes = linear_model(shift=0.5), []
   decode = model.decoder
-  model.decoder = lambda z: (most.append(len(z)), decode(z))[1]
-  np.testing.assert_allclose(importance_weighted_bound(model, x, **knobs), whole, atol=3e-5)
-  assert max(most) <= decoded
+  model.decoder = lambda z: (sizes.append(len(z)), decode(z))[1]
+  np.testing.assert_allclose(importance_weighted_bound(model, x, **options), expected, atol=3e-5)
+  assert max(sizes) <= decoded
 
 
-def test_the_key_draws(ten):
-  x, knobs, first = ten
-  # The third image again in the first two places, where the draws are others.
+def test_bound_depends_on_key_and_index(ten):
+  x, options, first = ten
+  # The third image is also at the first two indices, where the draws differ.
   repeated = x[[2, 2, *range(2, 10)]]
-  again = importance_weighted_bound(linear_model(shift=0.5), repeated, **knobs)
+  again = importance_weighted_bound(linear_model(shift=0.5), repeated, **options)
   np.testing.assert_array_equal(again[2:], first[2:])
   assert len(set(again[:3])) == 3
-  knobs = knobs | dict(key=jax.random.key(1))
-  other = importance_weighted_bound(linear_model(shift=0.5), x, **knobs)
+  options = options | dict(key=jax.random.key(1))
+  other = importance_weighted_bound(linear_model(shift=0.5), x, **options)
   assert (other != first).all()
 
 
-def test_bytes_are_pixels():
+def test_bound_accepts_bytes():
   x = np.arange(24, dtype=np.uint8).reshape(4, *SHAPE) * np.uint8(10)
-  knobs = dict(objective=VAE(beta=BETA), key=KEY, samples=2)
-  found = importance_weighted_bound(linear_model(), x, **knobs)
+  options = dict(objective=VAE(beta=BETA), key=KEY, samples=2)
+  found = importance_weighted_bound(linear_model(), x, **options)
   np.testing.assert_allclose(found, log_density(x / 255), atol=3e-5)
 
 
@@ -212,7 +213,7 @@ def test_bytes_are_pixels():
     ),
   ],
 )
-def test_bad_arguments_are_refused(change, message):
+def test_bound_rejects_bad_arguments(change, message):
   arguments = dict(
     model=linear_model(), images=draws(2), objective=VAE(beta=BETA), key=KEY, samples=2
   )

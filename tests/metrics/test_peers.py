@@ -1,8 +1,8 @@
-"""Metrics of features beside torch-fidelity's own functions, on the same features.
+"""Compares metrics of features with the functions of torch-fidelity.
 
-A test skips itself where torch or torch-fidelity is missing; `pip install '.[bench]'` installs
-them. Its FID takes eigenvalues of a product where ours takes singular values of factors, its KID
-all entries of a kernel's matrix where ours takes blocks: nothing but the definition is shared.
+The tests are skipped if torch or torch-fidelity is missing; `pip install '.[bench]'` installs them.
+Only the definitions are shared: its FID takes eigenvalues of a product where ours takes singular
+values of factors, and its KID takes a whole kernel matrix where ours takes blocks.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ from aejax.metrics import kernel_distance_in_blocks as in_blocks
 
 
 def sets(n=400, m=400, d=24, shift=0.3):
-  """Features as of a network with ReLU: correlated, none negative, many of them zero."""
+  """Features like those after a ReLU: correlated, not negative, many of them zero."""
   rng = np.random.default_rng(n + d)
   mix = rng.standard_normal((d, d)) / np.sqrt(d)
   first, second = (rng.standard_normal((size, d)) @ mix for size in (n, m))
@@ -23,44 +23,44 @@ def sets(n=400, m=400, d=24, shift=0.3):
 
 @pytest.mark.parametrize("shift", [0.0, 0.3, 3.0])
 @pytest.mark.parametrize("sizes", [(400, 400), (300, 500)])
-def test_frechet_distance(sizes, shift):
+def test_frechet_distance_matches_torch_fidelity(sizes, shift):
   peer = torch_fidelity_stub.module("metric_fid")
   import torch
 
   x, y = sets(*sizes, shift=shift)
-  moments = [peer.fid_features_to_statistics(torch.tensor(some)) for some in (x, y)]
+  moments = [peer.fid_features_to_statistics(torch.tensor(rows)) for rows in (x, y)]
   value = peer.fid_statistics_to_metric(*moments, verbose=False)[peer.KEY_METRIC_FID]
-  # Eigenvalues of a product that is not symmetric lose half the digits; values are 0.2 to 200.
+  # Eigenvalues of a product that is not symmetric lose half of the digits; values are 0.2 to 200.
   assert frechet_distance(x, y) == pytest.approx(value, rel=1e-7)
 
 
-def test_frechet_distance_of_fewer_images_than_features():
+def test_frechet_distance_of_fewer_images_than_features_matches_torch_fidelity():
   peer = torch_fidelity_stub.module("metric_fid")
   import torch
 
   x, y = sets(30, 30, 64)
-  moments = [peer.fid_features_to_statistics(torch.tensor(some)) for some in (x, y)]
+  moments = [peer.fid_features_to_statistics(torch.tensor(rows)) for rows in (x, y)]
   value = peer.fid_statistics_to_metric(*moments, verbose=False)[peer.KEY_METRIC_FID]
-  # The peer's roots of eigenvalues that should be zero, some 1e-16: 1e-8 each.
+  # The peer takes roots of eigenvalues that should be zero but are about 1e-16: 1e-8 each.
   assert frechet_distance(x, y) == pytest.approx(value, abs=64 * 1e-7)
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.3])
-def test_kernel_distance(shift):
+def test_kernel_distance_matches_torch_fidelity(shift):
   peer = torch_fidelity_stub.module("metric_kid")
   import torch
 
   x, y = sets(shift=shift)
   options = dict(kid_subsets=3, kid_subset_size=len(x), verbose=False)
   found = peer.kid_features_to_metric(torch.tensor(x), torch.tensor(y), **options)
-  # Subsets of all rows are all rows, in another order.
+  # A subset with all rows is a permutation of the rows.
   value, spread = found[peer.KEY_METRIC_KID_MEAN], found[peer.KEY_METRIC_KID_STD]
   assert spread < 1e-12
   assert kernel_distance(x, y) == pytest.approx(value, rel=1e-10, abs=1e-12)
 
 
-def test_kernel_distance_in_blocks():
-  """Disjoint blocks and the peer's drawn anew: one expectation, within the standard errors."""
+def test_kernel_distance_in_blocks_agrees_with_torch_fidelity():
+  """Disjoint blocks and the peer's overlapping subsets have the same expectation."""
   import jax
 
   peer = torch_fidelity_stub.module("metric_kid")
@@ -70,7 +70,7 @@ def test_kernel_distance_in_blocks():
   options = dict(kid_subsets=50, kid_subset_size=200, verbose=False, rng_seed=0)
   found = peer.kid_features_to_metric(torch.tensor(x), torch.tensor(y), **options)
   ours = in_blocks(x, y, key=jax.random.key(0), block_size=200)
-  # Both are of the same rows, so the peer's error adds no more than ours.
+  # Both use the same rows, so the peer's error is not larger than ours.
   assert abs(ours.value - found[peer.KEY_METRIC_KID_MEAN]) < 4 * ours.standard_error
   assert ours.value > 10 * ours.standard_error
 
@@ -78,13 +78,13 @@ def test_kernel_distance_in_blocks():
 @pytest.mark.parametrize("neighbours", [1, 3, 5])
 @pytest.mark.parametrize("sizes", [(400, 400), (300, 500)])
 @pytest.mark.parametrize("part", [True, False])
-def test_precision_and_recall(neighbours, sizes, part):
+def test_prdc_matches_torch_fidelity(neighbours, sizes, part):
   peer = torch_fidelity_stub.module("metric_prc")
   import torch
 
   real, generated = sets(*sizes, d=8)
   options = dict(prc_neighborhood=neighbours, prc_batch_size=128, save_cpu_ram=part)
-  tensors = torch.tensor(generated), torch.tensor(real)  # it takes the generated first
+  tensors = torch.tensor(generated), torch.tensor(real)  # the peer takes generated ones first
   found = peer.prc_features_to_metric(*tensors, verbose=False, **options)
   ours = prdc(real, generated, precision_neighbours=neighbours)
   assert 0 < ours["precision"] < 1

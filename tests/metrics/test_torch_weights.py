@@ -1,4 +1,4 @@
-"""Files that torch wrote, and those that pretend: whole, or refused in a sentence; never run."""
+"""Files of torch, damaged and hostile ones: read, or rejected with one sentence, never executed."""
 
 import contextlib
 import io
@@ -25,7 +25,7 @@ FORMS = (torch_files.zipped, torch_files.legacy)
 VALUES = STATE["weight"]
 
 
-def refused(content, reason):
+def assert_rejected(content, reason):
   with pytest.raises(ValueError, match=reason) as error:
     read_tensors(content)
   assert str(error.value).startswith("The file holds no tensors: ")
@@ -33,21 +33,21 @@ def refused(content, reason):
   assert len(str(error.value)) < 300
 
 
-def read_or_refused(content):
-  """The tensors, or none of them if that is said in a sentence."""
+def read_or_reject(content):
+  """The tensors, or none if they are rejected with one sentence."""
   with contextlib.suppress(ValueError):
     return read_tensors(content)
-  refused(content, "holds no tensors")
+  assert_rejected(content, "holds no tensors")
   return {}
 
 
 def one(values=VALUES, form=torch_files.zipped, **wrong):
-  """A file of one tensor, something of it wrong."""
+  """A file with one tensor and wrong properties."""
   return form(torch_files.pickled({"x": torch_files.tensor("0", values, **wrong)}), {"0": values})
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_what_is_written_is_read(form):
+def test_read_tensors_reads_both_formats(form):
   found = read_tensors(torch_files.file_of(STATE, form))
   assert list(found) == list(STATE)
   for name, values in STATE.items():
@@ -58,7 +58,7 @@ def test_what_is_written_is_read(form):
 
 
 @pytest.mark.parametrize("newer", [True, False])
-def test_what_torch_writes_is_read(newer):
+def test_read_tensors_reads_files_of_torch(newer):
   torch = pytest.importorskip("torch")
   state = {name: torch.tensor(values) for name, values in STATE.items()}
   state["turned"] = state["weight"].permute(2, 0, 1)
@@ -79,7 +79,7 @@ def test_what_torch_writes_is_read(newer):
 
 
 class Command:
-  """A pickle that runs a command when it is read."""
+  """An object whose pickle runs a command when it is loaded."""
 
   def __init__(self, command):
     self.command = command
@@ -90,13 +90,13 @@ class Command:
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_a_hostile_pickle_does_not_run(form, protocol, tmp_path):
+def test_read_tensors_does_not_run_a_hostile_pickle(form, protocol, tmp_path):
   proof = tmp_path / "ran"
   hostile = pickle.dumps({"x": Command(f"touch {proof}")}, protocol)
-  refused(form(hostile, {}), "it asks for|it has the instruction")
+  assert_rejected(form(hostile, {}), "it asks for|it has the instruction")
   assert not proof.exists()
   pickle.loads(hostile)
-  assert proof.exists()  # elsewhere it would have
+  assert proof.exists()  # the pickle is hostile indeed
 
 
 @pytest.mark.parametrize(
@@ -110,8 +110,8 @@ def test_a_hostile_pickle_does_not_run(form, protocol, tmp_path):
     (b"\x80\x02I1\n.", "INT"),
   ],
 )
-def test_instructions_that_no_tensor_needs(pickle_bytes, instruction):
-  refused(torch_files.zipped(pickle_bytes, {}), f"it has the instruction ({instruction}),")
+def test_read_tensors_rejects_other_instructions(pickle_bytes, instruction):
+  assert_rejected(torch_files.zipped(pickle_bytes, {}), f"it has the instruction ({instruction}),")
 
 
 @pytest.mark.parametrize(
@@ -126,20 +126,20 @@ def test_instructions_that_no_tensor_needs(pickle_bytes, instruction):
     "torch._utils _rebuild_tensor_v2.__globals__",
   ],
 )
-def test_names_that_no_tensor_needs(name):
+def test_read_tensors_rejects_other_names(name):
   module, attribute = name.split()
   asked = f"c{module}\n{attribute}\n(Vx\ntR.".encode()
-  refused(torch_files.zipped(b"\x80\x02" + asked, {}), "it asks for|it has the instruction")
+  assert_rejected(torch_files.zipped(b"\x80\x02" + asked, {}), "it asks for|it has the instruction")
   asked = f"c{module}\n{attribute}\n(".encode() + torch_files.text("1 + 1") + b"tR."
-  refused(torch_files.zipped(b"\x80\x02" + asked, {}), "it asks for '")
+  assert_rejected(torch_files.zipped(b"\x80\x02" + asked, {}), "it asks for '")
 
 
-def test_names_that_tensors_need_do_nothing_else():
-  """Each called with, and changed by, what torch never gives them."""
+def test_read_tensors_allows_no_misuse_of_known_names():
+  """Known names are called with, and changed by, objects that torch never writes."""
   for name in ("collections OrderedDict", "torch._utils _rebuild_parameter", "torch FloatStorage"):
     looked_up = f"c{name}\n".replace(" ", "\n").encode()
     for more in (b".", b")R.", b"}b.", b"(J\x01\0\0\0tR.", b"}(" + torch_files.text("f") + b"Nub."):
-      found = read_or_refused(torch_files.zipped(b"\x80\x02" + looked_up + more, {}))
+      found = read_or_reject(torch_files.zipped(b"\x80\x02" + looked_up + more, {}))
       assert not found
 
 
@@ -157,37 +157,41 @@ HUGE = 2**31 - 1
     (dict(shape=(HUGE, HUGE), strides=(0, 0)), "'x' reaches beyond its 24 numbers"),
     (dict(shape=(HUGE,) * 64, strides=(0,) * 64), "'x' reaches beyond its 24 numbers"),
     (dict(shape=(2,), strides=(HUGE,)), "'x' reaches beyond its 24 numbers"),
-    (dict(shape=(2, 3), strides=(1,)), "'x' is no tensor"),
+    (dict(shape=(2, 3), strides=(1,)), "'x' is not a tensor"),
     (dict(size=23), "'x' has 24 of its 23 numbers"),
     (dict(size=HUGE), f"'x' has 24 of its {HUGE} numbers"),
     (dict(size=-1), "a storage's size must be a whole number from 0 up"),
     (dict(view=torch_files.text("other")), "storages that are parts of others"),
   ],
 )
-def test_tensors_that_claim_too_much(wrong, reason):
-  refused(one(**wrong), reason)
+def test_read_tensors_rejects_wrong_sizes(wrong, reason):
+  assert_rejected(one(**wrong), reason)
 
 
-def test_what_is_no_state_dict_of_tensors():
+def test_read_tensors_rejects_other_contents():
   zipped = torch_files.zipped
-  refused(zipped(b"\x80\x02N.", {}), "it holds None and no state dict")
-  refused(zipped(b"\x80\x02](J\1\0\0\0e.", {}), "it holds a list and no state dict")
-  refused(zipped(torch_files.pickled({"x": b"J\1\0\0\0"}), {}), "'x' is an int and no tensor")
-  refused(zipped(b"\x80\x02}J\1\0\0\0" + torch_files.tensor("0", VALUES) + b"s.", {}), "1 is a")
-  refused(zipped(torch_files.pickled({"x": torch_files.tensor("1", VALUES)}), {}), "data/1")
+  assert_rejected(zipped(b"\x80\x02N.", {}), "it holds None and not a state dict")
+  assert_rejected(zipped(b"\x80\x02](J\1\0\0\0e.", {}), "it holds a list and not a state dict")
+  assert_rejected(
+    zipped(torch_files.pickled({"x": b"J\1\0\0\0"}), {}), "'x' is an int and not a tensor"
+  )
+  assert_rejected(
+    zipped(b"\x80\x02}J\1\0\0\0" + torch_files.tensor("0", VALUES) + b"s.", {}), "1 is a"
+  )
+  assert_rejected(zipped(torch_files.pickled({"x": torch_files.tensor("1", VALUES)}), {}), "data/1")
   with zipfile.ZipFile(stream := io.BytesIO(), "w") as archive:
     archive.writestr("notes.txt", "no tensors")
-  refused(stream.getvalue(), "the archive must have one data.pkl")
+  assert_rejected(stream.getvalue(), "the archive must have one data.pkl")
   for content in (b"", b"PK", b"PK\3\4 not really", b"\x80\x02N.", b"<html>", bytes(1000)):
-    refused(content, "holds no tensors")
+    assert_rejected(content, "holds no tensors")
 
 
-def test_big_endian_numbers():
+def test_read_tensors_rejects_big_endian_numbers():
   assert read_tensors(one_with_order(b"little"))["x"].shape == VALUES.shape
-  refused(one_with_order(b"big"), "big-endian")
+  assert_rejected(one_with_order(b"big"), "big-endian")
   items = {"x": torch_files.tensor("0", VALUES, view=b"N")}
   pickled = torch_files.pickled(items)
-  refused(torch_files.legacy(pickled, {"0": VALUES}, little_endian=False), "big-endian")
+  assert_rejected(torch_files.legacy(pickled, {"0": VALUES}, little_endian=False), "big-endian")
 
 
 def one_with_order(order):
@@ -195,33 +199,35 @@ def one_with_order(order):
   return torch_files.zipped(pickled, {"0": VALUES}, byteorder=order)
 
 
-def test_bombs():
-  """What would make much memory of a few bytes."""
+def test_read_tensors_rejects_bombs():
+  """Small files that would need much memory."""
   zeros = np.zeros(10**6, np.float32)
   pickled = torch_files.pickled({"x": torch_files.tensor("0", zeros)})
   packed = torch_files.zipped(pickled, {"0": zeros}, compression=zipfile.ZIP_DEFLATED)
-  refused(packed, "is compressed, which torch never does")
+  assert_rejected(packed, "is compressed, which torch never does")
   memo = b"\x80\x02}r" + struct.pack("<I", 2**32 - 1) + b"."
-  refused(torch_files.zipped(memo, {}), "it numbers more objects than it has bytes")
+  assert_rejected(torch_files.zipped(memo, {}), "it numbers more objects than it has bytes")
   long = b"\x80\x02\x8b" + struct.pack("<i", 2**31 - 1) + b"x."
-  refused(torch_files.zipped(long, {}), "holds no tensors")
-  refused(torch_files.zipped(b"\x80\x02" + b"(" * 10**5 + b"t" * 10**5 + b".", {}), "no state dict")
+  assert_rejected(torch_files.zipped(long, {}), "holds no tensors")
+  assert_rejected(
+    torch_files.zipped(b"\x80\x02" + b"(" * 10**5 + b"t" * 10**5 + b".", {}), "not a state dict"
+  )
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_truncated_files(form):
+def test_read_tensors_rejects_truncated_files(form):
   content = torch_files.file_of(STATE, form)
-  # At its very end the older format has a tensor of no numbers, its count a zero that may lack.
+  # The older format ends with the count of an empty tensor, which may be missing.
   for kept in range(0, len(content) - 8, 7):
-    refused(content[:kept], "holds no tensors")
+    assert_rejected(content[:kept], "holds no tensors")
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.data())
-def test_damaged_files(data):
-  """Whatever a byte becomes, the file is refused or gives as many numbers as it has."""
+def test_read_tensors_bounds_memory_for_damaged_files(data):
+  """A file with changed bytes is rejected, or gives no more numbers than it has."""
   content = bytearray(torch_files.file_of(STATE, data.draw(st.sampled_from(FORMS))))
   for _ in range(data.draw(st.integers(1, 3))):
     content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
-  found = read_or_refused(bytes(content))
+  found = read_or_reject(bytes(content))
   assert all(values.nbytes <= len(content) for values in found.values())

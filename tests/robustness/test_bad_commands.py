@@ -5,7 +5,7 @@ import pytest
 from robustness.bad_commands import COMMANDS
 
 from aejax._command_line import parse
-from aejax.cli import user_errors
+from aejax._user_errors import user_errors
 from aejax.training import Options, prepare
 from aejax.training.loop import train
 

@@ -1,0 +1,181 @@
+"""How the matrix of all pairs is cut into tiles, for each kind of device and each shard."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Float
+
+from aejax.distances._sharding import Shard
+
+__all__ = ["Points", "Sizes", "Tiles", "by_platform", "cross_tiles", "self_tiles", "unrolled"]
+
+T = TypeVar("T")
+
+
+class Sizes(NamedTuple):
+  """Sizes of tiles for one kind of device.
+
+  Attributes:
+    block: number of rows of a tile.
+    width: number of columns of a tile, about.
+    single: number of rows up to which one tile with all n² pairs is used. Above it, several tiles
+      with half of the pairs are faster.
+    single_with_term: the same for functions with a row term, which cost more for each pair.
+    multiple: number that the width of several tiles is a multiple of.
+  """
+
+  block: int
+  width: int
+  single: int
+  single_with_term: int
+  multiple: int
+
+
+# On a CPU, tiles of a few MiB stay in the cache. A GPU is limited by the number of kernels that it
+# starts, and a TPU by its time for each operation: both need few, large tiles. Their units work on
+# multiples of 128 columns; other widths are padded.
+_CPU = Sizes(block=256, width=4096, single=1536, single_with_term=512, multiple=1)
+_GPU = Sizes(block=2048, width=8192, single=8192, single_with_term=4096, multiple=128)
+_TPU = Sizes(block=1024, width=8192, single=8192, single_with_term=4096, multiple=128)
+
+
+def by_platform(function: Callable[..., T], *arguments: Any) -> T:
+  """Returns `function(sizes, *arguments)` with the sizes of the device that the program runs on.
+
+  The choice is made when the program is lowered, so it is right for ahead-of-time compilation too.
+  """
+  return lax.platform_dependent(
+    *arguments,
+    cpu=functools.partial(function, _CPU),
+    tpu=functools.partial(function, _TPU),
+    default=functools.partial(function, _GPU),
+  )
+
+
+class Points(NamedTuple):
+  """The rows or the columns of the matrix of pairs.
+
+  Attributes:
+    x: coordinates, [length, d].
+    norms: squared norms, [length].
+    position: position of each point in the list, [length].
+    row_term: empty, or one term for each point, [length].
+    weight: [length], zero for points that fill up the length.
+  """
+
+  x: Array
+  norms: Array
+  position: Array
+  row_term: tuple[Array, ...]
+  weight: Array
+
+  def cut(self, start: Any, size: int) -> "Points":
+    """Returns `size` points from `start` on."""
+    return jax.tree.map(lambda v: lax.dynamic_slice_in_dim(v, start, size), self)
+
+
+class Tiles(NamedTuple):
+  """How the pairs are cut into tiles, and which tiles belong to this device.
+
+  Attributes:
+    rows: points along the rows.
+    columns: points along the columns.
+    block: number of rows of a tile.
+    width: number of columns of a tile.
+    first: index of this device's first block.
+    blocks: number of this device's blocks.
+    circular: whether a block's columns begin with the block itself.
+    weights: [tiles of a block, width], weights of the columns as seen from the block.
+  """
+
+  rows: Points
+  columns: Points
+  block: int
+  width: int
+  first: int | Array
+  blocks: int
+  circular: bool
+  weights: np.ndarray
+
+
+def self_tiles(
+  x: Float[Array, "n d"], row_term: tuple[Array, ...], shard: Shard, sizes: Sizes
+) -> Tiles:
+  """Cuts the pairs of a set with itself: each block meets the half circle behind it."""
+  n = x.shape[0]
+  single = sizes.single_with_term if row_term else sizes.single
+  blocks = 1 if n <= single and shard.count == 1 else -(-n // sizes.block)
+  blocks = _rounded_up(blocks, shard.count)
+  block = -(-n // blocks)
+  window = (blocks // 2 + 1) * block
+  tiles = 1 if blocks == 1 else -(-window // (sizes.width + block))
+  width = _rounded_up(-(-window // tiles), 1 if blocks == 1 else sizes.multiple)
+  weights = np.zeros(tiles * width)
+  weights[:window] = 2  # the sum contains each pair twice
+  weights[:block] = 1
+  if blocks % 2 == 0:
+    weights[window - block : window] = 1  # both sides of the circle see these pairs
+  rows = _points(x, row_term, blocks * block)
+  length = (blocks - 1) * block + tiles * width
+  return Tiles(
+    rows,
+    jax.tree.map(lambda v: _rolled(v, length), rows),
+    block,
+    width,
+    shard.index * (blocks // shard.count),
+    blocks // shard.count,
+    True,
+    weights.reshape(tiles, width),
+  )
+
+
+def cross_tiles(
+  x: Float[Array, "n d"], y: Float[Array, "m d"], shard: Shard, sizes: Sizes
+) -> Tiles:
+  """Cuts the pairs of two sets."""
+  n, m = x.shape[0], y.shape[0]
+  single = n * m <= sizes.single**2 and shard.count == 1
+  blocks = _rounded_up(1 if single else -(-n // sizes.block), shard.count)
+  block = -(-n // blocks)
+  tiles = -(-m // (sizes.width + block))
+  width = _rounded_up(-(-m // tiles), 1 if tiles == 1 else sizes.multiple)
+  return Tiles(
+    _points(x, (), blocks * block),
+    _points(y, (), tiles * width),
+    block,
+    width,
+    shard.index * (blocks // shard.count),
+    blocks // shard.count,
+    False,
+    np.ones((tiles, width)),
+  )
+
+
+def _rounded_up(length: int, multiple: int) -> int:
+  return -(-length // multiple) * multiple
+
+
+def _points(x: Float[Array, "n d"], row_term: tuple[Array, ...], length: int) -> Points:
+  # Pass row indices as array data. If they were loop-invariant, XLA would hoist the mask of equal
+  # indices into a full matrix and read it back in every tile.
+  points = Points(x, jnp.sum(x * x, 1), jnp.arange(len(x)), row_term, jnp.ones_like(x[:, 0]))
+  return jax.tree.map(
+    lambda v: jnp.pad(v, [(0, length - len(v))] + [(0, 0)] * (v.ndim - 1)), points
+  )
+
+
+def _rolled(v: Array, length: int) -> Array:
+  """Returns `length` entries along a circle, which may go around more than once."""
+  return jnp.concatenate([v] * -(-length // len(v)))[:length]
+
+
+def unrolled(v: Float[Array, "length d"], n: int) -> Float[Array, "n d"]:
+  """Sums the entries that belong to the same of `n` points of the circle."""
+  turns = -(-len(v) // n)
+  filled = jnp.pad(v, ((0, turns * n - len(v)), (0, 0)))
+  return filled.reshape(turns, n, -1).sum(0)

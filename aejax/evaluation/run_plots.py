@@ -1,0 +1,133 @@
+"""The plots of a trained run, written into its work directory."""
+
+import json
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from aejax._files import write_json
+from aejax.autoencoder import pixels
+from aejax.data import Dataset
+from aejax.evaluation import diagnostics, figures
+from aejax.evaluation.generation import nearest
+from aejax.evaluation.image_grid import as_figure, as_pixels, tile, write_png
+from aejax.evaluation.outputs import Outputs, scoring_keys
+from aejax.training import TrainedAutoencoder
+
+__all__ = ["plot_run"]
+
+_SAMPLES = 64
+_RECONSTRUCTIONS = 24
+_INTERPOLATIONS, _STEPS = 8, 11
+# Images a side of the decoded plane, and its largest coordinate.
+_PLANE_SIDE, _PLANE_EXTENT = 20, 2.5
+# The same for the interactive plane of the report, and its number of latents.
+_MAP_SIDE, _MAP_EXTENT, _MAP_POINTS = 40, 3.0, 1000
+
+
+def plot_run(
+  workdir: Path,
+  trained: TrainedAutoencoder,
+  dataset: Dataset,
+  *,
+  outputs: Outputs | None = None,
+) -> list[Path]:
+  """Plots samples, reconstructions, interpolations, latents and training curves of a run.
+
+  Args:
+    workdir: work directory of the run, for metrics.jsonl and the plots.
+    trained: the trained autoencoder.
+    dataset: the data set that it was trained on.
+    outputs: latents and reconstructions of the test images, if they are computed already.
+
+  Returns:
+    The paths of the plots.
+  """
+  outputs = Outputs.of(trained, dataset) if outputs is None else outputs
+  samples = trained.generate(jax.random.key(trained.configuration.seed), _SAMPLES)
+  plots = [
+    figures.save_grid(workdir / "samples.png", samples),
+    figures.save_reconstructions(
+      workdir / "reconstructions.png",
+      pixels(dataset.test[:_RECONSTRUCTIONS]),
+      outputs.reconstructions[:_RECONSTRUCTIONS],
+    ),
+    figures.save_interpolations(
+      workdir / "interpolations.png", _interpolate(trained, np.asarray(outputs.means))
+    ),
+  ]
+  if (found := nearest(samples[:_RECONSTRUCTIONS], dataset)) is not None:
+    neighbours = pixels(np.asarray(dataset.train)[found.indices[:, 0]])
+    plots.append(
+      figures.save_reconstructions(
+        workdir / "neighbours.png",
+        samples[:_RECONSTRUCTIONS],
+        neighbours,
+        names=("sample", "nearest in training set"),
+      )
+    )
+  log = workdir / "metrics.jsonl"
+  if log.is_file() and (lines := log.read_text(encoding="utf-8").splitlines()):
+    epochs = [json.loads(line) for line in lines]
+    plots.append(diagnostics.save_curves(workdir / "curves.png", epochs))
+  return plots + _plot_latents(workdir, trained, dataset, outputs)
+
+
+def _plot_latents(
+  workdir: Path, trained: TrainedAutoencoder, dataset: Dataset, outputs: Outputs
+) -> list[Path]:
+  _, directions_key = scoring_keys()
+  latents = outputs.latents
+  plots = [
+    diagnostics.save_marginals(workdir / "marginals.png", latents),
+    diagnostics.save_quantiles(workdir / "quantiles.png", latents, key=directions_key),
+  ]
+  if latents.shape[1] > 1:
+    plots.append(diagnostics.save_pairs(workdir / "pairs.png", latents))
+  if latents.shape[1] == 2:
+    _write_map(workdir, trained, dataset, np.asarray(outputs.means[:_MAP_POINTS]))
+    plots += [
+      figures.save_latent_scatter(workdir / "latents.png", latents, dataset.test_labels),
+      figures.save_decoded_plane(
+        workdir / "plane.png",
+        _decode_plane(trained, _PLANE_SIDE, _PLANE_EXTENT),
+        extent=(-_PLANE_EXTENT, _PLANE_EXTENT, -_PLANE_EXTENT, _PLANE_EXTENT),
+      ),
+    ]
+  return plots
+
+
+def _write_map(
+  workdir: Path, trained: TrainedAutoencoder, dataset: Dataset, means: np.ndarray
+) -> None:
+  """Writes the files of the report's interactive plane: decoded tiles, and latents as points."""
+  tiles = _decode_plane(trained, _MAP_SIDE, _MAP_EXTENT)
+  canvas, _ = tile(as_pixels("tiles", tiles, rank=5), gap=0)
+  write_png(workdir / "plane_tiles.png", as_figure(canvas))
+  latents = means.round(3)
+  labels = np.zeros(len(latents), int)
+  if dataset.test_labels is not None:
+    labels = np.unique(dataset.test_labels[: len(latents)], return_inverse=True)[1]
+  colours = figures.class_colours(int(labels.max()) + 1)
+  points = [[*map(float, z), colours[label]] for z, label in zip(latents, labels, strict=True)]
+  write_json(workdir / "plane.json", {"extent": _MAP_EXTENT, "side": _MAP_SIDE, "points": points})
+
+
+def _interpolate(trained: TrainedAutoencoder, means: np.ndarray) -> np.ndarray:
+  """Decodes points on straight lines from one test image's latents to another's."""
+  rows = min(_INTERPOLATIONS, len(means) // 2) or 1
+  ends = means[: 2 * rows]
+  first, second = ends[:rows, None], ends[-rows:, None]
+  t = np.linspace(0, 1, _STEPS, dtype=np.float32)[:, None]
+  path = (1 - t) * first + t * second
+  images = trained.decode(path.reshape(-1, path.shape[-1]))
+  return np.asarray(images).reshape(rows, _STEPS, *images.shape[1:])
+
+
+def _decode_plane(trained: TrainedAutoencoder, side: int, extent: float) -> np.ndarray:
+  """Decodes a square grid of the latent plane; the top row has the largest z₂."""
+  line = np.linspace(-extent, extent, side, dtype=np.float32)
+  x, y = np.meshgrid(line, line[::-1])
+  images = trained.decode(np.stack([x, y], -1).reshape(-1, 2))
+  return np.asarray(images).reshape(side, side, *images.shape[1:])
