@@ -1,13 +1,13 @@
-"""What arguments must be: checks for public entrances, each with its one sentence.
+"""Checks of arguments for public functions; each raises a ValueError with one sentence.
 
-What is traced has no value yet, and passes.
+Traced values pass, since they are not known yet.
 """
 
 import difflib
 import math
 import operator
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +35,12 @@ __all__ = [
   "type_name",
 ]
 
-# Beyond, shapes and indices overflow long before memory has ended the attempt.
-_MOST = 2**31 - 1
+# Above this, shapes and indices overflow.
+_MAX = 2**31 - 1
 
 
 def type_name(value: object) -> str:
-  """What a value is, in words: 'a str', 'an int', 'None', 'the class Gaussian'."""
+  """Returns the type of a value in words: 'a str', 'an int', 'None', 'the class Gaussian'."""
   if value is None:
     return "None"
   if isinstance(value, type):
@@ -50,28 +50,28 @@ def type_name(value: object) -> str:
 
 
 def short_repr(value: object) -> str:
-  """A value for the end of a sentence: on one line, and short."""
+  """Returns a value for the end of a sentence, on one line and short."""
   if isinstance(value, np.ndarray | jax.Array) and value.ndim:
     return f"an array of shape {list(value.shape)}"
   text = repr(value) if isinstance(value, str | bytes) else str(value)
   text = text if isinstance(value, os.PathLike) else " ".join(text.split())
   text = text if text.isprintable() else repr(text)
-  # A path is worth more room than other values; of all, the ends tell more than the middle.
+  # Paths may be longer than other values. Both ends are kept, since they say more than the middle.
   most = 500 if isinstance(value, os.PathLike) else 80
   return text if len(text) <= most else f"{text[: most // 2 - 3]}...{text[-(most // 2) :]}"
 
 
 def short_message(error: BaseException) -> str:
-  """What an error says, for the end of a sentence: on one line, and not too long."""
+  """Returns the message of an error for the end of a sentence, on one line and short."""
   text = " ".join(str(error).split()) or type(error).__name__
   return text if len(text) <= 200 else f"{text[:197]}..."
 
 
-def integer(name: str, value: Any, *, least: int = 1, most: int = _MOST) -> int:
+def integer(name: str, value: Any, *, least: int = 1, most: int = _MAX) -> int:
   """Returns a whole number as an int.
 
   Raises:
-    ValueError: if it is none, less than `least`, or more than `most`: by default, beyond 32 bits.
+    ValueError: if it is not a whole number, less than `least` or more than `most`.
   """
   try:
     finite = None if isinstance(value, bool | np.bool) else operator.index(value)
@@ -80,16 +80,16 @@ def integer(name: str, value: Any, *, least: int = 1, most: int = _MOST) -> int:
   if finite is None or finite < least:
     raise ValueError(f"{name} must be a whole number from {least} up, but is {short_repr(value)}.")
   if finite > most:
-    limit = "less than 2^31" if most == _MOST else f"at most {most}"
+    limit = "less than 2^31" if most == _MAX else f"at most {most}"
     raise ValueError(f"{name} must be {limit}, but is {short_repr(value)}.")
   return finite
 
 
 def seed(value: Any) -> int:
-  """Returns a seed; JAX would drop what exceeds 32 bits, and give two seeds the same draws.
+  """Returns a seed. JAX drops bits beyond 32, so larger seeds would repeat the draws of others.
 
   Raises:
-    ValueError: if it is no whole number from 0 to 2^32 − 1.
+    ValueError: if it is not a whole number from 0 to 2^32 − 1.
   """
   if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**32:
     raise ValueError(f"seed must be a whole number from 0 to 2^32 − 1, but is {short_repr(value)}.")
@@ -97,28 +97,29 @@ def seed(value: Any) -> int:
 
 
 def positive(name: str, value: Any) -> Any:
-  """Returns a positive, finite number as it is.
+  """Returns a positive, finite number unchanged.
 
   Raises:
-    ValueError: if it is none.
+    ValueError: for any other value.
   """
   return _number(name, value, "positive and finite", lambda v: 0 < v < math.inf)
 
 
 def not_negative(name: str, value: Any) -> Any:
-  """Returns a finite number that is not negative as it is.
+  """Returns a finite number that is not negative unchanged.
 
   Raises:
-    ValueError: if it is none.
+    ValueError: for any other value.
   """
   return _number(name, value, "finite and not negative", lambda v: 0 <= v < math.inf)
 
 
-def _number(name, value, expected, fits):
+def _number(name: str, value: Any, expected: str, fits: Callable[[float], bool]) -> Any:
   if isinstance(value, Tracer) and not value.ndim:
     return value
   try:
-    good = not isinstance(value, str | bytes) and not np.ndim(value) and fits(float(value))
+    is_number = not isinstance(value, str | bytes) and np.asarray(value).dtype != bool
+    good = is_number and not np.ndim(value) and fits(float(value))
   except (TypeError, ValueError, OverflowError):
     good = False
   if not good:
@@ -127,10 +128,10 @@ def _number(name, value, expected, fits):
 
 
 def finite(name: str, value: Any) -> Any:
-  """Returns a finite number as it is.
+  """Returns a finite number unchanged.
 
   Raises:
-    ValueError: if it is none.
+    ValueError: for any other value.
   """
   return _number(name, value, "a finite number", math.isfinite)
 
@@ -139,7 +140,7 @@ def boolean(name: str, value: Any) -> bool:
   """Returns True or False.
 
   Raises:
-    ValueError: for all else: a string "no" would count as true.
+    ValueError: for any other value; the string "no" would count as true.
   """
   if not isinstance(value, bool | np.bool):
     raise ValueError(f"{name} must be True or False, but is {short_repr(value)}.")
@@ -150,7 +151,7 @@ def one_of(what: str, value: Any, names: Iterable[str]) -> Any:
   """Returns one of `names`.
 
   Raises:
-    ValueError: for all else, with the nearest of them.
+    ValueError: for any other value; it suggests the nearest names.
   """
   names = list(names)
   if not isinstance(value, str) or value not in names:
@@ -161,10 +162,10 @@ def one_of(what: str, value: Any, names: Iterable[str]) -> Any:
 
 
 def path(name: str, value: Any) -> Path:
-  """Returns a path, its `~` replaced.
+  """Returns a path with `~` replaced by the home folder.
 
   Raises:
-    ValueError: if it is none, or begins with the home folder of a user who has none.
+    ValueError: if it is not a path, or begins with a home folder that does not exist.
   """
   if not isinstance(value, str | os.PathLike) or not isinstance(os.fspath(value), str):
     raise ValueError(f"{name} must be a path, but is {type_name(value)}.")
@@ -177,10 +178,10 @@ def path(name: str, value: Any) -> Path:
 
 
 def folder(name: str, value: Any) -> Path:
-  """Returns the path of a folder, made if need be: before the work of hours, not after.
+  """Returns the path of a writable folder, which is created if it does not exist.
 
   Raises:
-    ValueError: if there can be none.
+    ValueError: if it cannot be created or written to.
   """
   found = path(name, value)
   try:
@@ -196,10 +197,10 @@ def folder(name: str, value: Any) -> Path:
 
 
 def instance(name: str, value: Any, wanted: type | tuple[type, ...], words: str) -> Any:
-  """Returns an object of a class, or of one of several.
+  """Returns an instance of a class, or of one of several classes.
 
   Raises:
-    ValueError: if it is of another, or a class itself.
+    ValueError: if it is an instance of another class, or a class.
   """
   if isinstance(value, type) or not isinstance(value, wanted):
     raise ValueError(f"{name} must be {words}, but is {type_name(value)}.")
@@ -207,10 +208,10 @@ def instance(name: str, value: Any, wanted: type | tuple[type, ...], words: str)
 
 
 def key(name: str, value: Any) -> Any:
-  """Returns one key, of the new kind or of the old.
+  """Returns a random key, typed or of the old kind (uint32).
 
   Raises:
-    ValueError: if it is none, or several.
+    ValueError: if it is not a key, or several keys.
   """
   if isinstance(value, jax.Array | np.ndarray):
     if jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
@@ -226,20 +227,20 @@ def key(name: str, value: Any) -> Any:
 
 
 def new_key(name: str, value: Any) -> Any:
-  """Returns one key of the new kind, for those who take no other.
+  """Returns a typed random key; an old one (uint32) is converted.
 
   Raises:
-    ValueError: if it is none, or several.
+    ValueError: if it is not a key, or several keys.
   """
   value = key(name, value)
   return value if not value.ndim else jax.random.wrap_key_data(value)
 
 
 def array(name: str, value: Any) -> Any:
-  """Returns an array as it is, and lists of numbers as one.
+  """Returns an array unchanged, and a list of numbers as an array.
 
   Raises:
-    ValueError: if it is neither, or holds anything but numbers.
+    ValueError: for any other value, or if it contains anything but numbers.
   """
   if isinstance(value, jax.Array):
     return value

@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: written beside, then renamed."""
+"""Files that are complete or absent: written under another name, then renamed; locks."""
 
 import contextlib
 import errno
@@ -18,7 +18,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
   """Yields a temporary path in the same folder, which becomes `path` if the block succeeds."""
   path = Path(path)
   path.parent.mkdir(parents=True, exist_ok=True)
-  # Not tempfile's: its files are for their owner only, whatever the umask.
+  # tempfile would create a file that only its owner may read, regardless of the umask.
   temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}.partial{path.suffix}")
   temporary.touch(exist_ok=False)
   try:
@@ -29,16 +29,16 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def clear_partial(folder: str | os.PathLike[str]) -> None:
-  """Removes what `replacing` and `check_space` left in a folder when they were killed."""
+  """Removes the files that killed calls of `replacing` and `check_space` left in a folder."""
   for path in Path(folder).glob(".*.partial*"):
     path.unlink(missing_ok=True)
 
 
 def check_space(folder: str | os.PathLike[str], size: int) -> None:
-  """Tries whether so many bytes could be written, before something is begun that takes long.
+  """Checks that a number of bytes can be written, before a long operation begins.
 
   Raises:
-    OSError: if the disk is full, or does not write.
+    OSError: if the disk is full or refuses to write.
   """
   free = shutil.disk_usage(folder).free
   if free < size:
@@ -51,7 +51,7 @@ def check_space(folder: str | os.PathLike[str], size: int) -> None:
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
-  """Writes `value` as indented JSON."""
+  """Writes a value as indented JSON."""
   with replacing(path) as temporary:
     temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
 
@@ -60,7 +60,7 @@ def read_json(path: str | os.PathLike[str]) -> Any:
   """Reads a JSON file.
 
   Raises:
-    ValueError: if it is missing or no JSON.
+    ValueError: if it is missing or is not JSON.
   """
   try:
     return json.loads(Path(path).read_text(encoding="utf-8"))
@@ -74,12 +74,12 @@ def read_json(path: str | os.PathLike[str]) -> Any:
 
 @contextlib.contextmanager
 def locked(workdir: Path) -> Iterator[None]:
-  """Holds the work directory for this process; a process that ends, however, lets go of it.
+  """Locks the work directory for this process until the block or the process ends.
 
-  Where the system or the disk knows no locks on folders, nothing is held.
+  Does nothing if the system or the disk does not support locks on folders.
 
   Raises:
-    ValueError: if another process holds it.
+    ValueError: if another process holds the lock.
   """
   workdir.mkdir(parents=True, exist_ok=True)
   with contextlib.ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""How much memory there is: what cannot fit is refused, for to try would end the process."""
+"""Available memory. Raise before an allocation that cannot fit, since JAX aborts the process."""
 
 from pathlib import Path
 
@@ -6,30 +6,30 @@ import jax
 
 __all__ = ["available_bytes", "check_fits"]
 
-# Less is not worth a look at how much there is.
-_LITTLE = 2**30
+# Smaller allocations are not checked.
+_MIN_CHECKED = 2**30
 
 
 def check_fits(name: str, value: object, num_bytes: int) -> None:
-  """Raises a ValueError if what an argument asks for takes more memory than there is.
+  """Raises a ValueError if an argument needs more memory than is available.
 
-  JAX's own allocator ends the process, or the system does.
+  Args:
+    name: name of the argument.
+    value: its value.
+    num_bytes: number of bytes that it needs.
   """
-  if num_bytes <= _LITTLE:
+  if num_bytes <= _MIN_CHECKED:
     return
   available = available_bytes()
   if num_bytes > available:
     raise ValueError(
       f"{name} must be less, but is {value}: that would take "
-      f"{num_bytes / 2**30:,.0f} GiB of memory, and {available / 2**30:,.0f} can be had."
+      f"{num_bytes / 2**30:,.0f} GiB of memory, and {available / 2**30:,.0f} are available."
     )
 
 
 def available_bytes() -> float:
-  """Memory that can still be had: an accelerator's, or else the machine's.
-
-  Infinity where nobody says.
-  """
+  """Returns the free memory of the accelerator, or else of the machine; infinity if unknown."""
   stats = jax.local_devices()[0].memory_stats()
   if stats and "bytes_limit" in stats:
     return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
@@ -43,5 +43,5 @@ def available_bytes() -> float:
     limit = int((group / "memory.max").read_text(encoding="utf-8"))
     used = int((group / "memory.current").read_text(encoding="utf-8"))
     return min(free, limit - used)
-  except (OSError, ValueError):  # no control group, or "max": none of its own
+  except (OSError, ValueError):  # no control group, or no limit ("max")
     return free

@@ -10,11 +10,15 @@ The command line shows both.
 """
 
 import logging
+import os
+import sys
 import warnings
 
 __all__ = ["AejaxWarning", "logger", "warn"]
 
 logger = logging.getLogger("aejax")
+
+_PACKAGE = os.path.dirname(__file__) + os.sep
 
 
 class AejaxWarning(UserWarning):
@@ -22,5 +26,8 @@ class AejaxWarning(UserWarning):
 
 
 def warn(sentence: str) -> None:
-  """Issues an `AejaxWarning` at the caller's caller."""
-  warnings.warn(sentence, AejaxWarning, stacklevel=3)
+  """Issues an `AejaxWarning` at the innermost line outside aejax: the user's call."""
+  frame, level = sys._getframe(1), 2
+  while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+    frame, level = frame.f_back, level + 1
+  warnings.warn(sentence, AejaxWarning, stacklevel=level)

@@ -43,10 +43,21 @@ def user_errors() -> Iterator[None]:
     sys.exit(130)
 
 
+class _StderrHandler(logging.StreamHandler):
+  """Writes to the current `sys.stderr`, which the progress bar replaces while it is shown."""
+
+  def emit(self, record: logging.LogRecord) -> None:
+    self.setStream(sys.stderr)
+    super().emit(record)
+
+
 @contextlib.contextmanager
 def _messages_on_stderr() -> Iterator[None]:
   """Prints each warning and note of aejax as one line on stderr."""
-  handler = logging.StreamHandler(sys.stderr)
+  if any(isinstance(handler, _StderrHandler) for handler in logger.handlers):
+    yield  # an enclosing block prints them
+    return
+  handler = _StderrHandler()
   # Orbax's messages about every save would bury the progress bar; aejax reports its errors itself.
   for name in ("absl", "asyncio"):
     logging.getLogger(name).setLevel(logging.CRITICAL)

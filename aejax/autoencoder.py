@@ -1,4 +1,4 @@
-"""An encoder and a decoder as one NNX module, whatever the networks inside."""
+"""An encoder and a decoder as one NNX module; both may be any networks."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -24,16 +24,16 @@ _OUTPUTS: dict[str, Callable[[Array], Array]] = {
   "tanh": lambda logits: (jnp.tanh(logits) + 1) / 2,
 }
 
-# Wider than the floats that are accepted: integers get a sentence about [0, 1], not a type error.
+# Wider than what is accepted, so that integers get a sentence about [0, 1], not a type error.
 Images = Num[Array | np.ndarray, "n h w c"]
 
 
 class Posterior(NamedTuple):
-  """The law of the latents given the images: a point each, or a diagonal Gaussian each.
+  """The distribution of the latents given each image: a point or a diagonal Gaussian.
 
   Attributes:
-    mean: one row an image; of a deterministic encoder, the latents themselves.
-    log_variance: one row an image; None for a deterministic encoder.
+    mean: one row for each image; for a deterministic encoder, the latents.
+    log_variance: one row for each image; None for a deterministic encoder.
   """
 
   mean: Float[Array, "n d"]
@@ -43,7 +43,7 @@ class Posterior(NamedTuple):
     """Draws one latent from each posterior; a deterministic encoder's latents are returned as is.
 
     Args:
-      key: the random key; the same key gives the same latents.
+      key: random key; the same key gives the same latents.
     """
     return self.reparameterize(jax.random.normal(_checks.key("key", key), self.mean.shape))
 
@@ -55,18 +55,18 @@ class Posterior(NamedTuple):
 
 
 class Autoencoder(nnx.Module):
-  """The pair (encoder, decoder): encode, decode, reconstruct, generate.
+  """A pair of encoder and decoder that encodes, decodes, reconstructs and generates.
 
-  Any two callables will do, NNX modules as a rule. Values leave in float32, whatever dtype the
-  networks compute in, so that losses and distances never see bfloat16.
+  Both are callables, usually NNX modules. All results are float32, also if the networks compute
+  in bfloat16, so losses and distances are computed in float32.
 
   Attributes:
     encoder: images `[n, h, w, c]` in [0, 1] to latents `[n, latent_dim]`, or for a Gaussian
       encoder to the pair (mean, log_variance), both `[n, latent_dim]`.
     decoder: latents `[n, latent_dim]` to `[n, h, w, c]`, before `output` is applied.
-    latent_dim: the number of latent dimensions.
-    output: how the decoder's value becomes an image: "identity", "sigmoid", or "tanh" (mapped
-      from [−1, 1] to [0, 1]).
+    latent_dim: number of latent dimensions.
+    output: activation that makes images of the decoder's values: "identity", "sigmoid" or "tanh"
+      (mapped from [−1, 1] to [0, 1]).
 
   Example:
     >>> from flax import nnx
@@ -97,10 +97,10 @@ class Autoencoder(nnx.Module):
     self.decoder = decoder
     self.latent_dim = latent_dim
     self.output = output
-    _check_variables(self)
+    _check_only_params(self)
 
   def posterior(self, images: Images) -> Posterior:
-    """The law of the latents given each image.
+    """Returns the distribution of the latents given each image.
 
     Args:
       images: floats in [0, 1].
@@ -109,7 +109,7 @@ class Autoencoder(nnx.Module):
       Mean and log-variance in float32; the latter is None for a deterministic encoder.
 
     Raises:
-      ValueError: if `images` is no batch of floats, or the encoder returns another shape than
+      ValueError: if `images` is not a batch of floats, or the encoder does not return
         `[n, latent_dim]`.
     """
     images = _checks.array("images", images)
@@ -134,17 +134,18 @@ class Autoencoder(nnx.Module):
     )
 
   def encode(self, images: Images) -> Float[Array, "n d"]:
-    """The latents of `images`, floats in [0, 1]; the posterior mean of a Gaussian encoder."""
+    """Returns the latents of `images`, floats in [0, 1]; for a Gaussian encoder, the means."""
     return self.posterior(images).mean
 
   def logits(self, latents: Float[Array | np.ndarray, "n d"]) -> Float[Array, "n h w c"]:
-    """The decoder's value in float32, before `output` makes an image of it.
+    """Returns the values of the decoder in float32, before the output activation.
 
     Args:
       latents: one a row.
 
     Raises:
-      ValueError: if `latents` is not `[n, latent_dim]`, or the decoder's value not `[n, h, w, c]`.
+      ValueError: if `latents` is not `[n, latent_dim]`, or the decoder does not return
+        `[n, h, w, c]`.
     """
     latents = _checks.array("latents", latents)
     if latents.ndim != 2 or latents.shape[1] != self.latent_dim:
@@ -158,34 +159,34 @@ class Autoencoder(nnx.Module):
     return jnp.asarray(logits, jnp.float32)
 
   def decode(self, latents: Float[Array | np.ndarray, "n d"]) -> Float[Array, "n h w c"]:
-    """The images of `latents`, in [0, 1] unless `output` is the identity."""
-    return self.activate(self.logits(latents))
+    """Returns the images of `latents`, in [0, 1] unless `output` is "identity"."""
+    return self.output_activation(self.logits(latents))
 
-  def activate(self, logits: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
-    """What `output` makes of the decoder's value: images in [0, 1], or the value itself."""
+  def output_activation(self, logits: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
+    """Applies the output activation to values of the decoder."""
     return _OUTPUTS[self.output](logits)
 
   def reconstruct(self, images: Images) -> Float[Array, "n h w c"]:
-    """The images after a passage through the latents: D(E(x)), at the posterior mean.
+    """Returns D(E(x)), the reconstructions of images, at the posterior mean.
 
     Raises:
-      ValueError: if the decoder's images have another shape than `images`.
+      ValueError: if the decoder returns another shape than that of `images`.
     """
     images = _checks.array("images", images)
     reconstruction = self.decode(self.encode(images))
     if reconstruction.shape != images.shape:
       raise ValueError(
-        f"decoder must return images of shape {images.shape}, as it was given to the encoder, "
+        f"decoder must return images of shape {images.shape}, like those of the encoder, "
         f"but returned {reconstruction.shape}."
       )
     return reconstruction
 
   def generate(self, key: Key[Array, ""], num: int) -> Float[Array, "num h w c"]:
-    """New images: decoded latents drawn from N(0, I).
+    """Generates images: decodes latents drawn from N(0, I).
 
     Args:
-      key: the random key; the same key gives the same images.
-      num: how many.
+      key: random key; the same key gives the same images.
+      num: number of images.
     """
     shape = _checks.integer("num", num), self.latent_dim
     check_fits("num", num, 4 * num * self.latent_dim)
@@ -201,10 +202,10 @@ class Autoencoder(nnx.Module):
 
 
 def pixels(images: Num[Array | np.ndarray, "n h w c"]) -> Float[Array, "n h w c"]:
-  """Images as float32 in [0, 1]; uint8 is scaled, floats pass.
+  """Returns images as float32 in [0, 1]; uint8 is divided by 255, floats are unchanged.
 
   Raises:
-    ValueError: for other integers, of which nobody knows what white is.
+    ValueError: for other integers, whose white level is not known.
   """
   if images.dtype != jnp.uint8 and not jnp.issubdtype(images.dtype, jnp.floating):
     raise ValueError(f"images must be uint8, or floats in [0, 1], but are {images.dtype}.")
@@ -219,8 +220,8 @@ def _shape_of(network: str, returned: Any) -> tuple[int, ...]:
   raise ValueError(f"{network} must return {what}, but returned {_checks.type_name(returned)}.")
 
 
-def _check_variables(model: Autoencoder) -> None:
-  """Refuses hidden state: training carries parameters and nothing else."""
+def _check_only_params(model: Autoencoder) -> None:
+  """Refuses state other than parameters, which training would not carry along."""
   for path, variable in nnx.to_flat_state(nnx.state(model)):
     if not isinstance(variable, nnx.Param):
       raise ValueError(

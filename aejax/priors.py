@@ -1,6 +1,6 @@
-"""Priors: what the latents should look like. Each is a pytree that samples itself.
+"""Priors: the distributions that latents are matched to. Each is a pytree with `sample`.
 
-Distances to a prior live in `aejax.distances`; these classes know only their own law.
+The distances to a prior are in `aejax.distances`; the classes here only describe distributions.
 """
 
 import dataclasses
@@ -32,7 +32,7 @@ _static = functools.partial(dataclasses.field, metadata={"static": True})
 
 @runtime_checkable
 class Prior(Protocol):
-  """What a prior is: a dimension, and a way to draw from it. Any such object will do."""
+  """A prior: any object with a dimension and a method that samples."""
 
   @property
   def dim(self) -> int:
@@ -40,7 +40,7 @@ class Prior(Protocol):
     ...
 
   def sample(self, key: Key[Array, ""], n: int) -> Float[Array, "{n} d"]:
-    """Draws `n` independent rows."""
+    """Draws `n` independent samples, one a row."""
     ...
 
 
@@ -48,7 +48,7 @@ def check_dimension(prior: Prior, z: jax.Array) -> int:
   """Returns the prior's dimension.
 
   Raises:
-    ValueError: if the rows of `z` have another.
+    ValueError: if the rows of `z` have another dimension.
   """
   if z.shape[-1] != prior.dim:
     raise ValueError(f"z has dimension {z.shape[-1]}, but the prior has dimension {prior.dim}.")
@@ -56,7 +56,7 @@ def check_dimension(prior: Prior, z: jax.Array) -> int:
 
 
 def _draw_shape(key: Any, n: Any, dim: int) -> tuple[int, int]:
-  """The shape of a draw, once its arguments are checked."""
+  """Checks the arguments of a draw and returns its shape."""
   _checks.key("key", key)
   n = _checks.integer("n", n, least=0)
   check_fits("n", n, 4 * n * dim)
@@ -64,7 +64,7 @@ def _draw_shape(key: Any, n: Any, dim: int) -> tuple[int, int]:
 
 
 def _points(prior: Prior, z: Any) -> jax.Array:
-  """Points of the prior's dimension, one a row of the last axis."""
+  """Returns points whose last axis has the dimension of the prior."""
   z = _checks.array("z", z)
   if not z.ndim:
     raise ValueError("z must have a last axis, but is a single number.")
@@ -75,7 +75,11 @@ def _points(prior: Prior, z: Any) -> jax.Array:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class StandardNormal:
-  """N(0, I) in dimension `dim`."""
+  """N(0, I) in dimension `dim`.
+
+  Attributes:
+    dim: dimension of the space.
+  """
 
   dim: int = _static()
 
@@ -83,18 +87,24 @@ class StandardNormal:
     _checks.integer("dim", self.dim)
 
   def sample(self, key: Key[Array, ""], n: int) -> Float[Array, "{n} d"]:
-    """Draws `n` independent rows."""
+    """Draws `n` independent samples, one a row."""
     return jax.random.normal(key, _draw_shape(key, n, self.dim))
 
   def log_prob(self, z: Float[Array, "*n d"]) -> Float[Array, "*n"]:
-    """Log density in nats, a row each."""
+    """Returns the log density in nats, one value for each row."""
     z = _points(self, z)
     return -(jnp.sum(z * z, -1) + self.dim * math.log(2 * math.pi)) / 2
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class GaussianMixture:
-  """Σ_k weights_k N(means_k, variances_k I); the weights are normalised to sum to one."""
+  """Σ_k weights_k N(means_k, variances_k I); the weights are normalised to sum to one.
+
+  Attributes:
+    weights: weights of the components, [k].
+    means: means of the components, [k, d].
+    variances: variances of the components, [k].
+  """
 
   weights: Float[Array, " k"]
   means: Float[Array, "k d"]
@@ -135,7 +145,7 @@ class GaussianMixture:
     return self.means.shape[1]
 
   def sample(self, key: Key[Array, ""], n: int) -> Float[Array, "{n} d"]:
-    """Draws `n` independent rows."""
+    """Draws `n` independent samples, one a row."""
     shape = n, _ = _draw_shape(key, n, self.dim)
     which, noise = jax.random.split(key)
     k = jax.random.categorical(which, jnp.log(self.weights), shape=(n,))
@@ -143,7 +153,7 @@ class GaussianMixture:
     return self.means[k] + deviations * jax.random.normal(noise, shape)
 
   def log_prob(self, z: Float[Array, "*n d"]) -> Float[Array, "*n"]:
-    """Log density in nats, a row each."""
+    """Returns the log density in nats, one value for each row."""
     z, dim = _points(self, z), self.dim
     squares = jnp.sum((z[..., None, :] - self.means) ** 2, -1)
     log_weights = jnp.log(self.weights / jnp.sum(self.weights))
@@ -152,7 +162,7 @@ class GaussianMixture:
 
 
 def _unflatten(_, leaves: Iterable[Any]) -> GaussianMixture:
-  """Without the checks: vmap makes mixtures of batches, grad makes them of derivatives."""
+  """Rebuilds a mixture without checks: vmap and grad fill it with batches and derivatives."""
   mixture = object.__new__(GaussianMixture)
   mixture.__dict__.update(zip(GaussianMixture._leaves, leaves, strict=True))
   return mixture
@@ -168,7 +178,14 @@ jax.tree_util.register_pytree_with_keys(
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class UniformSphere:
-  """Uniform on the sphere |z| = radius. It has no density in R^d, hence no `log_prob`."""
+  """The uniform distribution on the sphere |z| = radius.
+
+  It has no density in R^d, hence no `log_prob`.
+
+  Attributes:
+    dim: dimension of the space.
+    radius: radius of the sphere.
+  """
 
   dim: int = _static()
   radius: float = _static(default=1.0)
@@ -178,7 +195,7 @@ class UniformSphere:
     _checks.positive("radius", self.radius)
 
   def sample(self, key: Key[Array, ""], n: int) -> Float[Array, "{n} d"]:
-    """Draws `n` independent rows."""
+    """Draws `n` independent samples, one a row."""
     z = jax.random.normal(key, _draw_shape(key, n, self.dim))
     return self.radius * z / jnp.linalg.norm(z, axis=1, keepdims=True)
 
@@ -186,7 +203,12 @@ class UniformSphere:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class UniformBall:
-  """Uniform on the ball |z| ≤ radius: by volume, so that radii crowd near the surface."""
+  """The uniform distribution on the ball |z| ≤ radius, by volume.
+
+  Attributes:
+    dim: dimension of the space.
+    radius: radius of the ball.
+  """
 
   dim: int = _static()
   radius: float = _static(default=1.0)
@@ -196,14 +218,14 @@ class UniformBall:
     _checks.positive("radius", self.radius)
 
   def sample(self, key: Key[Array, ""], n: int) -> Float[Array, "{n} d"]:
-    """Draws `n` independent rows."""
+    """Draws `n` independent samples, one a row."""
     n, dim = _draw_shape(key, n, self.dim)
     direction, distance = jax.random.split(key)
     z = UniformSphere(self.dim, self.radius).sample(direction, n)
     return z * jax.random.uniform(distance, (n, 1)) ** (1 / dim)
 
   def log_prob(self, z: Float[Array, "*n d"]) -> Float[Array, "*n"]:
-    """Log density in nats, a row each: −∞ outside."""
+    """Returns the log density in nats, one value for each row; −∞ outside."""
     z, dim = _points(self, z), self.dim
     log_volume = (
       dim / 2 * math.log(math.pi) - math.lgamma(dim / 2 + 1) + dim * math.log(self.radius)
@@ -214,7 +236,12 @@ class UniformBall:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class UniformCube:
-  """Uniform on the cube [−half_width, half_width]^dim."""
+  """The uniform distribution on the cube [−half_width, half_width]^dim.
+
+  Attributes:
+    dim: dimension of the space.
+    half_width: half of the side of the cube.
+  """
 
   dim: int = _static()
   half_width: float = _static(default=1.0)
@@ -224,12 +251,12 @@ class UniformCube:
     _checks.positive("half_width", self.half_width)
 
   def sample(self, key: Key[Array, ""], n: int) -> Float[Array, "{n} d"]:
-    """Draws `n` independent rows."""
+    """Draws `n` independent samples, one a row."""
     shape = _draw_shape(key, n, self.dim)
     return jax.random.uniform(key, shape, minval=-self.half_width, maxval=self.half_width)
 
   def log_prob(self, z: Float[Array, "*n d"]) -> Float[Array, "*n"]:
-    """Log density in nats, a row each: −∞ outside."""
+    """Returns the log density in nats, one value for each row; −∞ outside."""
     z, dim = _points(self, z), self.dim
     inside = jnp.all(jnp.abs(z) <= self.half_width, -1)
     return jnp.where(inside, -dim * math.log(2 * self.half_width), -jnp.inf)

@@ -1,23 +1,25 @@
-"""What the tests ask of a training in a process of its own."""
+"""Helpers for tests that train in another process."""
 
 import re
 import signal
 import subprocess
 import time
 
-LIMIT = 90.0  # seconds for any of the waits: a hang ends here
+LIMIT = 90.0  # seconds for each wait
 
 
 def said(workdir):
+  """Returns the messages of the process, which are in a file next to the work directory."""
   return workdir.with_name(f"{workdir.name}.txt").read_text()
 
 
 def own_tracebacks(workdir):
-  """Lines of tracebacks through our code; TensorStore prints its own, of writes in its threads."""
+  """Returns the lines of tracebacks through aejax; TensorStore prints others from its threads."""
   return [line for line in said(workdir).splitlines() if re.match(r'  File ".*/aejax/', line)]
 
 
 def wait_until(condition, process, workdir):
+  """Waits until the condition is true while the process runs."""
   end = time.monotonic() + LIMIT
   while not condition():
     assert process.poll() is None, said(workdir)
@@ -26,12 +28,13 @@ def wait_until(condition, process, workdir):
 
 
 def epochs(workdir):
+  """Returns the number of epochs in metrics.jsonl."""
   path = workdir / "metrics.jsonl"
   return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
 def finish(process, workdir):
-  """Waits for the exit code; of a process that hangs, every thread's stack is in the message."""
+  """Returns the exit code; if the process hangs, the error has the stack of every thread."""
   try:
     return process.wait(LIMIT)
   except subprocess.TimeoutExpired:

@@ -50,7 +50,7 @@ def test_a_linear_autoencoder_is_pca(digits):
   assert pca_error * (1 - 1e-5) < error < 1.01 * pca_error
 
   # The columns of the decoder are any basis of the space that PCA's are an orthonormal one of.
-  basis = np.asarray(model.decoder.pixels.kernel[...]).T
+  basis = np.asarray(model.decoder.to_pixels.kernel[...]).T
   assert basis.shape == (64, dim)
   # An error that is 1 % too large still allows an angle of some 25°, where one component stands
   # in for the next.

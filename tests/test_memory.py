@@ -10,7 +10,7 @@ def test_free_memory_is_some():
 def test_what_cannot_fit_is_refused(monkeypatch):
   monkeypatch.setattr(_memory, "available_bytes", lambda: 3 * 2**30)
   _memory.check_fits("num", 7, 3 * 2**30)
-  sentence = r"^num must be less, but is 8: that would take 5 GiB of memory, and 3 can be had\.$"
+  sentence = r"^num must be less, but is 8: that would take 5 GiB of memory, and 3 are available\.$"
   with pytest.raises(ValueError, match=sentence):
     _memory.check_fits("num", 8, 5 * 2**30)
 

@@ -146,6 +146,6 @@ def _decoder_likelihood(
     raise ValueError(f"objective must have a positive beta, twice a variance, but has {beta}.")
   constant = -num_pixels / 2 * math.log(math.pi * beta)
   return (
-    lambda x, logits: -jnp.sum(jnp.square(x - model.activate(logits)), axes) / beta,
+    lambda x, logits: -jnp.sum(jnp.square(x - model.output_activation(logits)), axes) / beta,
     constant,
   )

@@ -1,4 +1,4 @@
-"""Layers of convolution and of transposed convolution, for images of any size."""
+"""Layers of convolution and transposed convolution, for images of any size."""
 
 import math
 
@@ -14,7 +14,7 @@ __all__ = ["Convolution", "TransposedConvolution", "downsampled"]
 
 
 def downsampled(size: tuple[int, int], factor: int) -> tuple[int, int]:
-  """Height and width that convolutions of total stride `factor` leave of `size`: rounded up."""
+  """Returns height and width after convolutions of total stride `factor`, rounded up."""
   return -(-size[0] // factor), -(-size[1] // factor)
 
 
@@ -39,19 +39,19 @@ class Convolution(nnx.Module):
     dtype: DTypeLike = jnp.float32,
     rngs: nnx.Rngs,
   ):
-    """Makes the layer.
+    """Initialises the layer.
 
     Args:
-      in_channels: channels of the input.
-      out_channels: channels of the result.
+      in_channels: number of channels of the input.
+      out_channels: number of channels of the result.
       kernel_size: side of the square kernel.
-      stride: pixels between two windows.
+      stride: number of pixels between two windows.
       padding: "SAME" or "VALID".
-      gain: variance of the result over that of the input at initialisation; 2 makes up for the
-        half that a following ReLU cuts away, 1 is for a layer without one.
-      use_bias: False where a normalisation follows, which has a bias of its own.
-      dtype: of the computation; the parameters are float32.
-      rngs: source of the initial kernel.
+      gain: ratio of the variances of result and input at initialisation; 2 compensates for a ReLU
+        that follows, 1 is for a layer without one.
+      use_bias: False if a normalisation with its own bias follows.
+      dtype: dtype of the computation; the parameters are float32.
+      rngs: random streams for the initial kernel.
     """
     shape = (kernel_size, kernel_size, in_channels, out_channels)
     self.kernel = nnx.Param(_initial_kernel(shape, gain, rngs))
@@ -61,7 +61,7 @@ class Convolution(nnx.Module):
     self.dtype = dtype
 
   def __call__(self, x: Float[Array, "n h w i"]) -> Float[Array, "n p q o"]:
-    """The convolution of `x`, in the layer's dtype."""
+    """Returns the convolution of `x` in the dtype of the layer."""
     kernel = self.kernel[...].astype(self.dtype)
     bias = None if self.bias is None else self.bias[...]
     x = x.astype(self.dtype)
@@ -69,7 +69,7 @@ class Convolution(nnx.Module):
 
 
 class TransposedConvolution(nnx.Module):
-  """A transposed convolution with bias, to a height and width that are given.
+  """A transposed convolution with bias, to a given height and width.
 
   Attributes:
     kernel: `[kernel_size, kernel_size, in_channels, out_channels]`.
@@ -89,22 +89,22 @@ class TransposedConvolution(nnx.Module):
     dtype: DTypeLike = jnp.float32,
     rngs: nnx.Rngs,
   ):
-    """Makes the layer.
+    """Initialises the layer.
 
     Args:
-      in_channels: channels of the input.
-      out_channels: channels of the result.
+      in_channels: number of channels of the input.
+      out_channels: number of channels of the result.
       kernel_size: side of the square kernel.
-      stride: pixels of the result per pixel of the input.
-      size: height and width of the result; the input's are `downsampled(size, stride)`.
-      gain: variance of the result over that of the input at initialisation, as in `Convolution`.
-      use_bias: False where a normalisation follows.
-      dtype: of the computation; the parameters are float32.
-      rngs: source of the initial kernel.
+      stride: number of pixels of the result for each pixel of the input.
+      size: height and width of the result; those of the input are `downsampled(size, stride)`.
+      gain: ratio of the variances of result and input at initialisation, as in `Convolution`.
+      use_bias: False if a normalisation with its own bias follows.
+      dtype: dtype of the computation; the parameters are float32.
+      rngs: random streams for the initial kernel.
     """
     shape = (kernel_size, kernel_size, in_channels, out_channels)
-    # Only one in stride² of the kernel's weights meets a given pixel of the result, so the usual
-    # fan-in would shrink the signal by the stride at every layer.
+    # A pixel of the result depends on one in stride² of the weights of the kernel. Without this
+    # factor, each layer would shrink the signal by the stride.
     self.kernel = nnx.Param(_initial_kernel(shape, gain * stride**2, rngs))
     self.bias = nnx.Param(jnp.zeros(out_channels)) if use_bias else None
     self.stride = stride
@@ -112,7 +112,7 @@ class TransposedConvolution(nnx.Module):
     self.dtype = dtype
 
   def __call__(self, x: Float[Array, "n p q i"]) -> Float[Array, "n h w o"]:
-    """The transposed convolution of `x`, in the layer's dtype."""
+    """Returns the transposed convolution of `x` in the dtype of the layer."""
     kernel = self.kernel[...].astype(self.dtype)
     bias = None if self.bias is None else self.bias[...]
     x = x.astype(self.dtype)
@@ -123,5 +123,5 @@ def _initial_kernel(
   shape: tuple[int, int, int, int], gain: float, rngs: nnx.Rngs
 ) -> Float[Array, "k k i o"]:
   init = variance_scaling(gain, "fan_in", "truncated_normal")
-  # Drawn as a matrix: a draw of four dimensions takes XLA two to four times as long to compile.
+  # XLA takes two to four times as long to compile a four-dimensional draw, so draw a matrix.
   return init(rngs.params(), (math.prod(shape[:3]), shape[3]), jnp.float32).reshape(shape)

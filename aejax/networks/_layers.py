@@ -1,4 +1,4 @@
-"""What all encoders and decoders share: their checks, and an encoder's last layer."""
+"""Bases of all encoders and decoders: their checks, and the last layer of an encoder."""
 
 import math
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ Latents = Float[Array, "n d"] | tuple[Float[Array, "n d"], Float[Array, "n d"]]
 
 
 def check_image_shape(image_shape: Any) -> ImageShape:
-  """Returns (height, width, channels), or raises a ValueError if it is not that."""
+  """Returns (height, width, channels), or raises a ValueError."""
   try:
     height, width, channels = (_checks.integer("side", side) for side in image_shape)
   except (TypeError, ValueError):
@@ -43,7 +43,7 @@ def check_image_shape(image_shape: Any) -> ImageShape:
 
 
 def check_dtype(dtype: DTypeLike) -> jnp.dtype:
-  """Returns a floating-point dtype, or raises a ValueError if it is none."""
+  """Returns a floating-point dtype, or raises a ValueError."""
   try:
     found = jnp.dtype(dtype)
   except TypeError:
@@ -56,7 +56,7 @@ def check_dtype(dtype: DTypeLike) -> jnp.dtype:
 
 
 def check_sizes(name: str, sizes: Sequence[int]) -> tuple[int, ...]:
-  """Returns the sizes of layers, or raises a ValueError if one is no whole number from 1 up."""
+  """Returns the sizes of layers, or raises a ValueError if one is not a whole number from 1 up."""
   try:
     return tuple(_checks.integer(name, size) for size in sizes)
   except (TypeError, ValueError):
@@ -66,27 +66,27 @@ def check_sizes(name: str, sizes: Sequence[int]) -> tuple[int, ...]:
 
 
 def check_images(images: Float[Array, "n h w c"], image_shape: ImageShape) -> Array:
-  """Returns images, or raises a ValueError if they are not what the network was made for."""
+  """Returns images, or raises a ValueError if their shape is not that of the network."""
   images = _checks.array("images", images)
   if images.shape[1:] != image_shape:
     raise ValueError(
-      f"images must have shape (n, {', '.join(map(str, image_shape))}), as the network was "
-      f"made for, not {images.shape}."
+      f"images must have shape (n, {', '.join(map(str, image_shape))}), as the network "
+      f"expects, not {images.shape}."
     )
   return images
 
 
 def flat(x: Float[Array, "n h w c"]) -> Float[Array, "n f"]:
-  """One row an image. The size is spelled out because −1 fails on an empty batch."""
+  """Returns one row for each image; unlike −1, the explicit size works for an empty batch."""
   return x.reshape(x.shape[0], math.prod(x.shape[1:]))
 
 
 class LatentLayer(nnx.Module):
   """The last layer of an encoder: latents, or the mean and log-variance of a Gaussian.
 
-  A Gaussian one starts with the mean of its deterministic twin and with log-variance 0, the
-  prior's own: neither noise that drowns the mean nor a variance whose KL swamps the first steps.
-  The log-variance is never clipped.
+  A Gaussian encoder starts with the mean of the deterministic encoder of the same key and with
+  log-variance 0, that of the prior. So neither noise nor the KL divergence dominates the first
+  steps. The log-variance is never clipped.
   """
 
   def __init__(
@@ -103,12 +103,12 @@ class LatentLayer(nnx.Module):
       return jnp.pad(mean, ((0, 0), (0, shape[1] - latent_dim)))
 
     units = 2 * latent_dim if gaussian else latent_dim
-    self.dense = nnx.Linear(in_features, units, kernel_init=init, dtype=dtype, rngs=rngs)
+    self.linear = nnx.Linear(in_features, units, kernel_init=init, dtype=dtype, rngs=rngs)
     self.gaussian = gaussian
 
   def __call__(self, features: Float[Array, "n f"]) -> Latents:
-    """Latents, or (mean, log_variance)."""
-    latents = self.dense(features)
+    """Returns latents, or (mean, log_variance)."""
+    latents = self.linear(features)
     if not self.gaussian:
       return latents
     mean, log_variance = jnp.split(latents, 2, axis=1)
@@ -116,7 +116,7 @@ class LatentLayer(nnx.Module):
 
 
 class Encoder(nnx.Module):
-  """Images to latents: what a subclass's `features` finds in them, through its layer `latents`."""
+  """Maps images to latents: `features` of a subclass, then its layer `latents`."""
 
   latents: LatentLayer
 
@@ -136,16 +136,16 @@ class Encoder(nnx.Module):
     _checks.instance("rngs", rngs, nnx.Rngs, "an nnx.Rngs")
 
   def features(self, images: Float[Array, "n h w c"]) -> Float[Array, "n f"]:
-    """What the last layer sees of images."""
+    """Returns the inputs of the last layer for images."""
     raise NotImplementedError
 
   def __call__(self, images: Float[Array, "n h w c"]) -> Latents:
-    """Latents, or a Gaussian encoder's (mean, log_variance)."""
+    """Returns latents, or (mean, log_variance) of a Gaussian encoder."""
     return self.latents(self.features(check_images(images, self.image_shape)))
 
 
 class Decoder(nnx.Module):
-  """Latents to images, by a subclass's `images`."""
+  """Maps latents to images by `forward` of a subclass."""
 
   def __init__(self, image_shape: ImageShape, latent_dim: int, *, dtype: DTypeLike, rngs: nnx.Rngs):
     self.image_shape = check_image_shape(image_shape)
@@ -153,13 +153,13 @@ class Decoder(nnx.Module):
     check_dtype(dtype)
     _checks.instance("rngs", rngs, nnx.Rngs, "an nnx.Rngs")
 
-  def images(self, latents: Float[Array, "n d"]) -> Float[Array, "n h w c"]:
-    """Images before the output's nonlinearity."""
+  def forward(self, latents: Float[Array, "n d"]) -> Float[Array, "n h w c"]:
+    """Returns images before the output activation."""
     raise NotImplementedError
 
   def __call__(self, latents: Float[Array, "n d"]) -> Float[Array, "n h w c"]:
-    """Images before the output's nonlinearity."""
+    """Returns images before the output activation."""
     latents = _checks.array("latents", latents)
     if latents.ndim != 2 or latents.shape[1] != self.latent_dim:
       raise ValueError(f"latents must have shape (n, {self.latent_dim}), not {latents.shape}.")
-    return self.images(latents)
+    return self.forward(latents)

@@ -1,4 +1,4 @@
-"""The networks by name."""
+"""Networks by name."""
 
 import functools
 import math
@@ -42,20 +42,21 @@ def build(
   dtype: DTypeLike = jnp.float32,
   key: Key[Array, ""],
 ) -> Autoencoder:
-  """A fresh autoencoder, its sizes derived from the image shape.
+  """Returns a new autoencoder with sizes that follow from the image shape.
 
   Args:
-    architecture: one of `ARCHITECTURES`. "linear" is one affine map each way; "mlp" the papers'
-      network for MNIST and Fashion-MNIST; "convolutional" as deep as the image needs; "cifar10"
-      and "celeb_a" the papers' networks for those data sets. Each takes any image shape.
+    architecture: one of `ARCHITECTURES`. "linear" is one affine map each way; "mlp" is the
+      network of the papers for MNIST and Fashion-MNIST; the depth of "convolutional" follows from
+      the image size; "cifar10" and "celeb_a" are the networks of the papers for these data sets.
+      Each takes any image shape.
     image_shape: height, width, channels.
-    latent_dim: the number of latent dimensions.
-    gaussian: whether the encoder gives a mean and a log-variance, as a VAE needs.
-    dtype: of the computation; the parameters are float32 always.
-    key: source of the initial parameters.
+    latent_dim: number of latent dimensions.
+    gaussian: whether the encoder returns a mean and a log-variance, as a VAE needs.
+    dtype: dtype of the computation; parameters are always float32.
+    key: random key of the initial parameters.
 
   Raises:
-    ValueError: if the architecture is unknown, a size is not positive, or `dtype` no float.
+    ValueError: if the architecture is unknown, a size is not positive, or `dtype` is not a float.
 
   Example:
     >>> import jax
@@ -66,9 +67,8 @@ def build(
   network = _Network(
     _checks.one_of("architecture", architecture, ARCHITECTURES),
     check_image_shape(image_shape),
-    _checks.integer(
-      "latent_dim", latent_dim, most=2**30 - 1
-    ),  # a Gaussian encoder has twice as many
+    # A Gaussian encoder has twice as many outputs.
+    _checks.integer("latent_dim", latent_dim, most=2**30 - 1),
     _checks.boolean("gaussian", gaussian),
     check_dtype(dtype),
   )
@@ -82,17 +82,17 @@ def build(
 
 
 def default_architecture(image_shape: tuple[int, ...]) -> str:
-  """The architecture for images of this shape where none is asked for.
+  """Returns the default architecture for images of a shape.
 
   "mlp" for grey images with no side over 32 (the digits, MNIST, Fashion-MNIST), where it is the
-  papers' own and the fastest; "convolutional" for everything else.
+  network of the papers and the fastest; "convolutional" for all others.
   """
   height, width, channels = check_image_shape(image_shape)
   return "mlp" if channels == 1 and max(height, width) <= 32 else "convolutional"
 
 
 class _Network(NamedTuple):
-  """What `build` is asked for: everything but the key."""
+  """The arguments of `build` without the key."""
 
   architecture: str
   image_shape: ImageShape
@@ -109,8 +109,8 @@ class _Network(NamedTuple):
     return Autoencoder(encoder, decoder, latent_dim=latent_dim, output=output)
 
 
-# One compilation for all the initial values, kept for the next seed; parameter by parameter it
-# takes almost twice as long.
+# Compile all initial values as one program, which the next seed reuses. One program for each
+# parameter would take almost twice as long.
 @functools.partial(jax.jit, static_argnums=0)
 def _initial_parameters(network: _Network, key: Key[Array, ""]) -> PyTree:
   return nnx.state(network.initial(key))

@@ -1,9 +1,9 @@
-"""The papers' network for CelebA, for any image shape: wide 4×4 convolutions, normalised.
+"""The network of the papers for CelebA, for any image shape: wide 4×4 convolutions, normalised.
 
 The layers are those of gmum/cwae-pytorch, which took them from the WAE paper, with GroupNorm in
-the place of BatchNorm. A BatchNorm keeps running statistics, which are hidden state beside the
-parameters, and makes an image's latents depend on the images beside it: the batch size and the
-way in which a batch is split over devices would change the value. GroupNorm looks at one image.
+place of BatchNorm. A BatchNorm keeps running statistics, a state in addition to the parameters,
+and makes the latents of an image depend on the other images of the batch: the batch size and the
+split over devices would change the value. GroupNorm uses one image only.
 
 References: Tolstikhin et al., 2018, arXiv 1711.01558; Knop et al., JMLR 21(164), 2020, arXiv
 1805.09235; Wu & He, 2018, arXiv 1803.08494.
@@ -48,7 +48,7 @@ class CelebAEncoder(Encoder):
     )
 
   def features(self, images: Float[Array, "n h w c"]) -> Float[Array, "n f"]:
-    """What the last layer sees of images."""
+    """Returns the inputs of the last layer for images."""
     x = images
     for convolution, norm in zip(self.convolutions, self.norms, strict=True):
       x = nnx.relu(norm(convolution(x)))
@@ -69,7 +69,7 @@ class CelebADecoder(Decoder):
     super().__init__(image_shape, latent_dim, dtype=dtype, rngs=rngs)
     channels = [1024, 512, 256, 128]
     self.map_shape = (*downsampled(image_shape[:2], 8), 1024)
-    self.map = nnx.Linear(latent_dim, math.prod(self.map_shape), dtype=dtype, rngs=rngs)
+    self.project = nnx.Linear(latent_dim, math.prod(self.map_shape), dtype=dtype, rngs=rngs)
     self.convolutions = nnx.List(
       TransposedConvolution(
         before,
@@ -84,14 +84,16 @@ class CelebADecoder(Decoder):
       for before, after, factor in zip(channels[:-1], channels[1:], (4, 2, 1), strict=True)
     )
     self.norms = nnx.List(_norms(channels[1:], dtype=dtype, rngs=rngs))
-    self.pixels = Convolution(128, image_shape[2], kernel_size=3, gain=1.0, dtype=dtype, rngs=rngs)
+    self.to_pixels = Convolution(
+      128, image_shape[2], kernel_size=3, gain=1.0, dtype=dtype, rngs=rngs
+    )
 
-  def images(self, latents: Float[Array, "n d"]) -> Float[Array, "n h w c"]:
-    """Images before the output's nonlinearity."""
-    x = self.map(latents).reshape(len(latents), *self.map_shape)
+  def forward(self, latents: Float[Array, "n d"]) -> Float[Array, "n h w c"]:
+    """Returns images before the output activation."""
+    x = self.project(latents).reshape(len(latents), *self.map_shape)
     for convolution, norm in zip(self.convolutions, self.norms, strict=True):
       x = nnx.relu(norm(convolution(x)))
-    return self.pixels(x)
+    return self.to_pixels(x)
 
 
 def _norms(channels: list[int], *, dtype: DTypeLike, rngs: nnx.Rngs) -> list[nnx.GroupNorm]:

@@ -1,7 +1,7 @@
-"""The papers' network for CIFAR-10, for any image shape: one halving, small kernels.
+"""The network of the papers for CIFAR-10, for any image shape: one halving, small kernels.
 
-The layers are those of gmum/cwae-pytorch; odd sizes round up on the way down. Their stride-1
-transposed convolutions are written as the convolutions that they are, padded on the same side.
+The layers are those of gmum/cwae-pytorch; halving rounds odd sizes up. Their stride-1 transposed
+convolutions are written as the equivalent convolutions, padded on the same side.
 
 Reference: Knop et al., JMLR 21(164), 2020, arXiv 1805.09235.
 """
@@ -50,7 +50,7 @@ class CIFAR10Encoder(Encoder):
     self.latents = LatentLayer(128, latent_dim, gaussian=gaussian, dtype=dtype, rngs=rngs)
 
   def features(self, images: Float[Array, "n h w c"]) -> Float[Array, "n f"]:
-    """What the last layer sees of images."""
+    """Returns the inputs of the last layer for images."""
     x = images
     for convolution in self.convolutions:
       x = nnx.relu(convolution(x))
@@ -80,22 +80,22 @@ class CIFAR10Decoder(Decoder):
       [
         Convolution(32, 32, kernel_size=2, dtype=dtype, rngs=rngs),
         Convolution(32, 32, kernel_size=2, dtype=dtype, rngs=rngs),
-        # One row and column more than the image, which the unpadded last layer takes away.
+        # One row and column more than the image; the unpadded last layer removes them.
         TransposedConvolution(
           32, 32, kernel_size=3, stride=2, size=(height + 1, width + 1), dtype=dtype, rngs=rngs
         ),
       ]
     )
-    self.pixels = Convolution(
+    self.to_pixels = Convolution(
       32, channels, kernel_size=2, padding="VALID", gain=1.0, dtype=dtype, rngs=rngs
     )
 
-  def images(self, latents: Float[Array, "n d"]) -> Float[Array, "n h w c"]:
-    """Images before the output's nonlinearity."""
+  def forward(self, latents: Float[Array, "n d"]) -> Float[Array, "n h w c"]:
+    """Returns images before the output activation."""
     x = latents
     for layer in self.hidden:
       x = nnx.relu(layer(x))
     x = x.reshape(len(latents), *self.map_shape)
     for convolution in self.convolutions:
       x = nnx.relu(convolution(x))
-    return self.pixels(x)
+    return self.to_pixels(x)

@@ -1,4 +1,4 @@
-"""A convolutional pair whose depth follows from the image: the default for colour images."""
+"""Convolutional networks whose depth follows from the image size; default for colour images."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -17,7 +17,7 @@ __all__ = ["ConvolutionalDecoder", "ConvolutionalEncoder"]
 
 
 def _default_channels(image_shape: ImageShape) -> tuple[int, ...]:
-  """32, 64, 128, 256, 256, …: one for each halving, until no side is longer than 7."""
+  """Returns 32, 64, 128, 256, 256, …, one for each halving until no side is longer than 7."""
   channels = [32]
   while max(downsampled(image_shape[:2], 2 ** len(channels))) > 7:
     channels.append(min(2 * channels[-1], 256))
@@ -25,12 +25,12 @@ def _default_channels(image_shape: ImageShape) -> tuple[int, ...]:
 
 
 def _all_channels(image_shape: ImageShape, channels: Sequence[int] | None) -> list[int]:
-  """The image's and those of all convolutions, by default or as given."""
+  """Returns the channels of the image and of all convolutions."""
   if channels is None:
     channels = _default_channels(image_shape)
   sizes = check_sizes("channels", channels)
   if not sizes:
-    raise ValueError("channels must be whole numbers from 1 up, but are none.")
+    raise ValueError("channels must contain at least one whole number from 1 up, but is empty.")
   return [image_shape[2], *sizes]
 
 
@@ -66,7 +66,7 @@ class ConvolutionalEncoder(Encoder):
     self.latents = LatentLayer(hidden_size, latent_dim, gaussian=gaussian, dtype=dtype, rngs=rngs)
 
   def features(self, images: Float[Array, "n h w c"]) -> Float[Array, "n f"]:
-    """What the last layer sees of images."""
+    """Returns the inputs of the last layer for images."""
     x = images
     for convolution in self.convolutions:
       x = nnx.relu(convolution(x))
@@ -74,7 +74,7 @@ class ConvolutionalEncoder(Encoder):
 
 
 class ConvolutionalDecoder(Decoder):
-  """The mirror of `ConvolutionalEncoder`; `channels` is in the encoder's order."""
+  """The mirror of `ConvolutionalEncoder`; `channels` is in the order of the encoder."""
 
   def __init__(
     self,
@@ -95,7 +95,7 @@ class ConvolutionalDecoder(Decoder):
       latent_dim, hidden_size, kernel_init=he_normal(), dtype=dtype, rngs=rngs
     )
     height, width, _ = self.map_shape
-    self.map = nnx.Linear(
+    self.project = nnx.Linear(
       hidden_size, height * width * channels[-1], kernel_init=he_normal(), dtype=dtype, rngs=rngs
     )
     self.convolutions = nnx.List(
@@ -112,9 +112,9 @@ class ConvolutionalDecoder(Decoder):
       for level in reversed(range(depth))
     )
 
-  def images(self, latents: Float[Array, "n d"]) -> Float[Array, "n h w c"]:
-    """Images before the output's nonlinearity."""
-    x = self.map(nnx.relu(self.hidden(latents))).reshape(len(latents), *self.map_shape)
+  def forward(self, latents: Float[Array, "n d"]) -> Float[Array, "n h w c"]:
+    """Returns images before the output activation."""
+    x = self.project(nnx.relu(self.hidden(latents))).reshape(len(latents), *self.map_shape)
     for convolution in self.convolutions:
       x = convolution(nnx.relu(x))
     return x

@@ -1,4 +1,4 @@
-"""One affine map each way: the autoencoder whose best reconstruction is that of PCA."""
+"""One affine map each way; the best reconstruction of this autoencoder is that of PCA."""
 
 import math
 
@@ -13,7 +13,7 @@ __all__ = ["LinearDecoder", "LinearEncoder"]
 
 
 class LinearEncoder(Encoder):
-  """Pixels to latents by one affine map."""
+  """Maps pixels to latents by one affine map."""
 
   def __init__(
     self,
@@ -30,12 +30,12 @@ class LinearEncoder(Encoder):
     )
 
   def features(self, images: Float[Array, "n h w c"]) -> Float[Array, "n f"]:
-    """What the last layer sees of images."""
+    """Returns the inputs of the last layer for images."""
     return flat(images)
 
 
 class LinearDecoder(Decoder):
-  """Latents to pixels by one affine map."""
+  """Maps latents to pixels by one affine map."""
 
   def __init__(
     self,
@@ -46,8 +46,8 @@ class LinearDecoder(Decoder):
     rngs: nnx.Rngs,
   ):
     super().__init__(image_shape, latent_dim, dtype=dtype, rngs=rngs)
-    self.pixels = nnx.Linear(latent_dim, math.prod(image_shape), dtype=dtype, rngs=rngs)
+    self.to_pixels = nnx.Linear(latent_dim, math.prod(image_shape), dtype=dtype, rngs=rngs)
 
-  def images(self, latents: Float[Array, "n d"]) -> Float[Array, "n h w c"]:
-    """Images before the output's nonlinearity."""
-    return self.pixels(latents).reshape(len(latents), *self.image_shape)
+  def forward(self, latents: Float[Array, "n d"]) -> Float[Array, "n h w c"]:
+    """Returns images before the output activation."""
+    return self.to_pixels(latents).reshape(len(latents), *self.image_shape)

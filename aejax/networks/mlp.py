@@ -1,4 +1,4 @@
-"""Fully connected networks: the papers' own for MNIST and Fashion-MNIST, for any image shape."""
+"""Fully connected networks, those of the papers for MNIST and Fashion-MNIST."""
 
 import math
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ __all__ = ["MLPDecoder", "MLPEncoder"]
 
 
 class MLPEncoder(Encoder):
-  """Pixels through fully connected ReLU layers to latents: 784–200–200–200–D on MNIST.
+  """Fully connected ReLU layers from pixels to latents: 784–200–200–200–D on MNIST.
 
   Reference: Knop et al., JMLR 21(164), 2020, arXiv 1805.09235.
   """
@@ -38,7 +38,7 @@ class MLPEncoder(Encoder):
     self.latents = LatentLayer(sizes[-1], latent_dim, gaussian=gaussian, dtype=dtype, rngs=rngs)
 
   def features(self, images: Float[Array, "n h w c"]) -> Float[Array, "n f"]:
-    """What the last layer sees of images."""
+    """Returns the inputs of the last layer for images."""
     x = flat(images)
     for layer in self.hidden:
       x = nnx.relu(layer(x))
@@ -46,7 +46,7 @@ class MLPEncoder(Encoder):
 
 
 class MLPDecoder(Decoder):
-  """The mirror of `MLPEncoder`; `hidden_sizes` is in the encoder's order."""
+  """The mirror of `MLPEncoder`; `hidden_sizes` is in the order of the encoder."""
 
   def __init__(
     self,
@@ -61,14 +61,14 @@ class MLPDecoder(Decoder):
     hidden_sizes = check_sizes("hidden_sizes", hidden_sizes)
     sizes = [latent_dim, *reversed(hidden_sizes)]
     self.hidden = nnx.List(_relu_layers(sizes, dtype=dtype, rngs=rngs))
-    self.pixels = nnx.Linear(sizes[-1], math.prod(image_shape), dtype=dtype, rngs=rngs)
+    self.to_pixels = nnx.Linear(sizes[-1], math.prod(image_shape), dtype=dtype, rngs=rngs)
 
-  def images(self, latents: Float[Array, "n d"]) -> Float[Array, "n h w c"]:
-    """Images before the output's nonlinearity."""
+  def forward(self, latents: Float[Array, "n d"]) -> Float[Array, "n h w c"]:
+    """Returns images before the output activation."""
     x = latents
     for layer in self.hidden:
       x = nnx.relu(layer(x))
-    return self.pixels(x).reshape(len(latents), *self.image_shape)
+    return self.to_pixels(x).reshape(len(latents), *self.image_shape)
 
 
 def _relu_layers(sizes: Sequence[int], *, dtype: DTypeLike, rngs: nnx.Rngs) -> list[nnx.Linear]:

@@ -1,7 +1,7 @@
-"""The one equation: COST = reconstruction(X, D(E(X))) + λ · d(P_E(X), P_Z).
+"""The cost of an autoencoder: reconstruction(X, D(E(X))) + λ · d(P_E(X), P_Z).
 
-An objective is a small frozen dataclass that says what d is. Its weight is λ, and means the same
-at every batch size and on any number of devices.
+An objective is a frozen dataclass that defines d. Its weight is λ, which means the same at every
+batch size and on any number of devices.
 """
 
 import dataclasses
@@ -16,39 +16,37 @@ from jaxtyping import Array, Float, Key
 
 from aejax import _checks
 from aejax.autoencoder import Autoencoder, Posterior
+from aejax.distances._sharding import AxisName
 
 __all__ = [
   "AE",
-  "AxisName",
   "Combined",
   "Objective",
   "Scalar",
-  "check_weight",
   "local_rows",
   "microbatched",
 ]
 
 T = TypeVar("T")
 
-AxisName = str | tuple[str, ...] | None
 Scalar = Float[Array, ""]
 Reconstruction = Literal["squared_error", "binary_cross_entropy"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Objective:
-  """The equation, for subclasses to fill in `penalty`.
+  """The cost of an autoencoder; a subclass defines `penalty`.
 
   Attributes:
     reconstruction: the squared error, or the binary cross-entropy (for an `Autoencoder` whose
-      output is "sigmoid"). Both are summed over pixels and averaged over the batch: a mean over
-      pixels would multiply λ by their number.
+      output is "sigmoid"). Both are summed over pixels and averaged over the batch. A mean over
+      pixels would multiply λ by the number of pixels.
   """
 
   reconstruction: Reconstruction = "squared_error"
 
   gaussian_encoder: ClassVar[bool] = False
-  """Whether the encoder must give a mean and a log-variance."""
+  """Whether the encoder must return a mean and a log-variance."""
 
   def __post_init__(self):
     if self.reconstruction not in get_args(Reconstruction):
@@ -56,35 +54,35 @@ class Objective:
         f"reconstruction must be {' or '.join(get_args(Reconstruction))}, but is "
         f"{_checks.short_repr(self.reconstruction)}."
       )
-    check_weight("The weight of the penalty", self.penalty_weight)
+    _checks.not_negative("The weight of the penalty", self.penalty_weight)
 
   @property
   def penalty_weight(self) -> float:
-    """λ."""
+    """The weight λ of the penalty."""
     return getattr(self, "weight", 0.0)
 
   def penalty(
     self, posterior: Posterior, *, key: Key[Array, ""], axis_name: AxisName = None
   ) -> Scalar:
-    """d(P_E(X), P_Z) of the global batch, to be minimised.
+    """Returns d(P_E(X), P_Z) of the global batch, which training minimises.
 
     Args:
-      posterior: what the encoder gave for this batch; `posterior.mean` are the latents [n, d] of
-        a deterministic encoder.
-      key: the same on all devices, another each step.
-      axis_name: the mapped axis over which the batch is spread.
+      posterior: output of the encoder for this batch; for a deterministic encoder,
+        `posterior.mean` holds the latents [n, d].
+      key: random key, the same on all devices and a new one each step.
+      axis_name: name of the mapped axis over which the batch is spread.
     """
     raise NotImplementedError
 
-  def decay_of(self, model: Autoencoder) -> Scalar | float:
-    """What the loss charges for the parameters themselves: nothing, as a rule."""
+  def parameter_penalty(self, model: Autoencoder) -> Scalar | float:
+    """Returns a penalty of the parameters, which is added to the loss; 0 by default."""
     del model
     return 0.0
 
   def latents(
     self, posterior: Posterior, *, key: Key[Array, ""], axis_name: AxisName = None
   ) -> Float[Array, "n d"]:
-    """What is decoded: the encoder's output, or a draw from the Gaussian posterior."""
+    """Returns the latents to decode: the encoder's output, or a draw from each posterior."""
     if posterior.log_variance is None:
       return posterior.mean
     noise = local_rows(
@@ -93,7 +91,7 @@ class Objective:
     return posterior.reparameterize(noise)
 
   def __add__(self, other: "Objective") -> "Objective":
-    """The objective with both penalties, each with its weight."""
+    """Returns the objective with both penalties, each with its weight."""
     return Combined.of(self, other)
 
   def __call__(
@@ -105,25 +103,25 @@ class Objective:
     axis_name: AxisName = None,
     accumulate: int = 1,
   ) -> tuple[Scalar, dict[str, Scalar]]:
-    """The cost of a batch, and its terms.
+    """Returns the cost of a batch and its terms.
 
-    Under a mapped axis, the mean over devices of the value and of its gradient are those of the
+    Under a mapped axis, the means over devices of the value and of its gradient are those of the
     global batch.
 
     Args:
       model: the autoencoder.
       images: pixels in [0, 1].
-      key: the same on all devices, another each step.
-      axis_name: the mapped axis over which the batch is spread.
-      accumulate: in how many parts, one after the other, the networks see the batch. The penalty
-        is that of all latents still, and so is the gradient: see `in_parts`.
+      key: random key, the same on all devices and a new one each step.
+      axis_name: name of the mapped axis over which the batch is spread.
+      accumulate: number of parts of the batch that the networks process one after the other. The
+        penalty and the gradient are still those of the entire batch: see `microbatched`.
 
     Returns:
       The cost, and `loss`, `reconstruction_error` (always the squared error), `penalty`.
 
     Raises:
-      ValueError: if the encoder is not of the kind that the objective needs, or the batch does not
-        divide by `accumulate`.
+      ValueError: if the objective needs another kind of encoder, or `accumulate` does not divide
+        the batch size.
     """
     _checks.instance("model", model, Autoencoder, "an Autoencoder")
     _checks.key("key", key)
@@ -138,16 +136,19 @@ class Objective:
       )
     noise_key, penalty_key = jax.random.split(key)
     latents = self.latents(posterior, key=noise_key, axis_name=axis_name)
-    each = microbatched(functools.partial(self._reconstruction, model), accumulate, latents, images)
-    reconstruction, error = jnp.mean(each[0]), jnp.mean(each[1])
+    score = functools.partial(self._reconstruction, model)
+    losses = microbatched(score, accumulate, latents, images)
+    reconstruction, error = jnp.mean(losses[0]), jnp.mean(losses[1])
     penalty = self.penalty(posterior, key=penalty_key, axis_name=axis_name)
-    loss = reconstruction + self.penalty_weight * penalty + self.decay_of(model)
+    loss = reconstruction + self.penalty_weight * penalty + self.parameter_penalty(model)
     return loss, {"loss": loss, "reconstruction_error": error, "penalty": penalty}
 
-  def _reconstruction(self, model, latents, images):
-    """The reconstruction's loss of each image, and its squared error."""
+  def _reconstruction(
+    self, model: Autoencoder, latents: Float[Array, "n d"], images: Float[Array, "n h w c"]
+  ) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
+    """Returns the reconstruction loss of each image, and its squared error."""
     logits = model.logits(latents)
-    reconstructions = model.activate(logits)
+    reconstructions = model.output_activation(logits)
     if reconstructions.shape != images.shape:
       raise ValueError(
         f"The decoder gives images of shape {list(reconstructions.shape)} for a batch of shape "
@@ -164,16 +165,18 @@ class Objective:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AE(Objective):
-  """The plain autoencoder: reconstruction alone."""
+  """The plain autoencoder, without a penalty."""
 
-  def penalty(self, posterior: Posterior, *, key, axis_name: AxisName = None) -> Scalar:
-    """Zero."""
+  def penalty(
+    self, posterior: Posterior, *, key: Key[Array, ""], axis_name: AxisName = None
+  ) -> Scalar:
+    """Returns zero."""
     return jnp.zeros(())
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Combined(Objective):
-  """The reconstruction with the weighted penalties of several objectives; made by adding them.
+  """A sum of objectives: one reconstruction and the weighted penalties of all terms.
 
   Attributes:
     terms: the objectives whose penalties are added.
@@ -189,7 +192,7 @@ class Combined(Objective):
   def __post_init__(self):
     if not isinstance(self.terms, tuple) or not self.terms:
       raise ValueError(
-        f"terms must be objectives in a tuple, one at least, but is {_checks.short_repr(self.terms)}."
+        f"terms must be a tuple of at least one objective, but is {_checks.short_repr(self.terms)}."
       )
     for term in self.terms:
       _checks.instance("terms", term, Objective, "objectives")
@@ -199,7 +202,7 @@ class Combined(Objective):
 
   @classmethod
   def of(cls, *objectives: Objective) -> "Combined":
-    """Adds objectives, themselves perhaps sums."""
+    """Returns the sum of objectives, which may be sums."""
     for objective in objectives:
       _checks.instance("What is added to an objective", objective, Objective, "an objective")
     terms = [o.terms if isinstance(o, Combined) else (o,) for o in objectives]
@@ -208,62 +211,53 @@ class Combined(Objective):
 
   @property
   def gaussian_encoder(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-    """A Gaussian encoder serves every term, a deterministic one only those that need no other."""
+    """Whether a term needs a Gaussian encoder; the other terms work with it too."""
     return any(term.gaussian_encoder for term in self.terms)
 
   @property
   def penalty_weight(self) -> float:
-    """One: each term has its own."""
+    """One; each term has its own weight."""
     return 1.0
 
   def penalty(
     self, posterior: Posterior, *, key: Key[Array, ""], axis_name: AxisName = None
   ) -> Scalar:
-    """The sum of the weighted penalties."""
+    """Returns the sum of the weighted penalties."""
     total = jnp.zeros(())
     for term, own_key in zip(self.terms, jax.random.split(key, len(self.terms)), strict=True):
       penalty = term.penalty(posterior, key=own_key, axis_name=axis_name)
       total += term.penalty_weight * penalty
     return total
 
-  def decay_of(self, model: Autoencoder) -> Scalar | float:
-    """The sum of what the terms charge."""
-    return sum(term.decay_of(model) for term in self.terms)
-
-
-def check_weight(name: str, value: float) -> None:
-  """Refuses a weight under which the penalty would be maximised, or NaN.
-
-  Raises:
-    ValueError: if it is negative or not finite.
-  """
-  _checks.not_negative(name, value)
+  def parameter_penalty(self, model: Autoencoder) -> Scalar | float:
+    """Returns the sum of the parameter penalties of the terms."""
+    return sum(term.parameter_penalty(model) for term in self.terms)
 
 
 def microbatched(function: Callable[..., T], parts: int, *rows: Array) -> T:
-  """A function of rows that treats each alone, some of the rows at a time.
+  """Applies a function that treats each row separately to parts of the rows, one after another.
 
-  What it makes on the way is not kept for the gradient but made again, part by part: memory for
-  activations falls by the number of parts, and the forward pass is computed twice. Only what it
-  returns is kept, of all rows: a distance between latents then sees the whole batch.
+  The gradient recomputes intermediate values part by part instead of storing them. This divides
+  the memory for activations by the number of parts and computes the forward pass twice. Only the
+  results are stored, for all rows, so a distance between latents sees the entire batch.
 
   Args:
-    function: of arrays with a leading axis of rows, to arrays with one.
-    parts: how many.
+    function: function from arrays with a leading axis of rows to arrays with one.
+    parts: number of parts.
     rows: arrays with the same number of rows.
 
   Raises:
-    ValueError: if the rows do not divide by `parts`.
+    ValueError: if `parts` does not divide the number of rows.
   """
   n = rows[0].shape[0]
   if n % parts:
-    raise ValueError(f"accumulate must divide the batch of {n}, but is {parts}.")
+    raise ValueError(f"accumulate must divide the batch size {n}, but is {parts}.")
   if parts == 1:
     return function(*rows)
-  # Each part takes rows from all over the batch, so that a batch cut over devices stays so.
-  cut = [v.reshape(n // parts, parts, *v.shape[1:]).swapaxes(0, 1) for v in rows]
-  whole = lax.map(lambda some: jax.checkpoint(function, prevent_cse=False)(*some), cut)
-  return jax.tree.map(lambda v: v.swapaxes(0, 1).reshape(n, *v.shape[2:]), whole)
+  # Each part takes rows from the entire batch, so that a batch spread over devices stays spread.
+  split = [v.reshape(n // parts, parts, *v.shape[1:]).swapaxes(0, 1) for v in rows]
+  results = lax.map(lambda part: jax.checkpoint(function, prevent_cse=False)(*part), split)
+  return jax.tree.map(lambda v: v.swapaxes(0, 1).reshape(n, *v.shape[2:]), results)
 
 
 def _per_example(losses: Float[Array, "n h w c"]) -> Float[Array, " n"]:
@@ -271,9 +265,9 @@ def _per_example(losses: Float[Array, "n h w c"]) -> Float[Array, " n"]:
 
 
 def local_rows(draw: Callable[[int], Array], like: Array, axis_name: AxisName) -> Array:
-  """This device's rows of `draw(global n)`, so that randomness does not see the devices."""
+  """Returns this device's rows of `draw(global n)`, so draws do not depend on the devices."""
   n = like.shape[0]
   if axis_name is None:
     return draw(n)
-  everyones = draw(n * lax.axis_size(axis_name))
-  return lax.dynamic_slice_in_dim(everyones, lax.axis_index(axis_name) * n, n)
+  global_rows = draw(n * lax.axis_size(axis_name))
+  return lax.dynamic_slice_in_dim(global_rows, lax.axis_index(axis_name) * n, n)

@@ -8,8 +8,9 @@ from jaxtyping import Array, Float, Key
 
 from aejax import _checks, distances
 from aejax.autoencoder import Posterior
+from aejax.distances._sharding import AxisName
 from aejax.distances.kernels import check_kernel
-from aejax.objectives.base import AxisName, Objective, Scalar, local_rows
+from aejax.objectives.base import Objective, Scalar, local_rows
 from aejax.priors import Prior, StandardNormal
 
 __all__ = ["CWAE", "SWAE", "WAEMMD", "Energy", "SIGReg", "Sinkhorn"]
@@ -48,9 +49,9 @@ class WAEMMD(DistanceObjective):
   """The Wasserstein autoencoder with the maximum mean discrepancy.
 
   Attributes:
-    weight: λ, how much the distance counts beside the reconstruction.
-    kernel: the seven-scale inverse multiquadric of the paper's code by default.
-    prior: N(0, I) by default. One without a closed form for the distance needs `sample_prior`.
+    weight: the weight λ of the distance.
+    kernel: kernel of the MMD; by default the seven-scale inverse multiquadric of the paper.
+    prior: N(0, I) by default. A prior without a closed form for the distance needs `sample_prior`.
     sample_prior: draw as many samples of the prior as there are latents, as the paper does,
       instead of the closed form.
 
@@ -63,8 +64,10 @@ class WAEMMD(DistanceObjective):
     super().__post_init__()
     check_kernel(self.kernel)
 
-  def penalty(self, posterior: Posterior, *, key, axis_name: AxisName = None) -> Scalar:
-    """Unbiased squared MMD: it may be negative."""
+  def penalty(
+    self, posterior: Posterior, *, key: Key[Array, ""], axis_name: AxisName = None
+  ) -> Scalar:
+    """Returns the unbiased squared MMD, which may be negative."""
     z = posterior.mean
     return distances.mmd(z, self.target(z, key, axis_name), kernel=self.kernel, axis_name=axis_name)
 
@@ -74,11 +77,11 @@ class CWAE(DistanceObjective):
   """The Cramer-Wold autoencoder.
 
   Attributes:
-    weight: λ, how much the distance counts beside the reconstruction.
-    log: minimise log(d² + 1e-7), as published: the gradient keeps its size as d shrinks.
-    approximate: the published approximation of φ_D instead of the exact one.
+    weight: the weight λ of the distance.
+    log: minimise log(d² + 1e-7), as published. The gradient then keeps its size as d shrinks.
+    approximate: use the published approximation of φ_D instead of the exact function.
     prior: N(0, I) by default; a `priors.GaussianMixture` has a closed form too.
-    sample_prior: draw as many samples of the prior as there are latents, in place of the closed
+    sample_prior: draw as many samples of the prior as there are latents, instead of the closed
       form.
 
   Reference: Knop et al., JMLR 21(164), 2020, arXiv 1805.09235, section 5.
@@ -92,13 +95,15 @@ class CWAE(DistanceObjective):
     _checks.boolean("log", self.log)
     _checks.boolean("approximate", self.approximate)
 
-  def penalty(self, posterior: Posterior, *, key, axis_name: AxisName = None) -> Scalar:
-    """The squared Cramer-Wold distance, or its logarithm."""
+  def penalty(
+    self, posterior: Posterior, *, key: Key[Array, ""], axis_name: AxisName = None
+  ) -> Scalar:
+    """Returns the squared Cramer-Wold distance, or its logarithm."""
     z = posterior.mean
     distance = distances.cramer_wold(
       z, self.target(z, key, axis_name), approximate=self.approximate, axis_name=axis_name
     )
-    # The last digits of a distance near zero may be below it, as no logarithm is to be.
+    # Rounding can make a distance near zero negative, where the logarithm is not defined.
     return jnp.log(jnp.maximum(distance, 0.0) + 1e-7) if self.log else distance
 
 
@@ -107,9 +112,9 @@ class SWAE(DistanceObjective):
   """The sliced Wasserstein autoencoder.
 
   Attributes:
-    weight: λ, how much the distance counts beside the reconstruction.
-    num_directions: slices a step, drawn anew each step.
-    prior: N(0, I) by default. One without a closed form for the distance needs `sample_prior`.
+    weight: the weight λ of the distance.
+    num_directions: number of directions, drawn again each step.
+    prior: N(0, I) by default. A prior without a closed form for the distance needs `sample_prior`.
     sample_prior: draw as many samples of the prior as there are latents, as the paper does,
       instead of the exact quantiles.
 
@@ -122,8 +127,10 @@ class SWAE(DistanceObjective):
     super().__post_init__()
     _checks.integer("num_directions", self.num_directions)
 
-  def penalty(self, posterior: Posterior, *, key, axis_name: AxisName = None) -> Scalar:
-    """The squared sliced Wasserstein distance."""
+  def penalty(
+    self, posterior: Posterior, *, key: Key[Array, ""], axis_name: AxisName = None
+  ) -> Scalar:
+    """Returns the squared sliced Wasserstein distance."""
     z = posterior.mean
     directions_key, prior_key = jax.random.split(key)
     directions = distances.random_directions(directions_key, self.num_directions, z.shape[1])
@@ -134,38 +141,42 @@ class SWAE(DistanceObjective):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Energy(DistanceObjective):
-  """The autoencoder with the energy distance, which has no bandwidth to choose.
+  """The autoencoder with the energy distance, which has no bandwidth.
 
   Attributes:
-    weight: λ, how much the distance counts beside the reconstruction.
-    prior: N(0, I) by default. One without a closed form for the distance needs `sample_prior`.
-    sample_prior: draw as many samples of the prior as there are latents, in place of the closed
+    weight: the weight λ of the distance.
+    prior: N(0, I) by default. A prior without a closed form for the distance needs `sample_prior`.
+    sample_prior: draw as many samples of the prior as there are latents, instead of the closed
       form.
 
   Reference: Székely & Rizzo, J. Stat. Plan. Inference 143, 2013; with autoencoders as the
     Radon–Sobolev distance: arXiv 1911.13135.
   """
 
-  def penalty(self, posterior: Posterior, *, key, axis_name: AxisName = None) -> Scalar:
-    """Unbiased squared energy distance: it may be negative."""
+  def penalty(
+    self, posterior: Posterior, *, key: Key[Array, ""], axis_name: AxisName = None
+  ) -> Scalar:
+    """Returns the unbiased squared energy distance, which may be negative."""
     z = posterior.mean
     return distances.energy_distance(z, self.target(z, key, axis_name), axis_name=axis_name)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SIGReg(Objective):
-  """The autoencoder with SIGReg, exact over all slices.
+  """The autoencoder with SIGReg, averaged exactly over all directions.
 
   Attributes:
-    weight: λ, how much the statistic counts beside the reconstruction.
+    weight: the weight λ of the statistic.
 
   Reference: Balestriero & LeCun, 2025, arXiv 2511.08544.
   """
 
   weight: float = 1.0
 
-  def penalty(self, posterior: Posterior, *, key, axis_name: AxisName = None) -> Scalar:
-    """The statistic divided by n: as it is published, λ would grow with the batch."""
+  def penalty(
+    self, posterior: Posterior, *, key: Key[Array, ""], axis_name: AxisName = None
+  ) -> Scalar:
+    """Returns the statistic divided by n. As published, it grows with the batch size."""
     z = posterior.mean
     n = z.shape[0] * (1 if axis_name is None else jax.lax.axis_size(axis_name))
     return distances.sigreg(z, axis_name=axis_name) / n
@@ -176,8 +187,8 @@ class Sinkhorn(DistanceObjective):
   """The Sinkhorn autoencoder; it needs the extra aejax[sinkhorn].
 
   Attributes:
-    weight: λ, how much the divergence counts beside the reconstruction.
-    prior: N(0, I) by default; as many samples of it are drawn as there are latents.
+    weight: the weight λ of the divergence.
+    prior: N(0, I) by default; one sample of it is drawn for each latent.
     epsilon: the entropic regularisation, relative to 2 D, the mean cost between two draws of
       N(0, I).
 
@@ -191,8 +202,10 @@ class Sinkhorn(DistanceObjective):
     super().__post_init__()
     _checks.positive("epsilon", self.epsilon)
 
-  def penalty(self, posterior: Posterior, *, key, axis_name: AxisName = None) -> Scalar:
-    """Debiased entropic transport cost to samples of the prior."""
+  def penalty(
+    self, posterior: Posterior, *, key: Key[Array, ""], axis_name: AxisName = None
+  ) -> Scalar:
+    """Returns the debiased entropic transport cost to samples of the prior."""
     z = posterior.mean
     samples = self.samples(z, key, axis_name)
     epsilon = self.epsilon * 2 * z.shape[1]

@@ -1,14 +1,16 @@
-"""Objectives whose encoder gives a Gaussian for each image."""
+"""Objectives with a Gaussian encoder."""
 
 import dataclasses
 from typing import ClassVar
 
 import jax.numpy as jnp
+from jaxtyping import Array, Key
 
 from aejax import _checks, distances
 from aejax.autoencoder import Posterior
+from aejax.distances._sharding import AxisName
 from aejax.distances.kernels import check_kernel
-from aejax.objectives.base import AxisName, Objective, Scalar, check_weight
+from aejax.objectives.base import Objective, Scalar
 
 __all__ = ["VAE", "InfoVAE"]
 
@@ -18,7 +20,8 @@ class VAE(Objective):
   """The variational autoencoder: mean KL(N(μ(x), σ²(x)) ‖ N(0, I)), in nats.
 
   Attributes:
-    beta: the weight; with the squared error, 1 stands for a decoder of variance 1/2.
+    beta: weight of the divergence; with the squared error, 1 corresponds to a decoder of variance
+      1/2.
 
   Reference: Kingma & Welling, ICLR 2014, arXiv 1312.6114; β: Higgins et al., ICLR 2017.
   """
@@ -28,11 +31,14 @@ class VAE(Objective):
 
   @property
   def penalty_weight(self) -> float:
-    """β."""
+    """The weight β of the divergence."""
     return self.beta
 
-  def penalty(self, posterior: Posterior, *, key, axis_name: AxisName = None) -> Scalar:
-    """Mean divergence of the posteriors from N(0, I)."""
+  def penalty(
+    self, posterior: Posterior, *, key: Key[Array, ""], axis_name: AxisName = None
+  ) -> Scalar:
+    """Returns the mean divergence of the posteriors from N(0, I)."""
+    assert posterior.log_variance is not None  # __call__ refuses deterministic encoders
     return jnp.mean(distances.kl_divergence(posterior.mean, posterior.log_variance))
 
 
@@ -40,13 +46,13 @@ class VAE(Objective):
 class InfoVAE(Objective):
   """The information-maximising VAE: (1 − α) KL + (α + λ − 1) MMD.
 
-  The Kullback–Leibler term draws each posterior to the prior; the discrepancy draws only their
-  mixture. α = 0, λ = 1 is the VAE, α = 1 the MMD-VAE, which leaves the single posteriors alone.
+  The Kullback–Leibler term matches each posterior to the prior, the MMD only their mixture. α = 0,
+  λ = 1 is the VAE; α = 1 is the MMD-VAE, which does not constrain single posteriors.
 
   Attributes:
-    alpha: α, how much of the KL is taken away.
-    weight: λ, how much the latents' whole distribution counts.
-    kernel: of the MMD; the seven-scale inverse multiquadric by default.
+    alpha: α, the part of the KL divergence that is removed.
+    weight: the weight λ of the distribution of all latents.
+    kernel: kernel of the MMD; the seven-scale inverse multiquadric by default.
 
   Reference: Zhao, Song & Ermon, AAAI 2019, arXiv 1706.02262, eq. (7).
   """
@@ -60,18 +66,20 @@ class InfoVAE(Objective):
     super().__post_init__()
     check_kernel(self.kernel)
     _checks.finite("alpha", self.alpha)
-    check_weight("weight", self.weight)
-    check_weight("1 − alpha", 1 - self.alpha)
-    check_weight("alpha + weight − 1", self.alpha + self.weight - 1)
+    _checks.not_negative("weight", self.weight)
+    _checks.not_negative("1 − alpha", 1 - self.alpha)
+    _checks.not_negative("alpha + weight − 1", self.alpha + self.weight - 1)
 
   @property
   def penalty_weight(self) -> float:
-    """One: both weights are inside the penalty."""
+    """One; the penalty contains both weights."""
     return 1.0
 
-  def penalty(self, posterior: Posterior, *, key, axis_name: AxisName = None) -> Scalar:
-    """The weighted sum of the mean KL and of the MMD of one draw from each posterior."""
-    assert posterior.log_variance is not None
+  def penalty(
+    self, posterior: Posterior, *, key: Key[Array, ""], axis_name: AxisName = None
+  ) -> Scalar:
+    """Returns the weighted sum of the mean KL and of the MMD of a draw from each posterior."""
+    assert posterior.log_variance is not None  # __call__ refuses deterministic encoders
     kl = jnp.mean(distances.kl_divergence(posterior.mean, posterior.log_variance))
     latents = self.latents(posterior, key=key, axis_name=axis_name)
     mmd = distances.mmd(latents, kernel=self.kernel, axis_name=axis_name)

@@ -1,4 +1,4 @@
-"""Training: the pure step, the compiled loop over the data, checkpoints, and whole runs."""
+"""Training: the pure train step, whole runs with checkpoints, and trained models."""
 
 from aejax._extras import require, require_flax
 

@@ -1,4 +1,4 @@
-"""What a run is made of, in full; config.json holds it."""
+"""The settings of a run: the options that a user gives, and the full list in config.json."""
 
 import dataclasses
 import json
@@ -35,39 +35,40 @@ Precision = Literal["float32", "bfloat16"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
-  """How to train. Whatever is left out takes the published setting for the data set, else ours.
+  """How to train; an option left out has the published setting for the data set, or else ours.
 
   Attributes:
     dataset: digits (the default), mnist, fashion_mnist, cifar10 or celeb_a; or the path of an .npy
       or .npz file, or of a folder of images.
-    workdir: folder for everything that the run writes. Default: runs/METHOD-DATASET.
-    resume: go on with the run in workdir from its last checkpoint; more epochs make it longer.
-    data_dir: folder with the data set's original files, where they are on disk already.
-    image_size: resize and centre-crop the images to so many pixels a side.
+    workdir: work directory, for everything that the run writes. Default: runs/METHOD-DATASET.
+    resume: continue the run in workdir from its last checkpoint; with more epochs it gets longer.
+    data_dir: folder with the original files of the data set, if they are on disk already.
+    image_size: height and width in pixels to which the images are resized and centre-cropped.
     network: linear, mlp, convolutional, cifar10 or celeb_a. Default: the paper's for the data set,
-      else one that suits the size of the images.
+      or else one that suits the size of the images.
     latent_dim: dimension of the latents.
-    epochs: passes over the training set.
-    batch_size: images a step. A distance sees the whole batch.
-    accumulate: let the networks see each batch in so many parts, one after the other, where memory
-      is short. The distance is still that of the whole batch, and so is its gradient.
-    learning_rate: Adam's.
-    schedule: what becomes of the learning rate: it stays, or falls to zero along a cosine.
-    precision: in which the networks compute. Parameters and distances are float32 always.
-    skip_nonfinite: pass over a step whose loss or gradient is not finite, and count it in
-      metrics.jsonl, rather than stop.
-    checkpoint_minutes: save so often.
-    checkpoint_epochs: save after every so many epochs too; 0 for never.
-    keep_checkpoints: so many of the newest are kept. The parameters of the best epoch are kept
-      always, see aejax.load.
-    seed: of the parameters, the order of the data, and every draw.
-    seeds: train so many runs at once, of this seed and the next ones, each in a folder of its own
-      in workdir.
-    distributed: this is one of several processes of a run, on one or many hosts; the cluster says
-      which (Slurm, Open MPI, Kubernetes, TPU pods). All write to the same workdir.
-    coordinator: HOST:PORT of the first process, where no cluster says it.
-    num_processes: how many processes there are, likewise.
-    process_id: which of them this is, from 0, likewise.
+    epochs: number of passes over the training set.
+    batch_size: number of images in a step. A distance sees the whole batch.
+    accumulate: number of parts in which the networks process each batch, one after the other. More
+      parts need less memory; the distance is still that of the whole batch, and so is the gradient.
+    learning_rate: learning rate of Adam.
+    schedule: learning rate over the run: constant, or falling to zero along a cosine.
+    precision: number format in which the networks compute. Parameters and distances are always
+      float32.
+    skip_nonfinite: skip a step whose loss or gradient is not finite, and count it in metrics.jsonl,
+      instead of stopping.
+    checkpoint_minutes: time between two checkpoints, in minutes.
+    checkpoint_epochs: number of epochs after which there is another checkpoint; 0 for none.
+    keep_checkpoints: number of checkpoints to keep, the newest ones. The parameters of the best
+      epoch are always kept, see aejax.load.
+    seed: random seed of the parameters, the order of the data, and every draw.
+    seeds: number of runs to train at once, with this seed and the next ones, each in a folder of
+      its own in workdir.
+    distributed: connect with the other processes of this run, on one or many hosts, through the
+      cluster (Slurm, Open MPI, Kubernetes, TPU pods). All write to the same workdir.
+    coordinator: HOST:PORT of the first process, where there is no such cluster.
+    num_processes: number of processes, where there is no such cluster.
+    process_id: number of this process, from 0, where there is no such cluster.
   """
 
   dataset: str | None = None
@@ -97,7 +98,7 @@ class Options:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Configuration:
-  """A run in full: what config.json holds."""
+  """All settings of a run, as config.json holds them."""
 
   method: str
   objective: dict[str, Any]
@@ -122,7 +123,7 @@ class Configuration:
   keep_checkpoints: int = 2
 
   def make_objective(self) -> objectives.Objective:
-    """The objective of the run."""
+    """Returns the objective of the run."""
     return objectives.make(self.method, self.objective)
 
 
@@ -131,7 +132,7 @@ DEFAULTS = {
   for field in dataclasses.fields(Configuration)
   if field.default is not dataclasses.MISSING
 }
-"""Settings that have the same default for every data set."""
+"""Defaults that do not depend on the data set, by the name of the setting."""
 FIELD_NAMES = {field.name for field in dataclasses.fields(Configuration)}
 """Names of the fields of a configuration."""
 
@@ -153,22 +154,25 @@ MUTABLE_ON_RESUME = (
 def differences(
   configuration: Configuration, method: str, objective: dict[str, Any], options: Options
 ) -> list[str]:
-  """What was asked for that the run in `configuration` is not, as 'name is A, not B'."""
+  """Returns what was asked for and differs from the configuration, as 'name is A, not B'."""
   if method != configuration.method:
     return [f"method is {configuration.method}, not {method}"]
-  asked = {**objective, **dataclasses.asdict(options)}
+  given = {**objective, **dataclasses.asdict(options)}
   if options.dataset is not None and options.dataset not in data.NAMES:
-    asked["dataset"] = str(_checks.path("dataset", options.dataset).resolve())
-  held = {**configuration.objective, **dataclasses.asdict(configuration)}
+    given["dataset"] = str(_checks.path("dataset", options.dataset).resolve())
+  current = {**configuration.objective, **dataclasses.asdict(configuration)}
   return [
-    f"{name} is {held[name]}, not {value}"
-    for name, value in asked.items()
-    if value is not None and name in held and name not in MUTABLE_ON_RESUME and held[name] != value
+    f"{name} is {current[name]}, not {value}"
+    for name, value in given.items()
+    if value is not None
+    and name in current
+    and name not in MUTABLE_ON_RESUME
+    and current[name] != value
   ]
 
 
 def seed_runs(configuration: Configuration, workdir: Path) -> list[tuple[Configuration, Path]]:
-  """The runs that are trained together, one a seed, and their work directories."""
+  """Returns the runs that are trained together, one per seed, and their work directories."""
   if configuration.seeds == 1:
     return [(configuration, workdir)]
   seeds = range(configuration.seed, configuration.seed + configuration.seeds)
@@ -188,10 +192,10 @@ def read(workdir: Path) -> Configuration:
   """Reads config.json.
 
   Raises:
-    ValueError: if there is none, or it does not describe a run.
+    ValueError: if it is missing, damaged, of another format, or does not describe a run.
   """
   path = workdir / "config.json"
-  if not os.path.isfile(path):  # Path's own raises for names that are too long
+  if not os.path.isfile(path):  # Path.is_file raises for names that are too long
     raise ValueError(f"{_checks.short_repr(workdir)} holds no run: there is no config.json in it.")
   try:
     values = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_unique)
@@ -218,14 +222,15 @@ def read(workdir: Path) -> Configuration:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+  """Returns a JSON object as a dict; `json` itself keeps the last of several equal names."""
   values = dict(pairs)
   if len(values) < len(pairs):
-    raise ValueError("an entry is there twice")
+    raise ValueError("an entry occurs twice")
   return values
 
 
 def _check_read(values: dict[str, Any]) -> None:
-  """Checks what `resolve` makes right by itself, and a file may have wrong."""
+  """Checks the entries that `complete` fills in correctly, but that a file may have wrong."""
   check_method(values["method"])
   if not isinstance(values["dataset"], str) or not values["dataset"]:
     raise ValueError(
@@ -247,7 +252,7 @@ def _check_read(values: dict[str, Any]) -> None:
 
 
 def check_settings(settings: Mapping[str, Any]) -> None:
-  """Raises a ValueError if a setting is out of range, or a name unknown."""
+  """Raises a ValueError if a setting is out of range or a name is unknown."""
   for name in ("latent_dim", "epochs", "batch_size", "seeds", "accumulate", "keep_checkpoints"):
     _checks.integer(name, settings[name])
   _checks.positive("learning_rate", settings["learning_rate"])

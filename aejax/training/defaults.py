@@ -1,4 +1,4 @@
-"""The published settings, and ours for other data: they complete the options that a user gives."""
+"""Default settings: the published ones, and ours for other data."""
 
 import dataclasses
 from typing import Any
@@ -15,7 +15,7 @@ from aejax.training.configuration import (
 
 __all__ = ["complete", "describe_default"]
 
-# Network, D and epochs of gmum/cwae-pytorch, reproduce_table1.sh, and ours for other data.
+# Our defaults for data sets without published settings.
 _DEFAULTS: dict[str, Any] = dict(
   latent_dim=8,
   epochs=200,
@@ -26,6 +26,7 @@ _DEFAULTS: dict[str, Any] = dict(
   seed=0,
   **DEFAULTS,
 )
+# Network, latent dimension and epochs of gmum/cwae-pytorch, reproduce_table1.sh; digits are ours.
 _BY_DATASET: dict[str, dict[str, Any]] = {
   "digits": dict(latent_dim=4, epochs=400),
   "mnist": dict(network="mlp", latent_dim=8, epochs=500),
@@ -33,7 +34,7 @@ _BY_DATASET: dict[str, dict[str, Any]] = {
   "cifar10": dict(network="cifar10", latent_dim=64, epochs=500),
   "celeb_a": dict(network="celeb_a", latent_dim=64, epochs=55),
 }
-# Learning rates and weights of the same script, where they are not 1e-3 and 1.
+# Learning rates and weights of the same script that differ from 1e-3 and 1.
 _BY_METHOD: dict[tuple[str, str], dict[str, Any]] = {
   ("mnist", "wae-mmd"): dict(learning_rate=5e-4),
   ("fashion_mnist", "swae"): dict(weight=100.0),
@@ -54,18 +55,18 @@ def complete(
   image_shape: tuple[int, int, int],
   num_images: int,
 ) -> Configuration:
-  """Completes the options: first what was given, then the published setting, then ours.
+  """Returns all settings of a run: each as given, or else as published, or else our default.
 
   Args:
     method: a name of `objectives.BY_NAME`, or several joined by "+".
-    objective: fields of the objective that were given.
-    options: the other options.
-    dataset: the data set's name, or its absolute path.
-    image_shape: height, width, channels.
-    num_images: size of the training set.
+    objective: given fields of the objective.
+    options: given options.
+    dataset: name or absolute path of the data set.
+    image_shape: height, width and channels of the images.
+    num_images: number of training images.
 
   Raises:
-    ValueError: if a value is out of range, a name unknown, or a batch larger than the data.
+    ValueError: if a value is out of range, a name is unknown, or the batch is larger than the data.
   """
   check_method(method)
   given = {
@@ -94,7 +95,7 @@ def complete(
 
 
 def _fill(method: str, objective: dict[str, Any], dataset: str) -> dict[str, Any]:
-  """All plain fields of the objective: as given, else as published, else the default."""
+  """Returns all plain fields of the objective: as given, or else as published or by default."""
   given = term_fields(method, objective)
   filled = {}
   for term in parse(method):
@@ -108,8 +109,11 @@ def _fill(method: str, objective: dict[str, Any], dataset: str) -> dict[str, Any
 
 
 def describe_default(method: str, name: str) -> str:
-  """What a setting is if it is left out, '8; cifar10 64'; empty where only a docstring can tell."""
-  weight = getattr(objectives.BY_NAME.get(method), "weight", None)  # a sum has several
+  """Returns the default of a setting in words, such as '8; cifar10 64'.
+
+  The result is empty for a setting without a fixed default, which its docstring describes.
+  """
+  weight = getattr(objectives.BY_NAME.get(method), "weight", None)  # a sum of methods has several
   defaults = {**_DEFAULTS, "weight": weight}
   if (default := defaults.get(name)) is None:
     return ""

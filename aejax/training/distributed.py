@@ -1,8 +1,8 @@
-"""Several processes as one run: how they find each other, and that they decide alike.
+"""Several processes as one run: how they find each other, and how they make the same decisions.
 
-Each process drives its own devices and runs the same program. What one of them alone sees, its
-clock, a signal, a missing file, must not lead it elsewhere than the others: they would wait for it
-for ever. So they put such things together first.
+Each process drives its own devices and runs the same program. Something that only one process sees
+(its clock, a signal, a missing file) must not send it down another branch than the others: they
+would wait for it in a collective for ever. The processes therefore exchange such values first.
 """
 
 import contextlib
@@ -25,10 +25,10 @@ __all__ = [
 
 T = TypeVar("T")
 
-# EX_TEMPFAIL of sysexits.h: the same command may work if it is tried again.
-_TRY_AGAIN = 75
+# EX_TEMPFAIL of sysexits.h: the same command may succeed when it is run again.
+_EXIT_TRY_AGAIN = 75
 
-_EVALUATION_SECONDS = 24 * 3600
+_MAX_EVALUATION_SECONDS = 24 * 3600
 
 
 @contextlib.contextmanager
@@ -38,16 +38,20 @@ def processes(
   num_processes: int | None = None,
   process_id: int | None = None,
 ) -> Iterator[None]:
-  """Within it this process is one of several of a run, if `distributed` or a coordinator is given.
+  """Connects this process with the others of its run while the block runs.
+
+  Without `distributed` and without a coordinator it does nothing.
 
   Args:
-    distributed: find the others by what the cluster says: Slurm, Open MPI, Kubernetes, TPU pods.
-    coordinator: the first process's HOST:PORT, where no cluster says it.
-    num_processes: how many there are.
-    process_id: which of them this is, from 0.
+    distributed: whether to find the other processes through the cluster: Slurm, Open MPI,
+      Kubernetes or TPU pods.
+    coordinator: HOST:PORT of the first process, where there is no such cluster.
+    num_processes: number of processes.
+    process_id: number of this process, from 0.
 
   Raises:
-    ValueError: if the three are not given together, or are out of range, or no cluster is found.
+    ValueError: if the last three are not given together or are out of range, or no cluster is
+      found.
   """
   given = (coordinator, num_processes, process_id)
   if not distributed and given == (None, None, None):
@@ -57,60 +61,60 @@ def processes(
   try:
     yield
   except BaseException as error:
-    # Leaving in good order would wait for the others, who cannot come.
-    _leave(error)
+    # A regular shutdown would wait for the other processes, which may never reach it.
+    _exit_now(error)
   jax.distributed.shutdown()
 
 
 def all_reduce_max(*numbers: int) -> tuple[int, ...]:
-  """The largest of each of the numbers over all processes, which all get here alike."""
+  """Returns the maximum of each number over all processes; every process must call it."""
   if jax.process_count() == 1:
     return numbers
   from jax.experimental import multihost_utils
 
-  everyones = multihost_utils.process_allgather(np.array(numbers, np.int32))
-  return tuple(int(number) for number in np.max(everyones, axis=0))
+  gathered = multihost_utils.process_allgather(np.array(numbers, np.int32))
+  return tuple(int(number) for number in np.max(gathered, axis=0))
 
 
 def run_on_all_processes(action: Callable[[], T]) -> T:
-  """Does something in every process; goes on only if it went well in all.
+  """Runs `action` in every process, and returns its result if it succeeds in all of them.
 
   Raises:
-    ValueError: if another process failed; in that process, what it raised.
+    ValueError: if another process failed; the process that failed raises its own error.
   """
-  failure, result = None, None
   try:
     result = action()
-  except (ValueError, ImportError, OSError) as error:
-    failure = error
-  failed = all_reduce_max(int(failure is not None))[0]
-  if failure is not None:
-    raise failure
-  if failed:
-    raise ValueError("Another process of the run could not go on; it says why.")
-  return result  # pyright: ignore[reportReturnType]
+  except (ValueError, ImportError, OSError):
+    all_reduce_max(1)
+    raise
+  if all_reduce_max(0)[0]:
+    raise ValueError("Another process of the run failed; its own message says why.")
+  return result
 
 
 def run_on_process_zero_first(action: Callable[[], T]) -> T:
-  """Does something in the first process before the others do it, who may find it done."""
-  leads = jax.process_index() == 0
-  result = run_on_all_processes(action if leads else lambda: None)
-  return run_on_all_processes((lambda: result) if leads else action)  # pyright: ignore[reportReturnType]
+  """Runs `action` in the first process, then in the others, which can use what it wrote."""
+  if jax.process_index() == 0:
+    result = run_on_all_processes(action)
+    return run_on_all_processes(lambda: result)
+  run_on_all_processes(lambda: None)
+  return run_on_all_processes(action)
 
 
 def connection_lost(error: BaseException | None) -> bool:
-  """Whether this is how JAX says that another process of the run is gone."""
+  """Returns whether `error` is what JAX raises when another process of the run has ended."""
   if jax.process_count() == 1 or error is None:
     return False
-  # From collectives on a CPU it is a ValueError that begins with a status: "UNKNOWN: Gloo …".
+  # CPU collectives raise a ValueError that begins with a status: "UNKNOWN: Gloo …".
   status = re.match(r"[A-Z_]+: ", str(error)) is not None
   return isinstance(error, jax.errors.JaxRuntimeError) or (isinstance(error, ValueError) and status)
 
 
-def _join(coordinator, num_processes, process_id):
-  if (coordinator, num_processes, process_id) != (None, None, None):
-    if None in (coordinator, num_processes, process_id):
+def _join(coordinator: str | None, num_processes: int | None, process_id: int | None) -> None:
+  if coordinator is None or num_processes is None or process_id is None:
+    if (coordinator, num_processes, process_id) != (None, None, None):
       raise ValueError("coordinator, num_processes and process_id must be given together.")
+  else:
     host, _, port = coordinator.rpartition(":")
     if not host or not port.isdecimal():
       raise ValueError(f"coordinator must be HOST:PORT, but is {coordinator!r}.")
@@ -120,25 +124,26 @@ def _join(coordinator, num_processes, process_id):
         f"{process_id}."
       )
   try:
-    # At the end all wait for the first, which scores and draws.
+    # At the end the other processes wait while the first scores and plots.
     jax.distributed.initialize(
-      coordinator, num_processes, process_id, shutdown_timeout_seconds=_EVALUATION_SECONDS
+      coordinator, num_processes, process_id, shutdown_timeout_seconds=_MAX_EVALUATION_SECONDS
     )
   except ValueError as error:
     raise ValueError(
-      "distributed found no cluster to ask: give coordinator, num_processes and process_id."
+      "distributed found no cluster: give coordinator, num_processes and process_id."
     ) from error
 
 
-def _leave(error: BaseException):
+def _exit_now(error: BaseException) -> None:
+  """Reports the error and ends this process without waiting for the others."""
   code = error.code if isinstance(error, SystemExit) else 1
   if connection_lost(error):
     print(
-      "error: the connection to another process of the run is lost, it may have ended. Start all "
-      f"of them again with --resume. ({str(error).splitlines()[0][:200]})",
+      "error: the connection to another process of the run is lost; that process may have ended. "
+      f"Start all processes again with --resume. ({str(error).splitlines()[0][:200]})",
       file=sys.stderr,
     )
-    code = _TRY_AGAIN
+    code = _EXIT_TRY_AGAIN
   elif not isinstance(error, SystemExit):
     import traceback
 

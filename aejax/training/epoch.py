@@ -1,9 +1,8 @@
-"""Many steps in one compiled loop: the data stay on the device, and so does the state."""
+"""Many steps in one compiled loop: the data and the state stay on the device."""
 
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import no_type_check
 
 import jax
 import jax.numpy as jnp
@@ -12,29 +11,28 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Int, Key, UInt8
 
 from aejax.training.sharding import constrain_sharding, take_rows
-from aejax.training.step import Metrics, TrainState, TrainStep
+from aejax.training.step import Metrics, TrainState, TrainStep, pytree_node
 
 __all__ = ["Sums", "epoch_order", "make_run_steps", "zero_sums"]
 
 
-@no_type_check  # JAX makes them of shapes and of shardings too
-@jax.tree_util.register_dataclass
+@pytree_node
 @dataclasses.dataclass(frozen=True)
 class Sums:
-  """Sums of the metrics over the steps of an epoch so far.
+  """Sums of the metrics over the steps of the current epoch.
 
   Attributes:
-    totals: of each metric, over the steps whose loss was finite.
-    skipped: how many steps these leave out.
-    bad_step: the first step of the run whose loss was not finite; −1 if there was none.
+    totals: sum of each metric over the steps with a finite loss.
+    skipped: number of steps with a loss that is not finite.
+    bad_step: number of the first such step, counted from the start of the run; −1 if there is none.
   """
 
   totals: Metrics
   skipped: Int[Array, ""]
   bad_step: Int[Array, ""]
 
-  def add(self, metrics, step):
-    """The sums with those of one more step."""
+  def add(self, metrics: Metrics, step: Int[Array, ""]) -> "Sums":
+    """Returns the sums with the metrics of one more step."""
     finite = jnp.isfinite(metrics["loss"])
     totals = jax.tree.map(
       lambda total, value: total + jnp.where(finite, value, 0), self.totals, metrics
@@ -44,7 +42,7 @@ class Sums:
 
 
 def zero_sums() -> Sums:
-  """Sums of the metrics over no steps."""
+  """Returns the sums over no steps."""
   names = ("loss", "reconstruction_error", "penalty")
   zero = jnp.zeros((), jnp.int32)
   return Sums({name: jnp.zeros(()) for name in names}, zero, zero - 1)
@@ -52,25 +50,28 @@ def zero_sums() -> Sums:
 
 @functools.partial(jax.jit, static_argnames="n")
 def epoch_order(key: Key[Array, ""], epoch: Int[Array, ""] | int, n: int) -> Int[Array, "{n}"]:
-  """The order in which an epoch visits the examples: a function of the seed and its number."""
+  """Returns the order in which an epoch visits the n images.
+
+  It depends on the key and the epoch's number only, so a resumed run needs no stored order.
+  """
   return jax.random.permutation(jax.random.fold_in(key, epoch), n)
 
 
 def make_run_steps(
   train_step: TrainStep, batch_size: int, *, together: bool = False, mesh: Mesh | None = None
 ) -> Callable[..., tuple[TrainState, Sums]]:
-  """Returns `run_steps(state, sums, images, order, count)`, jitted, the state donated.
+  """Returns the jitted function `run_steps(state, sums, images, order, count)`; it donates `state`.
 
-  It takes `count` steps from where the state is in its epoch, and adds their metrics to `sums`.
-  The count is a traced number: one compilation serves a whole epoch, its parts, and a resumed
-  run, and the parts' results are bit for bit those of the whole.
+  The function takes `count` steps from the state's position in its epoch and adds their metrics to
+  `sums`. The count is a traced number, so one compilation serves a whole epoch, its parts and a
+  resumed run. The parts give bit for bit the result of the whole epoch.
 
   Args:
-    train_step: pure.
-    batch_size: images a step.
-    together: train several runs at once on the same images: state, sums and order then have a
-      leading axis, one entry a run.
-    mesh: of the devices that share each batch; the images are those of `put_images`.
+    train_step: the pure step.
+    batch_size: number of images in a step.
+    together: whether several runs are trained at once on the same images. State, sums and order
+      then have a leading axis with one entry per run.
+    mesh: mesh of the devices that share each batch; the images are those of `shard_images`.
   """
 
   def run_steps(
@@ -87,9 +88,8 @@ def make_run_steps(
       start = (state.step % steps_per_epoch) * batch_size
       rows = lax.dynamic_slice_in_dim(order, start, batch_size)
       state, metrics = train_step(state, take_rows(images, rows, mesh))
-      return constrain_sharding(state, None if together else mesh), sums.add(
-        metrics, state.step - 1
-      )
+      sums = sums.add(metrics, state.step - 1)
+      return constrain_sharding(state, None if together else mesh), sums
 
     return lax.fori_loop(0, count, body, (state, sums))
 

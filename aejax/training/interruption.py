@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM ask a run to stop after the step, and to save; a second Ctrl-C insists."""
+"""Ctrl-C and SIGTERM stop a run after its step and save it; a second Ctrl-C stops it at once."""
 
 import contextlib
 import signal
@@ -9,30 +9,35 @@ __all__ = ["Interrupted", "interruption"]
 
 
 class Interrupted(Exception):
-  """The run was asked to stop, and saved itself if it could."""
+  """A signal stopped the run, which is saved unless the disk failed.
+
+  Attributes:
+    signal_number: number of the signal.
+  """
 
   def __init__(self, step: int, signal_number: int, *, saved: int | None = None, reason: str = ""):
-    """Says what to do.
+    """Makes the sentence that says how to continue.
 
     Args:
-      step: at which it stopped.
-      signal_number: what asked it to.
-      saved: the step of the newest checkpoint, if it is another.
-      reason: why it is another.
+      step: step at which the run stopped.
+      signal_number: number of the signal.
+      saved: step of the newest checkpoint, if the run could not be saved at `step`.
+      reason: reason why it could not; empty if it is saved.
     """
     if not reason:
-      said = f"Stopped at step {step:,}; --resume goes on from there."
+      sentence = f"Stopped at step {step:,}; --resume goes on from there."
     else:
       where = "the start" if saved is None else f"step {saved:,}"
-      said = f"Stopped at step {step:,}, not saved ({reason}); --resume goes on from {where}."
-    super().__init__(said)
+      sentence = f"Stopped at step {step:,}, not saved ({reason}); --resume goes on from {where}."
+    super().__init__(sentence)
     self.signal_number = signal_number
 
 
 @contextlib.contextmanager
 def interruption() -> Iterator[Callable[[], int | None]]:
-  """Yields a function that returns the number of the signal that asked to stop, if any did."""
-  if threading.current_thread() is not threading.main_thread():  # only the main one gets signals
+  """Yields a function that returns the number of the first SIGINT or SIGTERM, None before it."""
+  if threading.current_thread() is not threading.main_thread():
+    # Python delivers signals to the main thread only.
     yield lambda: None
     return
   received: list[int] = []

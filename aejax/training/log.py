@@ -1,4 +1,4 @@
-"""The log of a run: metrics.jsonl, an object an epoch."""
+"""metrics.jsonl: the mean metrics of each epoch of a run, one JSON object per line."""
 
 import json
 import os
@@ -17,19 +17,20 @@ __all__ = ["Log", "LogGroup"]
 
 
 class Log:
-  """metrics.jsonl: an object an epoch, none twice, none after the step that a run resumes from.
+  """Writes metrics.jsonl: each epoch once, and no epoch after the step that a run resumes from.
 
-  Of several processes the first writes it.
+  With several processes, only the first writes the file.
   """
 
   def __init__(self, path: Path, steps_per_epoch: int, step: int, *, skips: bool = False):
-    """Takes away what is after the step.
+    """Opens the log, and removes the epochs after `step`.
 
     Args:
-      path: of the file.
-      steps_per_epoch: of the run.
-      step: that the run goes on from.
-      skips: whether steps whose loss is not finite are counted, rather than an error.
+      path: the file.
+      steps_per_epoch: number of steps in an epoch.
+      step: step from which the run continues.
+      skips: whether the run skips steps with a loss that is not finite; otherwise such a step is
+        an error.
     """
     self._path = path
     self._skips = skips
@@ -45,15 +46,16 @@ class Log:
     self._end = path.stat().st_size
 
   def add(self, step: int, sums: Sums) -> None:
-    """Takes the sums of the epoch that ends with `step`, which may still be computing."""
+    """Queues the sums of the epoch that ends with `step`; they may not be computed yet."""
     self._pending.append((step, sums))
 
   def flush(self) -> dict[str, Any] | None:
-    """Waits for the sums that were added, writes their means, and returns the last of them.
+    """Waits for the queued sums, writes their means, and returns the means of the last epoch.
 
     Raises:
-      Diverged: if a step of an epoch had no finite loss; where these are skipped, if all had none.
-      OSError: if they cannot be written; nothing of them then is, and the next call tries again.
+      Diverged: if a loss of the epoch was not finite; if the run skips such steps, only when all of
+        them were.
+      OSError: if an epoch cannot be written; it stays queued for the next call.
     """
     means = None
     while self._pending:
@@ -76,7 +78,7 @@ class Log:
   def _append(self, line: bytes) -> None:
     try:
       with self._path.open("r+b", buffering=0) as file:
-        # A write that failed may have left a part of its line.
+        # A failed write may have left part of a line.
         file.truncate(self._end)
         file.seek(self._end)
         written = 0
@@ -100,12 +102,12 @@ class LogGroup:
     ]
 
   def add(self, step: int, sums: Sequence[Sums]) -> None:
-    """Takes the sums of each run, as `Log.add` does."""
-    for log, own in zip(self._logs, sums, strict=True):
-      log.add(step, own)
+    """Queues the sums of each run, as `Log.add` does."""
+    for log, run_sums in zip(self._logs, sums, strict=True):
+      log.add(step, run_sums)
 
   def flush(self, progress: TrainingProgress) -> None:
-    """Writes what is pending, as `Log.flush` does, and shows the mean of the runs."""
+    """Writes the queued epochs, as `Log.flush` does, and shows the mean over the runs."""
     written = []
     for k, log in enumerate(self._logs):
       try:

@@ -1,4 +1,4 @@
-"""How a run shows itself: a bar on a terminal, a line now and then elsewhere."""
+"""Progress of a run: a bar on a terminal, a line in the log every few seconds elsewhere."""
 
 import logging
 import time
@@ -14,15 +14,27 @@ from aejax._messages import logger
 
 __all__ = ["TrainingProgress"]
 
-# Without a terminal: a line at most so often, in seconds.
-_LINE_INTERVAL = 10.0
+# Minimum interval between two lines in the log.
+_LINE_SECONDS = 10.0
 
 
 class TrainingProgress:
-  """Shows epoch, loss, reconstruction error, penalty, images a second and the time left."""
+  """Shows epoch, loss, reconstruction error, penalty, images per second and the time left.
+
+  The bar needs a terminal and the logger `aejax` at level INFO. Otherwise lines go to that logger.
+  With several processes, only the first shows anything.
+  """
 
   def __init__(self, title: str, *, epochs: int, steps_per_epoch: int, batch_size: int, step: int):
-    self._silent = jax.process_index() > 0  # of several processes the first shows the run
+    """Prepares the bar or the lines.
+
+    Args:
+      title: name of the run.
+      epochs: number of epochs.
+      steps_per_epoch: number of steps in an epoch.
+      batch_size: number of images in a step, over all runs that are trained together.
+      step: step from which the run continues.
+    """
     self._steps_per_epoch = steps_per_epoch
     self._epochs = epochs
     self._batch_size = batch_size
@@ -30,6 +42,9 @@ class TrainingProgress:
     self._metrics = self._line = ""
     self._start = self._last_line = time.monotonic()
     console = Console(stderr=True)
+    shows = jax.process_index() == 0
+    has_bar = shows and console.is_terminal and logger.isEnabledFor(logging.INFO)
+    self._has_lines = shows and not has_bar
     self._bar = _Display(
       TextColumn("{task.description}"),
       BarColumn(bar_width=24),
@@ -37,12 +52,14 @@ class TrainingProgress:
       TimeRemainingColumn(compact=True),
       _Left(),
       console=console,
-      disable=self._silent or not console.is_terminal or not logger.isEnabledFor(logging.INFO),
+      disable=not has_bar,
     )
     self._task = self._bar.add_task(
       title, total=epochs * steps_per_epoch, completed=step, epoch="compiling", text=""
     )
     self._title = title
+    self._step = step
+    self._logged: tuple[int, str] | None = None
 
   def __enter__(self) -> "TrainingProgress":
     self._bar.start()
@@ -56,7 +73,7 @@ class TrainingProgress:
   ) -> None:
     self._bar.stop()
     if kind is None and self._line:
-      self._print()
+      self._log()
 
   @property
   def images_per_second(self) -> float:
@@ -65,30 +82,35 @@ class TrainingProgress:
     return steps * self._batch_size / max(time.monotonic() - self._start, 1e-9)
 
   def epoch(self, metrics: dict[str, float]) -> None:
-    """Takes an epoch's mean metrics."""
+    """Sets the mean metrics of the last epoch."""
     self._metrics = (
       f"loss {metrics['loss']:.4g}  reconstruction {metrics['reconstruction_error']:.4g}  "
       f"penalty {metrics['penalty']:.3g}  "
     )
 
   def step(self, step: int) -> None:
-    """Takes the number of steps done."""
+    """Sets the number of steps taken."""
     epoch = f"epoch {min(step // self._steps_per_epoch + 1, self._epochs)}/{self._epochs}"
     self._bar.update(self._task, completed=step)
     text = f"{self._metrics}{self.images_per_second:,.0f} images/s"
+    self._step = step
     self._line = f"{epoch}  {text}"
     self._bar.update(self._task, epoch=epoch, text=text)
-    if time.monotonic() - self._last_line > _LINE_INTERVAL:
-      self._print()
+    # The line of the last step waits for the metrics of the last epoch: `__exit__` logs it.
+    is_last = step == self._epochs * self._steps_per_epoch
+    if not is_last and time.monotonic() - self._last_line > _LINE_SECONDS:
+      self._log()
 
-  def _print(self) -> None:
+  def _log(self) -> None:
     self._last_line = time.monotonic()
-    if self._bar.disable and not self._silent:
+    state = self._step, self._metrics
+    if self._has_lines and state != self._logged:
+      self._logged = state
       logger.info("%s: %s", self._title, self._line)
 
 
 class _Display(Progress):
-  """The bar, and under it the figures: on one line they do not fit 80 columns."""
+  """The bar, with the metrics on a line of their own: one line of 80 columns is too short."""
 
   def get_renderables(self) -> Iterable[RenderableType]:
     yield self.make_tasks_table(self.tasks)
@@ -97,7 +119,7 @@ class _Display(Progress):
 
 
 class _Left(ProgressColumn):
-  """The words that TimeRemainingColumn leaves out."""
+  """The word "left" after the remaining time."""
 
   def render(self, task: Task) -> Text:
     return Text("left" if not task.finished else "")

@@ -1,4 +1,4 @@
-"""What becomes of a run when the disk refuses what it writes: it waits, or tries again later."""
+"""Writing on a disk that may fail: wait while it is full, try other failures again later."""
 
 import errno
 import math
@@ -10,14 +10,18 @@ from aejax._messages import logger, warn
 __all__ = ["RetryingWriter"]
 
 _PAUSE_SECONDS = 5.0
-_WARNING_SECONDS = 60.0  # between the same
+# Interval between two warnings with the same sentence.
+_WARNING_SECONDS = 60.0
 
 
 class RetryingWriter:
-  """Writes things; waits while the disk is full, and puts off what fails otherwise.
+  """Writes; waits while the disk is full, and postpones a write that fails for another reason.
+
+  If a filter turns the warning of a failed write into an error, `write` raises it and training
+  ends. The run then continues from its newest checkpoint, which is complete.
 
   Args:
-    interrupted: tells the signal that asked the run to stop, if one did.
+    interrupted: function that returns the number of the signal that stops the run, None before it.
   """
 
   def __init__(self, interrupted: Callable[[], int | None]):
@@ -25,31 +29,31 @@ class RetryingWriter:
     self._warned: dict[str, float] = {}
 
   def write(self, action: Callable[[], object], *, last: bool = False) -> None:
-    """Writes something.
+    """Calls `action`, again and again while the disk is full.
 
     Args:
-      action: writes it, whole or not at all; it may be called again.
-      last: there is no later, so another failure than a full disk is an error.
+      action: function that writes everything or nothing; a later write repeats a failed one.
+      last: whether there is no later write, so that every failure except a full disk is an error.
 
     Raises:
-      OSError: if there is no space and the run was asked to stop, or `last`.
+      OSError: if the disk is full and a signal stops the run, or `last` and the write fails.
     """
-    waits = False
+    waited = False
     while True:
       try:
         action()
       except OSError as error:
-        what = f"{error.filename} cannot be written ({error.strerror})"
+        failure = f"{error.filename} cannot be written ({error.strerror})"
         if not _is_full(error):
           if last:
             raise
-          self._warn(f"{what}; it is tried again later.")
+          self._warn(f"{failure}; the write is tried again later.")
           return
-        self._warn(f"{what}: training waits for space. Ctrl-C stops it.")
-        waits = True
+        self._warn(f"{failure}: training waits for space. Ctrl-C stops it.")
+        waited = True
         self._pause(error)
       else:
-        if waits:
+        if waited:
           logger.info("There is space again: training goes on.")
         return
 

@@ -1,4 +1,4 @@
-"""A run: a configuration, a data set and a work directory, prepared, trained and opened again."""
+"""A run: its configuration, data set and work directory; how to make one and to open it again."""
 
 import contextlib
 import dataclasses
@@ -34,21 +34,21 @@ __all__ = ["Run", "prepare"]
 
 
 class Run:
-  """A run in its work directory: what is trained, on which data, with which settings.
+  """A training run in its work directory.
 
   `prepare` makes a new run or resumes one; `Run.open` opens one that exists.
 
   Attributes:
     configuration: all settings of the run, as in config.json.
-    workdir: the folder with everything that the run writes.
+    workdir: the work directory, which holds everything that the run writes.
   """
 
   def __init__(self, configuration: Configuration, workdir: Path, dataset: Dataset | None = None):
-    """Describes a run without reading or writing anything.
+    """Makes the object without reading or writing anything.
 
     Args:
       configuration: all settings of the run.
-      workdir: the folder of the run.
+      workdir: the work directory.
       dataset: the data set, if it is loaded already; by default it is loaded on first use.
     """
     self.configuration = configuration
@@ -58,7 +58,7 @@ class Run:
 
   @classmethod
   def open(cls, workdir: str | os.PathLike[str]) -> "Run":
-    """Opens the run in a work directory.
+    """Opens the run in a work directory, without loading its data set.
 
     Raises:
       ValueError: if the folder holds no run, or its config.json is damaged.
@@ -71,13 +71,27 @@ class Run:
     """The data set that the run is trained on, loaded on first use.
 
     Raises:
-      ValueError: if it cannot be found any more, or its images have another shape or number.
+      ValueError: if it is no longer there, or its images have another number or shape.
     """
-    return _load_dataset(self.configuration)
+    configuration = self.configuration
+    dataset = data.load(
+      configuration.dataset,
+      data_dir=configuration.data_dir,
+      image_size=configuration.image_size,
+      in_memory=jax.process_count() == 1,
+    )
+    found = (len(dataset.train), *dataset.image_shape)
+    expected = (configuration.train_images, *configuration.image_shape)
+    if found != expected:
+      raise ValueError(
+        f"The training images of {configuration.dataset} have shape {list(found)}, but the run was "
+        f"started with {list(expected)}."
+      )
+    return dataset
 
   @property
   def seeds(self) -> list["Run"]:
-    """The runs that are trained together, one a seed; the run itself if there is only one."""
+    """The runs that are trained together, one per seed; this run itself if there is only one."""
     if self.configuration.seeds == 1:
       return [self]
     return [
@@ -86,7 +100,11 @@ class Run:
     ]
 
   def train(self) -> dict[str, float]:
-    """Trains to the last epoch, from the newest checkpoint if there is one; see `loop.train`.
+    """Trains to the last epoch, from the newest checkpoint if there is one.
+
+    It uses all devices; with several processes, each must call it. An `AejaxWarning` says if
+    latents collapse, a checkpoint is damaged or the disk fails. If a filter turns it into an error,
+    training ends, and the next call continues from the newest checkpoint.
 
     Returns:
       `seconds` of this call and `images_per_second`; empty if nothing was left to train.
@@ -98,31 +116,31 @@ class Run:
     return train(self.configuration, self.dataset, self.workdir)
 
   def load(self, *, best: bool = False) -> TrainedAutoencoder:
-    """Loads what the run has trained so far; see `aejax.load`."""
+    """Loads the model from the newest checkpoint, as `aejax.load` does."""
     return load(self.workdir, best=best)
 
 
 def prepare(method: str, objective: dict[str, Any], options: Options) -> Run:
-  """Completes the settings, loads the data and makes the work directory of a run.
+  """Makes a new run, or opens one to resume it: completes settings, loads data, writes config.json.
 
-  With several processes, the first loads the data set before the others, which then find it
-  prepared; each keeps only those training images that its devices need.
+  With several processes, the first prepares the data set before the others load it; each keeps
+  only those training images that its devices need.
 
   Args:
     method: a name of `objectives.BY_NAME`, or several joined by "+".
-    objective: fields of the objective that were given.
-    options: the other options that were given.
+    objective: given fields of the objective.
+    options: given options.
 
   Raises:
-    ValueError: if an option is wrong, the data cannot be found, or the work directory is in use
-      already (or, with `options.resume`, holds no such run).
+    ValueError: if an option is wrong, the data set is not there, or the work directory is not
+      empty; with `options.resume`, if the work directory holds no such run.
   """
   run = run_on_process_zero_first(lambda: _resolve_run(method, objective, options))
-  run_on_all_processes(lambda: _describe(run, resume=options.resume))
+  run_on_all_processes(lambda: _write_configuration(run, resume=options.resume))
   return run
 
 
-def _describe(run: Run, *, resume: bool) -> None:
+def _write_configuration(run: Run, *, resume: bool) -> None:
   if jax.process_index() == 0:
     with locked(run.workdir) if resume else contextlib.nullcontext():
       write(run.workdir, run.configuration)
@@ -135,11 +153,11 @@ def _resolve_run(method: str, objective: dict[str, Any], options: Options) -> Ru
   if options.resume:
     configuration = _resumed(workdir, method, objective, options)
     run = Run(configuration, workdir)
-    _ = run.dataset  # a data set that has changed is an error before training begins
+    _ = run.dataset  # raises now if the data set has changed
     return run
   if workdir.exists() and (not workdir.is_dir() or any(workdir.iterdir())):
     raise ValueError(
-      f"{workdir} exists already: choose another --workdir, or go on with its run by --resume."
+      f"{workdir} exists already: choose another --workdir, or continue its run with --resume."
     )
   dataset = data.load(
     name,
@@ -148,7 +166,7 @@ def _resolve_run(method: str, objective: dict[str, Any], options: Options) -> Ru
     in_memory=jax.process_count() == 1,
   )
   if len(dataset.test) < 2:
-    raise ValueError(f"{name} has one test image only: two are the least that can be scored.")
+    raise ValueError(f"{name} has only one test image, but scoring needs at least two.")
   configuration = complete(
     method,
     objective,
@@ -158,34 +176,12 @@ def _resolve_run(method: str, objective: dict[str, Any], options: Options) -> Ru
     num_images=len(dataset.train),
   )
   check_batch_size(configuration.batch_size, jax.device_count(), configuration.accumulate)
-  _try(configuration)
+  _check_step(configuration)
   return Run(configuration, workdir, dataset)
 
 
-def _load_dataset(configuration: Configuration) -> Dataset:
-  """The data set that a run was trained on.
-
-  Raises:
-    ValueError: if it is not to be had any more, or has changed its shape.
-  """
-  dataset = data.load(
-    configuration.dataset,
-    data_dir=configuration.data_dir,
-    image_size=configuration.image_size,
-    in_memory=jax.process_count() == 1,
-  )
-  found = (len(dataset.train), *dataset.image_shape)
-  expected = (configuration.train_images, *configuration.image_shape)
-  if found != expected:
-    raise ValueError(
-      f"The training images of {configuration.dataset} have shape {list(found)}, but the run was "
-      f"started with {list(expected)}."
-    )
-  return dataset
-
-
-def _try(configuration: Configuration) -> None:
-  """Traces a step, on no device: what cannot work fails before anything is written."""
+def _check_step(configuration: Configuration) -> None:
+  """Traces a step without computing it, so that an error comes before anything is written."""
 
   def step(images):
     _, state, train_step = build(configuration)
@@ -213,8 +209,11 @@ def _resumed(
     if options.epochs < configuration.epochs:
       raise ValueError(f"epochs can only grow on --resume, from {configuration.epochs}.")
     configuration = dataclasses.replace(configuration, epochs=options.epochs)
-  others = [name for name in MUTABLE_ON_RESUME if name not in ("data_dir", "epochs")]
-  given = {name: getattr(options, name) for name in others if getattr(options, name) is not None}
+  given = {
+    name: value
+    for name in MUTABLE_ON_RESUME
+    if name not in ("data_dir", "epochs") and (value := getattr(options, name)) is not None
+  }
   configuration = dataclasses.replace(configuration, **given)
   check_settings(dataclasses.asdict(configuration))
   check_batch_size(configuration.batch_size, jax.device_count(), configuration.accumulate)

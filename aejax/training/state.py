@@ -1,49 +1,50 @@
-"""All that a run carries from one call of the compiled loop to the next, and saves."""
+"""The state of a run: what it carries between calls of the compiled loop, and saves."""
 
 import dataclasses
-from typing import Any, no_type_check
+from collections.abc import Sequence
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, PyTree
 
 from aejax import networks
 from aejax.autoencoder import Autoencoder
 from aejax.training.configuration import Configuration
 from aejax.training.epoch import Sums, zero_sums
-from aejax.training.step import TrainState, TrainStep, create
+from aejax.training.step import TrainState, TrainStep, create, pytree_node
 
-__all__ = ["Best", "RunState", "build", "end_epoch", "fresh"]
+__all__ = ["Best", "RunState", "build", "end_epoch", "fresh", "stack", "unstack"]
+
+T = TypeVar("T")
 
 
-@no_type_check  # JAX makes them of shapes and of shardings too
-@jax.tree_util.register_dataclass
+@pytree_node
 @dataclasses.dataclass(frozen=True)
 class Best:
   """The parameters after the epoch with the lowest mean loss so far.
 
   Attributes:
-    loss: its mean loss; the largest number before the first.
-    step: how many steps had been taken.
-    params: the parameters.
+    loss: mean loss of that epoch; the largest float32 before the first epoch ends.
+    step: number of steps taken at its end; 0 before the first epoch ends.
+    params: parameters of the model at its end.
   """
 
   loss: Float[Array, ""]
   step: Int[Array, ""]
-  params: Any
+  params: PyTree
 
 
-@no_type_check
-@jax.tree_util.register_dataclass
+@pytree_node
 @dataclasses.dataclass(frozen=True)
 class RunState:
-  """What a run needs to go on as if it had never stopped.
+  """Everything that a run needs to continue as if it had never stopped.
 
   Attributes:
-    train: the state of the train step.
-    sums: of the epoch so far.
-    best: of the epochs so far.
+    train: state of the train step.
+    sums: sums of the metrics over the current epoch.
+    best: best epoch so far.
   """
 
   train: TrainState
@@ -52,32 +53,45 @@ class RunState:
 
 
 def fresh(train: TrainState) -> RunState:
-  """The state of a run that starts."""
-  params = jax.tree.map(jnp.copy, train.params)  # the train state is donated
+  """Returns the state of a run that starts with the train state `train`."""
+  # The loop donates the buffers of the train state.
+  params = jax.tree.map(jnp.copy, train.params)
   best = Best(jnp.full((), jnp.finfo(jnp.float32).max), jnp.zeros((), jnp.int32), params)
   return RunState(train, zero_sums(), best)
 
 
 @jax.jit
 def end_epoch(state: RunState, steps_per_epoch: Int[Array, ""] | int) -> RunState:
-  """Remembers the epoch if it was the best, and starts the sums anew."""
+  """Returns the state for the next epoch: best epoch updated, sums at zero."""
   steps = steps_per_epoch - state.sums.skipped
   loss = state.sums.totals["loss"] / jnp.maximum(steps, 1)
-  # Not with NaN, which is never less; nor where every step was skipped.
+  # False for a NaN, and for an epoch in which every step was skipped.
   better = (loss < state.best.loss) & (steps > 0)
-  now = Best(loss, state.train.step, state.train.params)
-  best = jax.tree.map(lambda new, old: jnp.where(better, new, old), now, state.best)
+  current = Best(loss, state.train.step, state.train.params)
+  best = jax.tree.map(lambda new, old: jnp.where(better, new, old), current, state.best)
   return RunState(state.train, zero_sums(), best)
+
+
+def stack(trees: Sequence[T]) -> T:
+  """Returns pytrees as one with a leading axis; a single pytree is returned as it is."""
+  return trees[0] if len(trees) == 1 else jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
+def unstack(tree: T, count: int) -> list[T]:
+  """Returns the `count` pytrees that `stack` combined."""
+  if count == 1:
+    return [tree]
+  return [jax.tree.map(lambda leaf, k=k: leaf[k], tree) for k in range(count)]
 
 
 def build(
   configuration: Configuration, *, steps: int = 1
 ) -> tuple[Autoencoder, TrainState, TrainStep]:
-  """The model, its fresh training state, and the step, as configured.
+  """Returns the model, its initial training state and the train step of a configuration.
 
   Args:
-    configuration: of the run.
-    steps: how many the run has, for the schedule.
+    configuration: settings of the run.
+    steps: number of steps in the whole run, for the learning-rate schedule.
   """
   keys = jax.random.split(jax.random.key(configuration.seed), 3)
   objective = configuration.make_objective()

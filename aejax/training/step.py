@@ -1,7 +1,7 @@
 """The train step: one pure function of (state, batch), the same under jit, pmap and shard_map."""
 
 import dataclasses
-from typing import Any, Protocol, no_type_check, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -13,22 +13,49 @@ from jaxtyping import Array, Bool, Float, Int, Key, Num
 from aejax.autoencoder import Autoencoder, pixels
 from aejax.objectives import Objective
 
-__all__ = ["TrainState", "TrainStep", "all_finite", "create", "merge"]
+__all__ = ["Metrics", "TrainState", "TrainStep", "all_finite", "create", "merge", "pytree_node"]
+
+T = TypeVar("T")
 
 Metrics = dict[str, Float[Array, ""]]
+"""Metrics of one step, by name."""
 
 
-@no_type_check  # JAX makes states of shapes, of shardings and of batches too
-@jax.tree_util.register_dataclass
+def pytree_node(cls: type[T]) -> type[T]:
+  """Registers a frozen dataclass as a pytree that can be rebuilt with any leaves.
+
+  JAX rebuilds a state with shapes, shardings, batched tracers and placeholders as leaves. Unlike
+  `jax.tree_util.register_dataclass`, this does not call `__init__` then, so a run-time checker of
+  annotations sees only the states that our code makes.
+  """
+  names = [field.name for field in dataclasses.fields(cls)]  # pyright: ignore[reportArgumentType]
+
+  def flatten(node: T) -> tuple[list[Any], None]:
+    return [getattr(node, name) for name in names], None
+
+  def flatten_with_keys(node: T) -> tuple[list[tuple[Any, Any]], None]:
+    return [(jax.tree_util.GetAttrKey(name), getattr(node, name)) for name in names], None
+
+  def unflatten(_: None, children: Any) -> T:
+    node = object.__new__(cls)
+    for name, child in zip(names, children, strict=True):
+      object.__setattr__(node, name, child)
+    return node
+
+  jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
+  return cls
+
+
+@pytree_node
 @dataclasses.dataclass(frozen=True)
 class TrainState:
-  """All that training carries from step to step.
+  """Everything that training carries from one step to the next.
 
   Attributes:
-    step: how many steps were taken.
-    params: the model's parameters.
-    optimizer_state: optax's state.
-    key: never consumed; the randomness of a step is derived from it and the step's number.
+    step: number of steps taken.
+    params: parameters of the model.
+    optimizer_state: state of the optax transformation.
+    key: random key of the run; it stays the same, and each step folds its number into it.
   """
 
   step: Int[Array, ""]
@@ -39,7 +66,7 @@ class TrainState:
 
 @runtime_checkable
 class TrainStep(Protocol):
-  """A pure step: the state and a batch in, the next state and the metrics out."""
+  """A pure step from a state and a batch to the next state and the metrics."""
 
   def __call__(
     self,
@@ -48,7 +75,7 @@ class TrainStep(Protocol):
     *,
     axis_name: str | tuple[str, ...] | None = None,
   ) -> tuple[TrainState, Metrics]:
-    """Takes a step; under a mapped axis, that of the global batch."""
+    """Takes one step; with `axis_name`, the step of the global batch."""
     ...
 
 
@@ -61,21 +88,21 @@ def create(
   accumulate: int = 1,
   skip_nonfinite: bool = False,
 ) -> tuple[TrainState, TrainStep]:
-  """Splits `model` into parameters and code, once, and returns the state and the step.
+  """Splits `model` into parameters and code, and returns the initial state and the train step.
 
-  The step is pure and not jitted: wrap it as you like, `jax.jit(train_step, donate_argnums=0)` or
-  under `pmap` or `shard_map` (with check_vma=False) by an `axis_name`. It takes images as uint8, or
-  as floats in [0, 1].
+  The step is pure and not jitted. Wrap it as you like: `jax.jit(train_step, donate_argnums=0)`, or
+  `pmap` or `shard_map` (with check_vma=False) with an `axis_name`. It takes images as uint8, or as
+  floats in [0, 1].
 
   Args:
-    model: encoder and decoder; `merge(model, state.params)` puts trained parameters back.
-    objective: what is minimised.
+    model: encoder and decoder; `merge(model, state.params)` returns the trained model.
+    objective: the cost to minimise.
     optimizer: any optax transformation.
-    key: seeds every draw of the training.
-    accumulate: in how many parts the networks see each batch: less memory, the same gradient,
-      of the distance of the whole batch.
-    skip_nonfinite: a step whose loss or gradient is not finite changes nothing but the step's
-      number, and its metrics are NaN.
+    key: random key that seeds every draw of the training.
+    accumulate: number of parts in which the networks process each batch. More parts need less
+      memory; the distance is that of the whole batch, and so is the gradient.
+    skip_nonfinite: whether a step whose loss or gradient is not finite leaves the state unchanged,
+      except for the step's number. The metrics of such a step are NaN.
 
   Example:
     >>> import optax
@@ -110,18 +137,18 @@ def create(
     kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), after, before)
     return kept, jax.tree.map(lambda value: jnp.where(finite, value, jnp.nan), metrics)
 
-  # The state is donated step by step: it must not share buffers with the model or the key.
+  # Callers donate the state to each step, so it must not share buffers with the model or the key.
   params, key = jax.tree.map(jnp.copy, (params, key))
   state = TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params), key)
   return state, train_step
 
 
 def all_finite(tree: Any) -> Bool[Array, ""]:
-  """Whether no number of a tree is NaN or infinite; keys and whole numbers are passed over."""
+  """Returns whether all floating-point leaves of a pytree are finite; others are ignored."""
   leaves = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
   return jnp.stack([jnp.isfinite(leaf).all() for leaf in leaves]).all()
 
 
 def merge(model: Autoencoder, params: Any) -> Autoencoder:
-  """A copy of `model` with the parameters `params`."""
+  """Returns a copy of `model` with the parameters `params`."""
   return nnx.merge(nnx.split(model, nnx.Param)[0], params)

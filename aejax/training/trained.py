@@ -1,4 +1,4 @@
-"""A trained autoencoder, loaded from its work directory."""
+"""A trained autoencoder, loaded from the work directory of its run."""
 
 import os
 from collections.abc import Callable
@@ -22,17 +22,17 @@ __all__ = ["TrainedAutoencoder", "load"]
 
 T = TypeVar("T")
 
-# Images a call: bounds the memory of a convolutional network's activations.
-_BATCH = 512
+# Rows per call of the network: bounds the memory of a convolutional network's activations.
+_BATCH_SIZE = 512
 
 
 class TrainedAutoencoder:
-  """Encodes, decodes, reconstructs and generates with trained parameters, any number at a time.
+  """Encodes, decodes, reconstructs and generates any number of images with trained parameters.
 
   Attributes:
-    configuration: what the run was.
-    model: the network, for anything else.
-    step: how many steps it was trained for.
+    configuration: settings of the run.
+    model: the trained model.
+    step: number of steps that it was trained for.
   """
 
   def __init__(self, configuration: Configuration, model: Autoencoder, step: int):
@@ -45,15 +45,16 @@ class TrainedAutoencoder:
   def encode(
     self, images: Num[Array | np.ndarray, "n h w c"], *, key: Key[Array, ""] | None = None
   ) -> Float[Array, "n d"]:
-    """The latents of images, uint8 or floats in [0, 1].
+    """Returns the latents of images.
 
     Args:
-      images: any number of them.
-      key: for a Gaussian encoder, draws a latent from each posterior, as in training: together
-        they are a sample of P_E(X). Without a key it gives the posteriors' means.
+      images: any number of images, uint8 or floats in [0, 1].
+      key: random key. With it, a Gaussian encoder draws a latent from each posterior, as in
+        training; together they are a sample of P_E(X). Without it, the latents are the means.
 
     Raises:
-      ValueError: if the images are not of the shape that the model was trained on, or no pixels.
+      ValueError: if the images have another shape than the training images, or are not uint8 or
+        floats in [0, 1].
     """
     posterior = self.posterior(images)
     return posterior.mean if key is None else posterior.sample(key)
@@ -72,20 +73,20 @@ class TrainedAutoencoder:
       )
     if isinstance(images, np.ndarray) and images.dtype.kind == "f" and images.size:
       low, high = images.min(), images.max()
-      if not (low >= 0 and high <= 1):  # NaN is neither
+      if not (low >= 0 and high <= 1):  # also True for NaN
         raise ValueError(f"images must be uint8, or floats in [0, 1], but span [{low}, {high}].")
     return _in_batches(self._posterior, images)
 
   def decode(self, latents: Float[Array | np.ndarray, "n d"]) -> Float[Array, "n h w c"]:
-    """The images of latents, in [0, 1]."""
+    """Returns the images of latents, in [0, 1]."""
     return _in_batches(self._decode, jnp.asarray(latents))
 
   def reconstruct(self, images: Num[Array | np.ndarray, "n h w c"]) -> Float[Array, "n h w c"]:
-    """D(E(x)): each image after its passage through the latents."""
+    """Returns D(E(x)) for each image x."""
     return self.decode(self.encode(images))
 
   def generate(self, key: Key[Array, ""], num: int = 64) -> Float[Array, "{num} h w c"]:
-    """Images of `num` draws from the prior N(0, I).
+    """Returns the images of `num` draws from the prior N(0, I).
 
     Raises:
       ValueError: if `num` is less than one.
@@ -96,14 +97,16 @@ class TrainedAutoencoder:
 
 
 def load(workdir: str | os.PathLike[str], *, best: bool = False) -> TrainedAutoencoder:
-  """Loads what a run has trained so far: the newest checkpoint in its work directory.
+  """Loads the model of a run from the newest checkpoint in its work directory.
 
   Args:
-    workdir: of the run.
-    best: instead of the last parameters, those after the epoch with the lowest mean training loss.
+    workdir: work directory of the run.
+    best: whether to take the parameters after the epoch with the lowest mean training loss, instead
+      of the last ones.
 
   Raises:
-    ValueError: if the folder holds no run, several, or no checkpoint (or no whole epoch) yet.
+    ValueError: if the folder holds no run, several runs, no checkpoint yet, or for `best` no
+      complete epoch yet.
 
   Example:
     ae = aejax.load("runs/cwae-digits")
@@ -123,7 +126,7 @@ def load(workdir: str | os.PathLike[str], *, best: bool = False) -> TrainedAutoe
     model, state, _ = build(configuration)
     return model, fresh(state)
 
-  # Shapes only: initial parameters would be compiled and drawn to be thrown away.
+  # Shapes are enough: initial parameters would be compiled, drawn and thrown away.
   model, state = nnx.eval_shape(fresh_run)
   with Checkpoints(workdir / "checkpoints") as checkpoints:
     state = checkpoints.restore(state)
@@ -131,18 +134,22 @@ def load(workdir: str | os.PathLike[str], *, best: bool = False) -> TrainedAutoe
   if best:
     step, params = int(state.best.step), state.best.params
     if not step:
-      raise ValueError(f"{workdir} holds no best epoch yet: its newest checkpoint is of none.")
+      raise ValueError(
+        f"{workdir} holds no best epoch yet: no epoch was complete at its checkpoint."
+      )
   return TrainedAutoencoder(configuration, merge(model, params), step)
 
 
 def _in_batches(function: Callable[[Array], T], rows: Array | np.ndarray) -> T:
-  """`function` of all rows, a batch at a time; the last is filled up, to compile once."""
-  n = len(rows)
-  if n <= _BATCH:
+  """Returns `function(rows)`, computed in batches of one size so that it compiles once.
+
+  The last batch overlaps the one before it.
+  """
+  n, size = len(rows), _BATCH_SIZE
+  if n <= size:
     return function(jnp.asarray(rows))
-  whole = [function(jnp.asarray(rows[i : i + _BATCH])) for i in range(0, n - _BATCH + 1, _BATCH)]
-  rest = n % _BATCH
-  if rest:
-    last = function(jnp.asarray(rows[-_BATCH:]))
-    whole.append(jax.tree.map(lambda values: values[-rest:], last))
-  return jax.tree.map(lambda *parts: jnp.concatenate(parts), *whole)
+  results = [function(jnp.asarray(rows[i : i + size])) for i in range(0, n - size + 1, size)]
+  if rest := n % size:
+    last = function(jnp.asarray(rows[-size:]))
+    results.append(jax.tree.map(lambda values: values[-rest:], last))
+  return jax.tree.map(lambda *parts: jnp.concatenate(parts), *results)

@@ -186,9 +186,9 @@ def translate(model: Autoencoder) -> tuple[Module, Module]:
     back = [part for layer in decoder.hidden for part in (_linear(layer), nn.ReLU())]
     height, width, channels = decoder.image_shape
     return (
-      nn.Sequential(nn.Flatten(), *hidden, _linear(encoder.latents.dense)),
+      nn.Sequential(nn.Flatten(), *hidden, _linear(encoder.latents.linear)),
       nn.Sequential(
-        *back, _linear(decoder.pixels), nn.Sigmoid(), nn.Unflatten(1, (channels, height, width))
+        *back, _linear(decoder.to_pixels), nn.Sigmoid(), nn.Unflatten(1, (channels, height, width))
       ),
     )
   height, width, channels = shape = decoder.map_shape
@@ -200,7 +200,7 @@ def translate(model: Autoencoder) -> tuple[Module, Module]:
       nn.Flatten(),
       _linear(encoder.hidden, inputs=shape),
       nn.ReLU(),
-      _linear(encoder.latents.dense),
+      _linear(encoder.latents.linear),
     ),
     nn.Sequential(
       _linear(decoder.hidden),

@@ -104,7 +104,7 @@ def matrix_products(training: Training, workload: Workload) -> Callable[[int], A
   """
   encoder: Any = training.model.encoder
   decoder: Any = training.model.decoder
-  layers = [*encoder.hidden, encoder.latents.dense, *decoder.hidden, decoder.pixels]
+  layers = [*encoder.hidden, encoder.latents.linear, *decoder.hidden, decoder.to_pixels]
   weights = [jnp.copy(layer.kernel[...]) for layer in layers]
   x = jnp.asarray(workload.images()[: workload.batch_size], jnp.float32) / 255
   x = x.reshape(workload.batch_size, -1)

@@ -85,7 +85,7 @@ def test_an_existing_run_is_refused_and_nothing_in_it_changes(call, digits_run):
   before = {path: path.stat().st_mtime_ns for path in digits_run.rglob("*")}
   _fails(
     call("train", "cwae", "--workdir", digits_run),
-    f"{digits_run} exists already: choose another --workdir, or go on with its run by --resume.",
+    f"{digits_run} exists already: choose another --workdir, or continue its run with --resume.",
   )
   _fails(
     call("train", "cwae", "--workdir", digits_run, "--resume", "--seed", "1"),

@@ -155,7 +155,7 @@ def test_the_key_decides():
 
 def test_encoder_and_decoder_do_not_share_randomness():
   model = networks.build("linear", (2, 2, 1), latent_dim=4, key=jax.random.key(0))
-  encoder, decoder = model.encoder.latents.dense.kernel, model.decoder.pixels.kernel
+  encoder, decoder = model.encoder.latents.linear.kernel, model.decoder.to_pixels.kernel
   assert np.all(encoder[...] != decoder[...])
 
 
@@ -231,5 +231,5 @@ def test_mistakes_are_named(changes, sentence):
 
 @pytest.mark.parametrize("architecture", SMALLER)
 def test_images_of_another_shape_than_the_network_was_made_for_are_refused(built, architecture):
-  with pytest.raises(ValueError, match=r"\(n, 7, 5, 3\), as the network was made for"):
+  with pytest.raises(ValueError, match=r"\(n, 7, 5, 3\), as the network expects"):
     built(architecture).encode(jnp.zeros((2, 5, 7, 3)))

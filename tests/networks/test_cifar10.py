@@ -67,6 +67,6 @@ def test_the_decoder_is_the_published_stack_layer_by_layer():
     x = np.maximum(_convolved(np.pad(x, [(0, 0), (0, 1), (0, 1), (0, 0)]), kernel), 0)
   # Our kernel is that of the dilated convolution, hence flipped against the stamp.
   x = np.maximum(_scattered(x, third[::-1, ::-1]), 0)
-  x = _convolved(x, np.asarray(decoder.pixels.kernel[...]))
+  x = _convolved(x, np.asarray(decoder.to_pixels.kernel[...]))
   # Six layers of at most 288 products, values of unit size: 6 · √288 · 6e-8 · a few.
   np.testing.assert_allclose(decoder(latents), x, atol=3e-5)

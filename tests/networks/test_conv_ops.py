@@ -119,6 +119,58 @@ def test_elsewhere_xla_convolves(monkeypatch):
   )
 
 
+@pytest.mark.parametrize(
+  ("side", "stride", "size"),
+  [(4, 2, (14, 14)), (3, 2, (13, 7)), (2, 2, (7, 7)), (3, 1, (5, 6)), (4, 2, (1, 3))],
+)
+def test_adjoint_equals_the_dilated_convolution(side, stride, size, monkeypatch):
+  """The form that accelerators get, in every mode of differentiation."""
+  monkeypatch.setattr(_conv_ops, "_by_platform", lambda on_cpu, elsewhere: elsewhere)
+  small = tuple(-(-length // stride) for length in size)
+  x, kernel, dx, dkernel = arrays(*[(3, *small, 5), (side, side, 5, 4)] * 2)
+
+  def ours(x, kernel):
+    return transposed_convolve(x, kernel, stride=stride, size=size)
+
+  def expected(x, kernel):
+    pads = []
+    for length, target in zip(small, size, strict=True):
+      dilated = stride * (length - 1) + 1
+      low = (dilated + side - 1 - target) // 2
+      pads.append((side - 1 - low, target - dilated + low))
+    return lax.conv_general_dilated(
+      x, kernel, (1, 1), pads, lhs_dilation=(stride, stride), dimension_numbers=LAYOUT
+    )
+
+  def derivatives(function):
+    def compute(x, kernel):
+      forward = jax.jvp(function, (x, kernel), (dx, dkernel))
+      backward = jax.grad(lambda *a: jnp.sum(jnp.sin(function(*a))), (0, 1))(x, kernel)
+      several = jax.vmap(lambda k: function(x, k))(jnp.stack([kernel, dkernel]))
+      return forward, backward, several
+
+    return jit_o0(compute)(x, kernel)
+
+  jax.tree.map(close, derivatives(ours), derivatives(expected))
+
+
+def test_adjoint_exported_for_gpus_has_gradients_with_small_windows():
+  x, kernel = jax.ShapeDtypeStruct((8, 16, 16, 4), jnp.float32), arrays((4, 4, 4, 3))[0]
+
+  def cost(x, kernel):
+    return jnp.sum(transposed_convolve(x, kernel, stride=2, size=(32, 32)) ** 2)
+
+  program = jax.jit(jax.grad(cost, (0, 1)))
+  text = jax.export.export(program, platforms=["cuda"])(x, kernel).mlir_module()
+  # The value, and the gradients for x and for the kernel. With automatic differentiation the last
+  # would dilate the left operand and have windows of 31 by 31 pixels.
+  convolutions = [line for line in text.splitlines() if "stablehlo.convolution" in line]
+  assert len(convolutions) == 3
+  dilated = [line for line in convolutions if "lhs_dilate = [2, 2]" in line]
+  assert len(dilated) == 1
+  assert "tensor<4x4x" in dilated[0]
+
+
 def test_a_kernel_for_each_of_several_runs():
   x, kernels = arrays((40, 6, 6, 2), (3, 4, 4, 2, 3))
 
@@ -145,7 +197,7 @@ def test_images_in_chunks_change_nothing(monkeypatch):
     return jax.jit(lambda *a: jax.value_and_grad(cost, (0, 1, 2))(*a))(x, kernel, bias)
 
   whole = value_and_gradient()
-  monkeypatch.setattr(_conv_ops, "_MOST_WINDOWS", 2 * 9 * 32)
+  monkeypatch.setattr(_conv_ops, "_MAX_WINDOWS", 2 * 9 * 32)
   loops = str(jax.make_jaxpr(lambda x: convolve(x, kernel, stride=2, padding="SAME"))(x))
   assert "length=4" in loops
   jax.tree.map(close, value_and_gradient(), whole)

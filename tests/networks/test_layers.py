@@ -19,7 +19,7 @@ def test_gaussian_layer_starts_as_its_deterministic_twin_with_variance_one():
 
 def test_log_variance_is_the_second_half_and_is_not_clipped():
   layer = LatentLayer(1, 2, gaussian=True, dtype=jnp.float32, rngs=nnx.Rngs(0))
-  layer.dense.kernel[...] = jnp.array([[1.0, 2.0, 300.0, -400.0]])
+  layer.linear.kernel[...] = jnp.array([[1.0, 2.0, 300.0, -400.0]])
   mean, log_variance = layer(jnp.ones((1, 1)))
   np.testing.assert_array_equal(mean, [[1.0, 2.0]])
   np.testing.assert_array_equal(log_variance, [[300.0, -400.0]])

@@ -15,7 +15,7 @@ def test_linear_can_be_pca():
   components = components[:5]
 
   model = networks.build("linear", (3, 4, 2), latent_dim=5, key=jax.random.key(1))
-  encoder, decoder = model.encoder.latents.dense, model.decoder.pixels
+  encoder, decoder = model.encoder.latents.linear, model.decoder.to_pixels
   encoder.kernel[...] = jnp.asarray(components.T, jnp.float32)
   encoder.bias[...] = jnp.asarray(-components @ mean, jnp.float32)
   decoder.kernel[...] = jnp.asarray(components, jnp.float32)

@@ -25,13 +25,13 @@ def test_hidden_sizes_are_in_the_encoders_order():
   encoder, decoder = nnx.eval_shape(pair)
   assert [layer.kernel.shape for layer in encoder.hidden] == [(16, 7), (7, 5)]
   assert [layer.kernel.shape for layer in decoder.hidden] == [(2, 5), (5, 7)]
-  assert decoder.pixels.kernel.shape == (7, 16)
+  assert decoder.to_pixels.kernel.shape == (7, 16)
 
 
 def test_the_encoder_is_relu_layers():
   encoder = MLPEncoder((2, 2, 1), 2, hidden_sizes=(3,), rngs=nnx.Rngs(0))
   images = np.random.default_rng(1).uniform(size=(5, 2, 2, 1)).astype(np.float32)
-  hidden, latents = encoder.hidden[0], encoder.latents.dense
+  hidden, latents = encoder.hidden[0], encoder.latents.linear
   x = np.maximum(images.reshape(5, 4) @ np.asarray(hidden.kernel[...]), 0)
   # Four products of unit size.
   np.testing.assert_allclose(

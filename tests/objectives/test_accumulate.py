@@ -71,5 +71,5 @@ def test_rows_stay_in_order():
 
 
 def test_a_batch_that_does_not_divide():
-  with pytest.raises(ValueError, match="accumulate must divide the batch of 12, but is 5"):
+  with pytest.raises(ValueError, match="accumulate must divide the batch size 12, but is 5"):
     microbatched(lambda v: v, 5, jnp.ones((12, 1)))

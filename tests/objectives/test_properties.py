@@ -66,7 +66,7 @@ def check(method, z, order):
     assert np.isfinite(leaf).all()
   assert np.isfinite(loss)
   assert float(terms["reconstruction_error"]) >= 0
-  decay = float(objective.decay_of(model))
+  decay = float(objective.parameter_penalty(model))
   parts = [float(terms["reconstruction_error"]), objective.penalty_weight * float(terms["penalty"])]
   size = sum(map(abs, parts)) + abs(decay)
   assert float(loss) == pytest.approx(sum(parts) + decay, abs=1e-6 * size + 1e-6)

@@ -74,7 +74,7 @@ def test_an_entry_that_is_there_twice(tmp_path):
   write(tmp_path, CONFIGURATION)
   path = tmp_path / "config.json"
   path.write_text('{"epochs": 3, ' + path.read_text()[1:])
-  with pytest.raises(ValueError, match="is damaged: an entry is there twice") as error:
+  with pytest.raises(ValueError, match="is damaged: an entry occurs twice") as error:
     read(tmp_path)
   _one_sentence(error, path)
 

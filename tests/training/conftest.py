@@ -7,7 +7,7 @@ from aejax.training import Options, complete
 
 @pytest.fixture(scope="session")
 def dataset():
-  """Images on a plane in pixel space: a linear network learns them within some steps."""
+  """Images on a plane in pixel space, which a linear network learns within a few steps."""
   rng = np.random.default_rng(0)
   patterns = rng.uniform(0, 127, size=(2, 4, 3, 1))
   images = np.tensordot(rng.uniform(0, 1, size=(50, 2)), patterns, 1)
@@ -17,7 +17,7 @@ def dataset():
 
 @pytest.fixture(scope="session")
 def configure(dataset):
-  """Completes options to the configuration of a run on `dataset`: 5 steps an epoch."""
+  """Returns a function that completes options to a configuration: 5 steps per epoch."""
 
   def make(method="cwae", objective=None, **options):
     settings = dict(network="linear", latent_dim=2, batch_size=8, epochs=3) | options

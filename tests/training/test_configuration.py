@@ -18,7 +18,7 @@ SHAPES = {
 }
 
 
-def _resolve(method="cwae", objective=None, dataset="digits", num_images=1438, **options):
+def _complete(method="cwae", objective=None, dataset="digits", num_images=1438, **options):
   return complete(
     method,
     objective or {},
@@ -51,8 +51,8 @@ NETWORKS = {
 
 @pytest.mark.parametrize("dataset", PUBLISHED)
 @pytest.mark.parametrize("method", ["ae", "swae", "wae-mmd", "cwae"])
-def test_published_settings(dataset, method):
-  configuration = _resolve(method, dataset=dataset, num_images=50_000)
+def test_complete_takes_published_settings(dataset, method):
+  configuration = _complete(method, dataset=dataset, num_images=50_000)
   objective = configuration.make_objective()
   rate, weight = PUBLISHED[dataset][method]
   assert configuration.learning_rate == rate
@@ -69,8 +69,8 @@ def test_published_settings(dataset, method):
     assert objective.log
 
 
-def test_what_is_given_comes_first():
-  configuration = _resolve(
+def test_complete_prefers_given_options():
+  configuration = _complete(
     "cwae", {"weight": 2.0}, "celeb_a", learning_rate=0.1, latent_dim=3, network="mlp", epochs=7
   )
   assert configuration.make_objective() == objectives.CWAE(weight=2.0)
@@ -78,12 +78,12 @@ def test_what_is_given_comes_first():
   assert (configuration.network, configuration.latent_dim, configuration.epochs) == ("mlp", 3, 7)
 
 
-def test_other_data_take_what_suits_their_size():
-  configuration = _resolve(dataset="/data/mine.npz", num_images=300)
+def test_complete_chooses_a_network_by_image_size():
+  configuration = _complete(dataset="/data/mine.npz", num_images=300)
   assert configuration.network == "convolutional"
   assert configuration.image_shape == (7, 5, 3)
   assert configuration.train_images == 300
-  assert _resolve().network == "mlp"
+  assert _complete().network == "mlp"
 
 
 @pytest.mark.parametrize(
@@ -106,18 +106,18 @@ def test_other_data_take_what_suits_their_size():
     (dict(method="wae"), "There is no method 'wae': did you mean"),
   ],
 )
-def test_bad_values_are_named(options, sentence, without_beartype):
+def test_complete_rejects_bad_values(options, sentence, without_beartype):
   with pytest.raises(ValueError, match=sentence) as error:
-    _resolve(**options)
+    _complete(**options)
   assert "\n" not in str(error.value)
 
 
-def test_largest_batch_and_seed():
-  assert _resolve(batch_size=1438, seed=2**32 - 1).batch_size == 1438
+def test_complete_accepts_largest_batch_and_seed():
+  assert _complete(batch_size=1438, seed=2**32 - 1).batch_size == 1438
 
 
-def test_round_trip(tmp_path):
-  configuration = _resolve("swae", {"num_directions": 7, "sample_prior": True}, seed=3)
+def test_read_returns_what_write_wrote(tmp_path):
+  configuration = _complete("swae", {"num_directions": 7, "sample_prior": True}, seed=3)
   write(tmp_path, configuration)
   assert read(tmp_path) == configuration
   assert json.loads((tmp_path / "config.json").read_text())["objective"] == {
@@ -129,7 +129,7 @@ def test_round_trip(tmp_path):
   assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
 
 
-def test_no_run_is_named(tmp_path):
+def test_read_without_config(tmp_path):
   with pytest.raises(ValueError, match=r"holds no run: there is no config\.json in it"):
     read(tmp_path)
 
@@ -139,6 +139,17 @@ def test_no_run_is_named(tmp_path):
   [
     (lambda text: text[:40], "is damaged"),
     (lambda text: "[]", "does not describe a run"),
+    (
+      lambda text: text.replace('"format": 2', '"format": 3'),
+      "its format is 3, and this one reads",
+    ),
+    (
+      lambda text: text.replace('"format": 2', '"format": 1'),
+      "its format is 1, and this one reads",
+    ),
+    (lambda text: text.replace('"format": 2', '"format": true'), "its format is True, and"),
+    (lambda text: text.replace('"format": 2,', ""), "its format is None, and this one reads 2"),
+    (lambda text: text.replace("{", '{"seed": 1, ', 1), "is damaged: an entry occurs twice"),
     (
       lambda text: text.replace('"epochs"', '"epoch"'),
       "missing or unknown entries epoch, epochs",
@@ -152,8 +163,8 @@ def test_no_run_is_named(tmp_path):
     (lambda text: text.replace("0.001", '"fast"'), "does not describe a run"),
   ],
 )
-def test_a_damaged_file_is_named(tmp_path, damage, sentence, without_beartype):
-  write(tmp_path, _resolve())
+def test_read_rejects_damaged_file(tmp_path, damage, sentence, without_beartype):
+  write(tmp_path, _complete())
   path = tmp_path / "config.json"
   text = path.read_text()
   assert damage(text) != text
@@ -164,8 +175,8 @@ def test_a_damaged_file_is_named(tmp_path, damage, sentence, without_beartype):
   assert str(path) in str(error.value)
 
 
-def test_differences():
-  configuration = _resolve("cwae", {"weight": 2.0}, seed=3)
+def test_differences_names_what_was_asked_for():
+  configuration = _complete("cwae", {"weight": 2.0}, seed=3)
   assert differences(configuration, "cwae", {}, Options()) == []
   same = Options(seed=3, epochs=10**6, resume=True, dataset="digits")
   assert differences(configuration, "cwae", {"weight": 2.0}, same) == []
@@ -177,20 +188,20 @@ def test_differences():
     "network is mlp, not linear",
     "seed is 3, not 4",
   ]
-  # An objective with other fields: the method says enough.
+  # The fields of another method are not compared.
   assert differences(configuration, "swae", {"num_directions": 3}, Options()) == [
     "method is cwae, not swae"
   ]
 
 
-def test_a_relative_path_is_the_same_data(tmp_path, monkeypatch):
+def test_differences_resolves_relative_paths(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
-  configuration = dataclasses.replace(_resolve(), dataset=str(tmp_path / "mine.npz"))
+  configuration = dataclasses.replace(_complete(), dataset=str(tmp_path / "mine.npz"))
   assert differences(configuration, "cwae", {}, Options(dataset="mine.npz")) == []
   assert differences(configuration, "cwae", {}, Options(dataset="other.npz"))
 
 
-def test_defaults_in_words():
+def test_describe_default():
   assert describe_default("cwae", "weight") == "1.0; fashion_mnist 10.0; celeb_a 5.0"
   assert describe_default("cwae", "latent_dim") == "8; digits 4; cifar10 64; celeb_a 64"
   assert describe_default("ae", "batch_size") == "128"

@@ -1,4 +1,4 @@
-"""Two processes as one run, over loopback, and what becomes of it when one of them is killed."""
+"""Two processes as one run over loopback, also when one of them is killed."""
 
 import json
 import os
@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from aejax import data, load
+from aejax.training import distributed
 from aejax.training.distributed import (
   all_reduce_max,
   processes,
@@ -22,22 +23,22 @@ from aejax.training.distributed import (
 )
 
 TRAIN = Path(__file__).parents[2] / "experiments" / "train.py"
-LIMIT = 120.0  # seconds for any of the waits below: a hang ends here
+LIMIT = 120.0  # seconds for each wait below
 
 
 def start(workdir, *options, count=2, devices=1, seed=0):
   """Starts the processes of a run."""
   command = [TRAIN, "cwae", "--workdir", workdir, "--network", "linear", "--seed", seed, *options]
 
-  def place(coordinator, index):
-    together = ["--coordinator", coordinator, "--num-processes", count, "--process-id", index]
-    return together if count > 1 else []
+  def rank(coordinator, index):
+    flags = ["--coordinator", coordinator, "--num-processes", count, "--process-id", index]
+    return flags if count > 1 else []
 
-  return launch(workdir, command, place, count, devices)
+  return launch(workdir, command, rank, count, devices)
 
 
-def launch(workdir, command, place, count, devices):
-  """Starts processes; each writes its messages to a file beside the work directory."""
+def launch(workdir, command, rank, count, devices):
+  """Starts processes; each writes its messages to a file next to the work directory."""
   with socket.socket() as free:
     free.bind(("127.0.0.1", 0))
     coordinator = f"127.0.0.1:{free.getsockname()[1]}"
@@ -49,7 +50,7 @@ def launch(workdir, command, place, count, devices):
   }
   started = []
   for index in range(count):
-    arguments = [*command, *place(coordinator, index)]
+    arguments = [*command, *rank(coordinator, index)]
     with workdir.with_name(f"{workdir.name}-{index}.txt").open("w") as messages:
       started.append(
         subprocess.Popen(
@@ -61,7 +62,7 @@ def launch(workdir, command, place, count, devices):
 
 
 @pytest.fixture(autouse=True)
-def none_is_left():
+def kill_started():
   yield
   while _started:
     process = _started.pop()
@@ -72,13 +73,13 @@ def none_is_left():
 _started = []
 
 
-def said(workdir, index):
+def messages_of(workdir, index):
   return workdir.with_name(f"{workdir.name}-{index}.txt").read_text()
 
 
 def finish(started, workdir):
   for index, process in enumerate(started):
-    assert process.wait(LIMIT) == 0, said(workdir, index)
+    assert process.wait(LIMIT) == 0, messages_of(workdir, index)
 
 
 def log(workdir):
@@ -90,8 +91,8 @@ def wait_until(condition, started, workdir):
   end = time.monotonic() + LIMIT
   while not condition():
     for index, process in enumerate(started):
-      assert process.poll() is None, said(workdir, index)
-    assert time.monotonic() < end, said(workdir, 0)
+      assert process.poll() is None, messages_of(workdir, index)
+    assert time.monotonic() < end, messages_of(workdir, 0)
     time.sleep(0.05)
 
 
@@ -104,7 +105,7 @@ def trained(tmp_path_factory):
   return folder
 
 
-def test_two_processes_train_as_one(trained):
+def test_two_processes_train_as_one_process(trained):
   one, two = log(trained / "one"), log(trained / "two")
   assert [line["epoch"] for line in two] == [1, 2]
   for a, b in zip(one, two, strict=True):
@@ -116,24 +117,24 @@ def test_two_processes_train_as_one(trained):
   assert np.linalg.norm(expected - found) < 1e-4 * np.linalg.norm(expected)
 
 
-def test_the_first_process_alone_writes(trained):
+def test_first_process_alone_writes(trained):
   assert (trained / "two" / "samples.png").exists()
-  assert "reconstruction_error" in said(trained / "two", 0)
-  shown = [line for line in said(trained / "two", 1).splitlines() if "Gloo" not in line]
+  assert "reconstruction_error" in messages_of(trained / "two", 0)
+  shown = [line for line in messages_of(trained / "two", 1).splitlines() if "Gloo" not in line]
   assert shown == []
   summaries = [json.loads((trained / r / "summary.json").read_text()) for r in ("one", "two")]
   for name in ("reconstruction_error", "cramer_wold"):
     assert summaries[0][name] == pytest.approx(summaries[1][name], rel=1e-3)
 
 
-def test_one_is_killed_the_other_ends_and_the_restart_resumes(trained, tmp_path):
+def test_run_resumes_after_one_process_is_killed(trained, tmp_path):
   workdir = trained / "two"
   more = ("--resume", "--epochs", 100_000)
   started = start(workdir, *more)
   wait_until(lambda: len(log(workdir)) > 2, started, workdir)
   started[1].kill()
-  assert started[0].wait(LIMIT) == 75, said(workdir, 0)
-  assert "error: the connection to another process of the run is lost" in said(workdir, 0)
+  assert started[0].wait(LIMIT) == 75, messages_of(workdir, 0)
+  assert "error: the connection to another process of the run is lost" in messages_of(workdir, 0)
 
   before = log(workdir)
   started = start(workdir, *more)
@@ -141,11 +142,11 @@ def test_one_is_killed_the_other_ends_and_the_restart_resumes(trained, tmp_path)
   # A signal to one of them stops both at the same step.
   started[1].send_signal(signal.SIGTERM)
   assert [process.wait(LIMIT) for process in started] == [128 + signal.SIGTERM] * 2
-  assert "--resume goes on from there" in said(workdir, 0)
+  assert "--resume goes on from there" in messages_of(workdir, 0)
   after = log(workdir)
   assert [line["epoch"] for line in after] == list(range(1, len(after) + 1))
   assert after[:2] == before[:2]
-  # The last epoch's steps may not all have been taken.
+  # The last epoch may be incomplete.
   assert 0 <= load(workdir).step - after[-1]["step"] < after[0]["step"]
 
 
@@ -155,38 +156,39 @@ import sys
 import numpy as np
 
 from aejax import data
-from aejax.training import devices, processes
+from aejax.training import processes, sharding
 
 with processes(False, sys.argv[1], 2, int(sys.argv[2])):
   images = data.load(sys.argv[3], in_memory=False).train
-  read, one = [], images._read
-  images._read = lambda rows: read.extend(rows) or one(rows)
-  placed = devices.put_images(images, devices.devices_mesh())
-  own = np.concatenate([shard.data for shard in placed.addressable_shards])
-  print(read, own[:, 0, 0, 0].tolist())
+  rows_read, read = [], images._read
+  images._read = lambda rows: rows_read.extend(rows) or read(rows)
+  sharded = sharding.shard_images(images, sharding.devices_mesh())
+  local = np.concatenate([shard.data for shard in sharded.addressable_shards])
+  print(rows_read, local[:, 0, 0, 0].tolist())
 """
 
 
-def test_each_process_reads_the_images_of_its_devices_only(tmp_path):
+def test_shard_images_reads_the_images_of_local_devices_only(tmp_path):
   path = tmp_path / "numbers.npy"
   np.save(path, np.broadcast_to(np.arange(20, dtype=np.uint8)[:, None, None], (20, 5, 5)))
   kept = data.load(path).train[:, 0, 0, 0].tolist()
-  assert len(kept) == 18  # five a device, of the last 20 two are black
-  started = launch(tmp_path / "run", ["-c", _READ], lambda where, index: [where, index, path], 2, 2)
+  assert len(kept) == 18  # five per device: the last two of 20 are black
+  command = ["-c", _READ]
+  started = launch(tmp_path / "run", command, lambda address, index: [address, index, path], 2, 2)
   finish(started, tmp_path / "run")
-  run_on_process_zero_first, second = (
-    said(tmp_path / "run", index).splitlines()[-1] for index in (0, 1)
-  )
-  assert run_on_process_zero_first == f"{list(range(10))} {kept[:10]}"
+  first, second = (messages_of(tmp_path / "run", index).splitlines()[-1] for index in (0, 1))
+  assert first == f"{list(range(10))} {kept[:10]}"
   assert second == f"{list(range(10, 18))} {[*kept[10:], 0, 0]}"
 
 
-def test_a_mistake_ends_both(tmp_path):
+def test_mistake_ends_both_processes(tmp_path):
   workdir = tmp_path / "run"
   started = start(workdir, "--batch-size", 3)
   assert [process.wait(LIMIT) for process in started] == [2, 2]
-  assert "error: batch_size must be a multiple of the 2 devices" in said(workdir, 0)
-  assert "error: Another process of the run could not go on" in said(workdir, 1)
+  assert "error: batch_size must be a multiple of the 2 devices" in messages_of(workdir, 0)
+  assert "error: Another process of the run failed; its own message says why." in messages_of(
+    workdir, 1
+  )
   assert not workdir.exists()
 
 
@@ -201,17 +203,42 @@ def test_a_mistake_ends_both(tmp_path):
     (("host:1", 2, -1), "process_id must be from 0"),
   ],
 )
-def test_what_does_not_join(arguments, message):
+def test_processes_rejects_bad_arguments(arguments, message):
   with pytest.raises(ValueError, match=message), processes(False, *arguments):
     pass
 
 
-def test_alone_there_is_nothing_to_agree_on():
+def test_single_process_needs_no_others():
   with processes(False):
     assert all_reduce_max(3, 0) == (3, 0)
+    assert run_on_all_processes(lambda: None) is None
     assert run_on_process_zero_first(lambda: "done") == "done"
     with pytest.raises(OSError, match="full"):
       run_on_all_processes(_fail)
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_run_on_process_zero_first_orders_the_processes(index, monkeypatch):
+  calls = []
+  monkeypatch.setattr(jax, "process_index", lambda: index)
+  monkeypatch.setattr(distributed, "all_reduce_max", lambda failed: (calls.append("wait"), (0,))[1])
+  assert run_on_process_zero_first(lambda: calls.append("action") or "done") == "done"
+  assert calls == (["action", "wait", "wait"] if index == 0 else ["wait", "action", "wait"])
+
+
+def test_run_on_all_processes_reports_failures(monkeypatch):
+  reported = []
+
+  def all_reduce(failed):
+    reported.append(failed)
+    return (1,)
+
+  monkeypatch.setattr(distributed, "all_reduce_max", all_reduce)
+  with pytest.raises(OSError, match="the disk is full"):
+    run_on_all_processes(_fail)
+  with pytest.raises(ValueError, match=r"^Another process of the run failed; its own message says"):
+    run_on_all_processes(lambda: "done")
+  assert reported == [1, 0]
 
 
 def _fail():

@@ -1,4 +1,4 @@
-"""Runs that leave the finite numbers at a step that the tests choose."""
+"""Runs that diverge at a step that the tests choose."""
 
 import dataclasses
 import json
@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from aejax.objectives import CWAE
-from aejax.training import Diverged
+from aejax.training import Diverged, TrainState
 from aejax.training.checkpoints import Checkpoints
 from aejax.training.configuration import Configuration
 from aejax.training.divergence import first_nonfinite_step
 from aejax.training.epoch import epoch_order
 from aejax.training.loop import train
+from aejax.training.state import fresh
 
 N, BATCH, EPOCHS = 42, 4, 6
 PER_EPOCH = N // BATCH
@@ -24,7 +25,7 @@ MARKED = 17
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Bad(CWAE):
-  """Fails on the batch with the white image, in its loss or in its gradient only."""
+  """A CWAE whose loss, or whose gradient only, is not finite for the batch with the white image."""
 
   where: str = "loss"
 
@@ -37,7 +38,7 @@ class _Bad(CWAE):
     elif self.where == "overflow":
       extra = jnp.exp(jnp.where(marked, 1e4, 0.0))
     else:
-      # √x² is |x|, and at 0 it has no derivative.
+      # The derivative of √x at 0 is infinite; times the zero of the inner derivative it is NaN.
       extra = jnp.sqrt(jnp.where(marked, 0 * mean, mean))
     return loss + extra, {**metrics, "loss": loss + extra}
 
@@ -51,7 +52,7 @@ def marked(dataset):
 
 @pytest.fixture
 def diverging(configure, monkeypatch):
-  """A configuration whose objective fails where it is told to, and the steps at which it does."""
+  """Returns a function that makes a configuration that diverges, and the steps at which it does."""
 
   def make(where, **options):
     monkeypatch.setattr(Configuration, "make_objective", lambda _: _Bad(where=where, weight=0.1))
@@ -74,7 +75,7 @@ def diverging(configure, monkeypatch):
     ("gradient", r"the gradient of \['encoder'\].* became nan", 0.0),
   ],
 )
-def test_step_term_and_line_are_told(diverging, marked, tmp_path, where, term, minutes):
+def test_diverged_names_step_term_and_line(diverging, marked, tmp_path, where, term, minutes):
   configuration, (step, *_) = diverging(where, checkpoint_minutes=minutes)
   with pytest.raises(Diverged, match=f"Training diverged at step {step}: {term}") as error:
     train(configuration, marked, tmp_path)
@@ -92,7 +93,7 @@ def test_step_term_and_line_are_told(diverging, marked, tmp_path, where, term, m
   arrays = np.load(tmp_path / "diverged.npz")
   np.testing.assert_array_equal(arrays["images"], marked.train[found["images"]])
   assert all(np.isfinite(arrays[name]).all() for name in arrays.files)
-  # What was good is there: no state after the step, no epoch that it is in.
+  # No state after the step is saved, and its epoch is not logged.
   with Checkpoints(tmp_path / "checkpoints") as checkpoints:
     latest = checkpoints.latest
   assert latest is None if minutes else latest is None or latest <= step
@@ -100,7 +101,7 @@ def test_step_term_and_line_are_told(diverging, marked, tmp_path, where, term, m
   assert len(log) == step // PER_EPOCH
 
 
-def test_it_is_sought_from_the_last_checkpoint_on(configure, diverging, marked, tmp_path):
+def test_diverged_step_after_a_checkpoint(configure, diverging, marked, tmp_path):
   options = dict(batch_size=BATCH, epochs=3)
   train(configure("cwae", {"weight": 0.1}, **options), marked, tmp_path)
   configuration, steps = diverging("gradient")
@@ -112,7 +113,7 @@ def test_it_is_sought_from_the_last_checkpoint_on(configure, diverging, marked, 
   assert MARKED in found["images"]
 
 
-def test_of_several_seeds_the_one_is_told(diverging, marked, tmp_path):
+def test_diverged_names_the_seed(diverging, marked, tmp_path):
   configuration, (step, *_) = diverging("loss", seeds=2)
   first = {seed: _first(seed) for seed in (0, 1)}
   assert first[0] == step
@@ -131,7 +132,7 @@ def _first(seed):
 
 
 @pytest.mark.parametrize("where", ["loss", "gradient"])
-def test_such_steps_are_skipped_and_counted_if_asked(diverging, marked, tmp_path, where):
+def test_skip_nonfinite_counts_skipped_steps(diverging, marked, tmp_path, where):
   configuration, steps = diverging(where, skip_nonfinite=True)
   train(configuration, marked, tmp_path)
   lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
@@ -142,38 +143,32 @@ def test_such_steps_are_skipped_and_counted_if_asked(diverging, marked, tmp_path
   assert not (tmp_path / "diverged.json").exists()
 
 
-def test_where_every_step_is_bad_skipping_ends(diverging, marked, tmp_path):
+def test_skip_nonfinite_stops_if_every_step_is_bad(diverging, marked, tmp_path):
   configuration, _ = diverging("loss", skip_nonfinite=True)
   white = dataclasses.replace(marked, train=np.full_like(marked.train, 255))
   with pytest.raises(Diverged, match="Training diverged at step 0: the loss became nan"):
     train(configuration, white, tmp_path)
 
 
-def test_what_does_not_happen_again_is_said(diverging, marked, tmp_path, monkeypatch):
+def test_diverged_says_if_it_does_not_happen_again(diverging, marked, tmp_path, monkeypatch):
   configuration, _ = diverging("loss")
-  monkeypatch.setattr("aejax.training.loop.find_step", lambda *_: None)
+  monkeypatch.setattr("aejax.training.loop.first_nonfinite_step", lambda *_: None)
   with pytest.raises(Diverged, match="but not when these steps were taken again"):
     train(configuration, marked, tmp_path)
 
 
 @pytest.mark.parametrize("suspect", [None, 7, 8])
 @pytest.mark.parametrize("start", [0, 5, 7])
-def test_find_step_is_exact(suspect, start):
+def test_first_nonfinite_step_is_exact(suspect, start):
   # Step 7 makes a parameter infinite; the loss shows it then or one step later.
-  @dataclasses.dataclass
-  class State:
-    train: jax.Array
-    sums: "State | None" = None
-    bad_step: int = -1
-
-  jax.tree_util.register_dataclass(State)
+  def state_after(steps):
+    params = jnp.where(steps > 7, jnp.inf, jnp.float32(steps))
+    return fresh(TrainState(jnp.int32(steps), params, (), jax.random.key(0)))
 
   def advance(state, step, count):
-    bad = step + count > 7
-    return State(jnp.where(bad, jnp.inf, step + count), State(jnp.zeros(()), None, -1))
+    return state_after(step + count)
 
-  begin = State(jnp.float32(start), State(jnp.zeros(()), None, -1))
-  step, before = first_nonfinite_step(advance, begin, start, 12, suspect)
+  step, before = first_nonfinite_step(advance, state_after(start), start, 12, suspect)
   assert step == 7
-  assert float(before.train) == 7
-  assert first_nonfinite_step(advance, begin, start, 6, None) is None
+  assert float(before.train.params) == 7
+  assert first_nonfinite_step(advance, state_after(start), start, 6, None) is None

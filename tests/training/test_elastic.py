@@ -1,4 +1,4 @@
-"""Whole runs on one, two and eight devices, in processes of their own: the same run."""
+"""The same run on one, two and eight devices, each in a process of its own."""
 
 import os
 import subprocess
@@ -22,7 +22,6 @@ jax.config.update("jax_num_cpu_devices", int(sys.argv[1]))
 from pathlib import Path
 
 from aejax.training import Options, prepare
-from aejax.training.loop import train
 
 for run in sys.argv[2:]:
   method, epochs, workdir = run.split(":")
@@ -45,14 +44,14 @@ def parameters(workdir):
 
 
 def assert_same(one, other):
-  """In norm, over all parameters: where a gradient is nearly zero, Adam makes much of rounding."""
+  """Compares norms over all parameters: Adam amplifies rounding where a gradient is nearly zero."""
   a, b = parameters(one), parameters(other)
   assert np.linalg.norm(a - b) < 1e-4 * np.linalg.norm(b)
 
 
 @pytest.mark.parametrize("way", [[8, 1], pytest.param([8, 2, 1], marks=pytest.mark.slow)], ids=str)
-def test_a_run_moves_from_eight_devices_to_fewer(way, tmp_path):
-  """Epochs of digits, each on another number of devices, against all on one."""
+def test_run_resumes_on_fewer_devices(way, tmp_path):
+  """Epochs of digits, each on another number of devices, give the run on one device."""
   train_on(1, f"cwae:{len(way)}:{tmp_path / 'one'}")
   for epochs, devices in enumerate(way, start=1):
     train_on(devices, f"cwae:{epochs}:{tmp_path / 'moved'}")
@@ -62,10 +61,10 @@ def test_a_run_moves_from_eight_devices_to_fewer(way, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["vae", "wae-mmd", "cwae", "swae"])
-def test_the_number_of_devices_changes_nothing(method, tmp_path):
+def test_run_is_independent_of_the_number_of_devices(method, tmp_path):
   for devices in (1, 2, 8):
-    # Two epochs: by the third, projections so near that rounding decides their order have moved
-    # SWAE's parameters by 2e-4.
+    # Two epochs: in the third, rounding changes the order of two close projections, which moves
+    # the parameters of SWAE by 2e-4.
     train_on(devices, f"{method}:2:{tmp_path / str(devices)}")
   for devices in (2, 8):
     assert_same(tmp_path / "1", tmp_path / str(devices))
@@ -74,7 +73,7 @@ def test_the_number_of_devices_changes_nothing(method, tmp_path):
 @pytest.mark.parametrize(
   ("size", "nearest"), [(100, "are 96 or 104"), (3, "is 8"), (12, "are 8 or 16")]
 )
-def test_a_batch_that_does_not_divide(size, nearest):
+def test_check_batch_size_names_the_nearest(size, nearest):
   check_batch_size(64, 8)
   with pytest.raises(ValueError, match=f"the 8 devices, but is {size}: the nearest {nearest}"):
     check_batch_size(size, 8)

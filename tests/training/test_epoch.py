@@ -15,7 +15,7 @@ STEPS = N // BATCH
 
 
 def _counting_step(state, batch, *, axis_name=None):
-  """A step whose parameters count how often each image was seen; an image's value is its number."""
+  """A step whose parameters count how often each image was seen; the value of image i is i."""
   counts = state.params.at[batch[:, 0, 0, 0]].add(1)
   metrics = {name: jnp.float32(state.step) for name in zero_sums().totals}
   return TrainState(state.step + 1, counts, (), state.key), metrics
@@ -28,7 +28,7 @@ def _counting_state(step=0):
 NUMBERED = jnp.arange(N, dtype=jnp.uint8)[:, None, None, None]
 
 
-def test_an_epoch_sees_every_image_at_most_once():
+def test_run_steps_sees_every_image_at_most_once():
   run_steps = make_run_steps(_counting_step, BATCH)
   order = epoch_order(KEY, 0, N)
   state, sums = run_steps(_counting_state(), zero_sums(), NUMBERED, order, STEPS)
@@ -37,7 +37,7 @@ def test_an_epoch_sees_every_image_at_most_once():
   np.testing.assert_array_equal(np.sort(order[: STEPS * BATCH]), np.nonzero(state.params)[0])
 
 
-def test_an_epoch_starts_where_the_state_is():
+def test_run_steps_starts_at_the_step_of_the_state():
   run_steps = make_run_steps(_counting_step, BATCH)
   order = epoch_order(KEY, 0, N)
   # The third step of the eighth epoch.
@@ -46,7 +46,7 @@ def test_an_epoch_starts_where_the_state_is():
   np.testing.assert_array_equal(np.sort(rows), np.nonzero(state.params)[0])
 
 
-def test_the_order_is_a_function_of_seed_and_epoch():
+def test_epoch_order_depends_on_key_and_epoch():
   first = epoch_order(KEY, 0, N)
   np.testing.assert_array_equal(np.sort(first), np.arange(N))
   np.testing.assert_array_equal(first, epoch_order(KEY, jnp.int32(0), N))
@@ -54,7 +54,7 @@ def test_the_order_is_a_function_of_seed_and_epoch():
   assert not np.array_equal(first, epoch_order(jax.random.key(1), 0, N))
 
 
-def test_a_whole_epoch_is_its_parts_bit_for_bit_and_compiles_once():
+def test_run_steps_in_parts_is_bit_identical_and_compiles_once():
   model = networks.build("linear", (4, 3, 1), latent_dim=2, key=KEY)
   images = jnp.asarray(np.random.default_rng(0).integers(0, 256, (N, 4, 3, 1), np.uint8))
   order = epoch_order(KEY, 0, N)
@@ -74,7 +74,7 @@ def test_a_whole_epoch_is_its_parts_bit_for_bit_and_compiles_once():
   assert run_steps._cache_size() == 1
 
 
-def test_the_state_is_donated():
+def test_run_steps_donates_the_state():
   state = _counting_state()
   make_run_steps(_counting_step, BATCH)(state, zero_sums(), NUMBERED, epoch_order(KEY, 0, N), 1)
   assert state.params.is_deleted()

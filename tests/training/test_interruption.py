@@ -8,7 +8,7 @@ from aejax.training.interruption import interruption
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_is_remembered_and_the_handlers_come_back(number):
+def test_interruption_remembers_the_signal_and_restores_handlers(number):
   before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
   with interruption() as interrupted:
     assert interrupted() is None
@@ -17,13 +17,13 @@ def test_a_signal_is_remembered_and_the_handlers_come_back(number):
   assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
-def test_a_second_control_c_insists():
+def test_interruption_raises_at_the_second_control_c():
   with pytest.raises(KeyboardInterrupt), interruption():  # noqa: PT012
     os.kill(os.getpid(), signal.SIGINT)
     os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_another_thread_gets_no_signals():
+def test_interruption_in_another_thread():
   answers = []
 
   def run():

@@ -8,14 +8,14 @@ from aejax._files import locked
 HOLD = """
 import sys
 from pathlib import Path
-from aejax.training.lock import locked
+from aejax._files import locked
 with locked(Path(sys.argv[1])):
   print("held", flush=True)
   sys.stdin.read()
 """
 
 
-def test_another_process_is_refused_until_the_first_is_gone(tmp_path):
+def test_locked_rejects_another_process_until_the_first_ends(tmp_path):
   workdir = tmp_path / "run"
   command = [sys.executable, "-c", HOLD, str(workdir)]
   holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -23,7 +23,7 @@ def test_another_process_is_refused_until_the_first_is_gone(tmp_path):
   assert holder.stdout.readline() == "held\n"
   with pytest.raises(ValueError, match=r"run is in use: another process trains"), locked(workdir):
     pass
-  holder.kill()  # it has no time to tidy up
+  holder.kill()  # without time to release the lock
   holder.communicate()
   with locked(workdir):
     pass

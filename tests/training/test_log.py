@@ -17,7 +17,7 @@ def read(path):
   return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_an_object_an_epoch_with_the_means(tmp_path):
+def test_log_writes_the_means_of_each_epoch(tmp_path):
   path = tmp_path / "metrics.jsonl"
   log = Log(path, 4, 0)
   log.add(4, sums(8.0))
@@ -31,7 +31,7 @@ def test_an_object_an_epoch_with_the_means(tmp_path):
   assert log.flush() is None
 
 
-def test_what_a_failed_write_left_is_written_over(tmp_path):
+def test_log_overwrites_what_a_failed_write_left(tmp_path):
   path = tmp_path / "metrics.jsonl"
   log = Log(path, 1, 0)
   log.add(1, sums(1.0))
@@ -43,7 +43,7 @@ def test_what_a_failed_write_left_is_written_over(tmp_path):
   assert [line["step"] for line in read(path)] == [1, 2]
 
 
-def test_a_file_that_cannot_be_written_keeps_the_epoch_for_later(tmp_path):
+def test_log_keeps_an_epoch_that_cannot_be_written(tmp_path):
   path = tmp_path / "metrics.jsonl"
   log = Log(path, 1, 0)
   log.add(1, sums(1.0))
@@ -56,20 +56,20 @@ def test_a_file_that_cannot_be_written_keeps_the_epoch_for_later(tmp_path):
   assert [line["step"] for line in read(path)] == [1]
 
 
-def test_a_resumed_run_cuts_what_is_after_its_checkpoint(tmp_path):
+def test_log_of_a_resumed_run_drops_later_epochs(tmp_path):
   path = tmp_path / "metrics.jsonl"
   log = Log(path, 2, 0)
   for epoch in (1, 2, 3):
     log.add(2 * epoch, sums(epoch))
   log.flush()
-  again = Log(path, 2, 5)  # in the midst of the third
+  again = Log(path, 2, 5)  # within the third epoch
   assert [line["epoch"] for line in read(path)] == [1, 2]
   again.add(6, sums(9.0))
   again.flush()
   assert [line["loss"] for line in read(path)] == [0.5, 1.0, 4.5]
 
 
-def test_skipped_steps_are_counted_or_an_error(tmp_path):
+def test_log_counts_or_rejects_skipped_steps(tmp_path):
   log = Log(tmp_path / "skips.jsonl", 4, 0, skips=True)
   log.add(4, sums(6.0, skipped=1, bad_step=2))
   means = log.flush()

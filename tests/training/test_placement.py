@@ -1,4 +1,4 @@
-"""Where the arrays of a run are on eight devices, in a process of its own."""
+"""Sharding of the arrays of a run on eight devices, in a process of its own."""
 
 import json
 import subprocess
@@ -22,39 +22,39 @@ import optax
 
 from aejax import networks
 from aejax.objectives import CWAE
-from aejax.training import create, devices
+from aejax.training import create, sharding
 from aejax.training.epoch import epoch_order, make_run_steps, zero_sums
 
 compilations = []
 jax.monitoring.register_event_duration_secs_listener(
   lambda event, seconds, **_: compilations.append(event) if "backend_compile" in event else None
 )
-mesh = devices.devices_mesh()
+mesh = sharding.devices_mesh()
 found = {}
 
-# 42 images are six a device, the last two of them black.
+# 42 images and 6 black ones: six per device.
 images = np.random.default_rng(0).integers(0, 256, (42, 4, 4, 1), np.uint8)
-placed = devices.put_images(images, mesh)
+sharded = sharding.shard_images(images, mesh)
 rows = jnp.asarray([41, 0, 17, 5, 5, 30, 12, 40])
-take = jax.jit(lambda images, rows: devices.take_rows(images, rows, mesh))
-found["shape"] = placed.shape
-found["part"] = placed.sharding.shard_shape(placed.shape)
-found["same"] = bool((np.asarray(take(placed, rows)) == images[rows]).all())
-program = take.lower(placed, devices.everywhere(rows, mesh)).compile().as_text()
+take = jax.jit(lambda images, rows: sharding.take_rows(images, rows, mesh))
+found["shape"] = sharded.shape
+found["part"] = sharded.sharding.shard_shape(sharded.shape)
+found["same"] = bool((np.asarray(take(sharded, rows)) == images[rows]).all())
+program = take.lower(sharded, sharding.replicate(rows, mesh)).compile().as_text()
 found["gathers"] = len(re.findall("all-gather", program))
 
-# With every array of 64 numbers or more cut.
-devices._LARGE = 64
+# Shard every array with 64 entries or more.
+sharding._MIN_SHARDED_SIZE = 64
 finals, bytes_of = {}, {}
 for name, on in (("one", None), ("eight", mesh)):
   model = networks.build("mlp", (4, 4, 1), latent_dim=2, key=jax.random.key(0))
-  # SGD: Adam would make much of the rounding of gradients that are nearly zero.
+  # SGD, since Adam amplifies rounding where a gradient is nearly zero.
   optimizer = optax.sgd(0.01, momentum=0.9)
   state, step = create(model, CWAE(), optimizer, key=jax.random.key(1))
-  state, sums = devices.place((state, zero_sums()), on)
+  state, sums = sharding.shard_state((state, zero_sums()), on)
   run_steps = make_run_steps(step, 16, mesh=on)
-  order = devices.everywhere(epoch_order(jax.random.key(2), 0, 42), on)
-  kept = devices.put_images(images, on)
+  order = sharding.replicate(epoch_order(jax.random.key(2), 0, 42), on)
+  kept = sharding.shard_images(images, on)
   compiled = []
   for _ in range(3):
     state, sums = run_steps(state, sums, kept, order, 2)
@@ -77,23 +77,23 @@ def found():
   return json.loads(done.stdout)
 
 
-def test_images_lie_in_equal_parts(found):
+def test_shard_images_makes_equal_parts(found):
   assert found["shape"] == [48, 4, 4, 1]
   assert found["part"] == [6, 4, 4, 1]
 
 
-def test_a_batch_is_taken_without_gathering_all_images(found):
+def test_take_rows_gathers_no_images(found):
   assert found["same"]
   assert found["gathers"] == 0
 
 
-def test_large_arrays_are_cut_and_train_as_whole_ones(found):
-  # All but a few biases.
+def test_shard_state_cuts_large_arrays_and_trains_alike(found):
+  # Only a few biases are replicated.
   assert found["bytes"]["eight"] < found["bytes"]["one"] / 7
   assert found["difference"] < 1e-5 * found["norm"]
 
 
-def test_a_run_on_a_mesh_compiles_once(found):
+def test_run_steps_compiles_once_on_a_mesh(found):
   for on in ("one", "eight"):
     first, *later = found[f"compiled on {on}"]
     assert first > 0

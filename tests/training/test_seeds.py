@@ -1,4 +1,4 @@
-"""Several seeds trained at once: each as if it had been trained alone."""
+"""Several seeds trained at once give the runs that each seed gives alone."""
 
 import dataclasses
 import json
@@ -10,8 +10,7 @@ import pytest
 from aejax import load
 from aejax._files import read_json
 from aejax.evaluation import summarise
-from aejax.training import Interrupted
-from aejax.training import loop as run_module
+from aejax.training import Interrupted, loop
 from aejax.training.configuration import read, seed_runs, write
 from aejax.training.loop import train
 
@@ -24,7 +23,7 @@ def lines(folder):
   return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
-def test_each_is_the_run_that_it_would_be_alone(configure, dataset, tmp_path):
+def test_seeds_train_as_each_alone(configure, dataset, tmp_path):
   together = configure("swae", seeds=3, seed=5)
   train(together, dataset, tmp_path / "all")
   for seed in (5, 6, 7):
@@ -35,15 +34,13 @@ def test_each_is_the_run_that_it_would_be_alone(configure, dataset, tmp_path):
     member = tmp_path / "all" / f"seed-{seed}"
     assert read(member) == alone
     for a, b in zip(parameters(member), parameters(folder), strict=True):
-      # The same operations in another order of summation, over fifteen steps of Adam.
+      # Fifteen steps of Adam with another order of summation.
       np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
     for a, b in zip(lines(member), lines(folder), strict=True):
       assert a == pytest.approx(b, rel=1e-4)
 
 
-def test_an_interrupted_group_resumes_even_with_one_seed_ahead(
-  configure, dataset, tmp_path, monkeypatch
-):
+def test_seeds_resume_with_one_checkpoint_ahead(configure, dataset, tmp_path, monkeypatch):
   together = configure("cwae", seeds=2)
   train(together, dataset, tmp_path / "whole")
 
@@ -58,12 +55,12 @@ def test_an_interrupted_group_resumes_even_with_one_seed_ahead(
     def __exit__(self, *exception):
       return None
 
-  monkeypatch.setattr(run_module, "interruption", Interruption)
+  monkeypatch.setattr(loop, "interruption", Interruption)
   for _ in range(2):
     with pytest.raises(Interrupted):
       train(together, dataset, tmp_path / "parts")
   monkeypatch.undo()
-  # As if it had been killed between the saves of the two: the second is a checkpoint behind.
+  # As if the process was killed between the two saves: the second seed is a checkpoint behind.
   newest = max((tmp_path / "parts/seed-1/checkpoints").glob("[0-9]*"), key=lambda p: int(p.name))
   for path in sorted(newest.rglob("*"), reverse=True):
     path.rmdir() if path.is_dir() else path.unlink()
@@ -76,14 +73,14 @@ def test_an_interrupted_group_resumes_even_with_one_seed_ahead(
       np.testing.assert_array_equal(a, b)
 
 
-def test_load_names_the_members(configure, dataset, tmp_path):
+def test_load_names_the_folders_of_the_seeds(configure, dataset, tmp_path):
   together = configure(seeds=2, epochs=1)
   write(tmp_path, together)
   with pytest.raises(ValueError, match=r"several runs: name one of the folders seed-0, seed-1"):
     load(tmp_path)
 
 
-def test_summary_of_seeds(tmp_path):
+def test_summarise_gives_mean_and_standard_error(tmp_path):
   runs = [{"method": "ae", "steps": 3, "x": v, "same": 2.0} for v in (1.0, 2.0, 6.0)]
   summary = summarise(tmp_path, runs)
   # Deviations −2, −1, 3 from the mean 3: variance 7, standard error √(7/3).
@@ -92,8 +89,8 @@ def test_summary_of_seeds(tmp_path):
   assert read_json(tmp_path / "summary.json") == summary
 
 
-def test_summary_of_seeds_that_do_not_agree(tmp_path):
-  """Whole numbers have a mean too; and what one run lacks has none, a killed one its timing."""
+def test_summarise_averages_integers_and_drops_missing_entries(tmp_path):
+  """A run that was killed and resumed has no timing."""
   runs = [
     {"active_units": 7, "seconds": 1.0, "normal_latents": {"mmd": 0.1}},
     {"active_units": 8, "normal_latents": {"mmd": 0.1}},
@@ -107,11 +104,11 @@ def test_summary_of_seeds_that_do_not_agree(tmp_path):
 
 
 @pytest.mark.parametrize("seeds", [0, -1])
-def test_too_few_seeds(configure, seeds):
+def test_seeds_must_be_positive(configure, seeds):
   with pytest.raises(ValueError, match="seeds must be a whole number from 1 up"):
     configure(seeds=seeds)
 
 
-def test_seeds_beyond_the_last(configure):
+def test_seeds_must_stay_below_the_largest_seed(configure):
   with pytest.raises(ValueError, match="seed must be a whole number"):
     configure(seed=2**32 - 1, seeds=2)

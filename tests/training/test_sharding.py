@@ -1,4 +1,4 @@
-"""The train step on eight devices, in a process of its own: their number is fixed at the start."""
+"""The train step on eight devices, in a process of its own: JAX fixes their number at the start."""
 
 import json
 import os
@@ -45,7 +45,7 @@ for name, objective in OBJECTIVES.items():
     dtype=jnp.bfloat16 if "bfloat16" in name else jnp.float32,
     key=jax.random.key(0),
   )
-  # SGD: Adam would hide a gradient that is too large by the number of devices.
+  # SGD, since Adam would hide a gradient that is too large by the number of devices.
   states[name], steps[name] = create(model, objective, optax.sgd(0.01), key=jax.random.key(1))
 
 
@@ -71,9 +71,9 @@ square = jax.make_mesh((4, 2), ("a", "b"), axis_types=(AxisType.Auto,) * 2)
 batches = jax.random.uniform(jax.random.key(2), (5, 16, 4, 3, 1))
 
 
-def everywhere(run):
-  everyone, own = NamedSharding(mesh, P()), NamedSharding(mesh, P("batch"))
-  return lambda s, x: run(jax.device_put(s, everyone), jax.device_put(x, own))
+def placed(run):
+  replicated, sharded = NamedSharding(mesh, P()), NamedSharding(mesh, P("batch"))
+  return lambda s, x: run(jax.device_put(s, replicated), jax.device_put(x, sharded))
 
 
 pmapped = jax.pmap(
@@ -84,7 +84,7 @@ modes = {
   "pmap": lambda s, x: pmapped(s, x.reshape(8, 2, *x.shape[1:])),
   "shard_map": mapped(mesh, "batch"),
   "shard_map over two axes": mapped(square, ("a", "b")),
-  "NamedSharding": everywhere(jax.jit(step)),
+  "NamedSharding": placed(jax.jit(step)),
 }
 finals = {}
 for mode, run in modes.items():
@@ -108,7 +108,7 @@ for mode, final in finals.items():
     one = jax.tree.leaves(finals["one device"][name][0])
     many = jax.tree.leaves(final[name][0])
     errors[mode][name] = {
-      "way": norm(a - b for a, b in zip(one, started)),
+      "distance": norm(a - b for a, b in zip(one, started)),
       "difference": norm(a - b for a, b in zip(one, many)),
       "metrics": max(
         abs(finals["one device"][name][1][k] - v) / (abs(v) + 1e-6)
@@ -124,7 +124,7 @@ OBJECTIVES = ("ae", "vae", "wae-mmd", "cwae", "swae", "swae, sampled prior", "cw
 
 @pytest.fixture(scope="module")
 def errors():
-  # Compiling is what takes the time here: twice as long with all optimisations.
+  # Compilation dominates the time, and is twice as slow with all optimisations.
   environment = {**os.environ, "XLA_FLAGS": "--xla_backend_optimization_level=0"}
   done = subprocess.run(
     [sys.executable, "-c", CODE], capture_output=True, text=True, timeout=300, env=environment
@@ -135,11 +135,11 @@ def errors():
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("objective", OBJECTIVES)
-def test_eight_devices_train_as_one(errors, mode, objective):
+def test_train_step_on_eight_devices_is_that_on_one(errors, mode, objective):
   error = errors[mode][objective]
-  assert error["way"] > 1e-3  # the parameters have moved
-  # Relative to the way that five steps of SGD went. In bfloat16 each device rounds its part of a
-  # gradient to eight bits.
+  assert error["distance"] > 1e-3  # the parameters have moved
+  # Relative to the distance that five steps of SGD went. In bfloat16 each device rounds its part
+  # of a gradient to eight bits.
   tolerance = 2**-8 if "bfloat16" in objective else 1e-5
-  assert error["difference"] < tolerance * error["way"]
+  assert error["difference"] < tolerance * error["distance"]
   assert error["metrics"] < tolerance

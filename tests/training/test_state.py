@@ -1,22 +1,21 @@
 import dataclasses
 import json
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
-import aejax
 from aejax import networks, objectives
 from aejax.training import Options, create, prepare
 from aejax.training.epoch import Sums
-from aejax.training.loop import train
-from aejax.training.state import RunState, end_epoch, fresh
+from aejax.training.state import RunState, build, end_epoch, fresh, stack, unstack
 
 
 def after(state, *, params, loss, skipped=0, steps=4):
-  """The state at the end of an epoch with these parameters and this sum of losses."""
+  """Returns the state after an epoch with these parameters and this sum of losses."""
   trained = jax.tree.map(lambda leaf: jnp.full_like(leaf, params), state.train.params)
   totals = {name: jnp.float32(loss) for name in state.sums.totals}
   sums = Sums(totals, jnp.int32(skipped), jnp.int32(-1))
@@ -31,35 +30,35 @@ def start():
   return fresh(state)
 
 
-def is_of(best, params):
+def has_params(best, params):
   return all((leaf == params).all() for leaf in jax.tree.leaves(best.params))
 
 
-def test_the_epoch_with_the_lowest_mean_loss_is_remembered(start):
+def test_end_epoch_keeps_the_lowest_mean_loss(start):
   state = after(start, params=1, loss=12.0)
-  assert is_of(state.best, 1)
+  assert has_params(state.best, 1)
   state = after(state, params=2, loss=8.0)
-  assert is_of(state.best, 2)
+  assert has_params(state.best, 2)
   for worse in (9.0, 8.0, np.nan, np.inf):
     state = after(state, params=3, loss=worse)
-    assert is_of(state.best, 2)
+    assert has_params(state.best, 2)
     assert float(state.best.loss) == 2.0
     assert int(state.best.step) == 2
   assert float(state.sums.totals["loss"]) == 0
 
 
-def test_the_mean_is_over_the_steps_that_were_not_skipped(start):
+def test_end_epoch_averages_over_steps_not_skipped(start):
   state = after(start, params=1, loss=8.0)  # a mean of 2
-  state = after(state, params=2, loss=6.0, skipped=2)  # of 3
-  assert is_of(state.best, 1)
-  state = after(state, params=3, loss=3.0, skipped=2)  # of 1.5
-  assert is_of(state.best, 3)
-  state = after(state, params=4, loss=0.0, skipped=4)  # of none
-  assert is_of(state.best, 3)
+  state = after(state, params=2, loss=6.0, skipped=2)  # a mean of 3
+  assert has_params(state.best, 1)
+  state = after(state, params=3, loss=3.0, skipped=2)  # a mean of 1.5
+  assert has_params(state.best, 3)
+  state = after(state, params=4, loss=0.0, skipped=4)  # no step has a loss
+  assert has_params(state.best, 3)
 
 
-def test_the_best_of_a_run_is_the_run_that_ended_there(tmp_path):
-  def run(epochs):
+def test_best_of_a_run_is_the_run_that_ended_there(tmp_path):
+  def train(epochs):
     options = Options(
       workdir=tmp_path / str(epochs),
       network="linear",
@@ -69,18 +68,76 @@ def test_the_best_of_a_run_is_the_run_that_ended_there(tmp_path):
       learning_rate=0.1,  # so large that the loss goes up and down
     )
     run = prepare("cwae", {}, options)
-    configuration, dataset, workdir = run.configuration, run.dataset, run.workdir
-    train(configuration, dataset, workdir)
-    lines = (workdir / "metrics.jsonl").read_text().splitlines()
-    return workdir, [json.loads(line)["loss"] for line in lines]
+    run.train()
+    lines = (run.workdir / "metrics.jsonl").read_text().splitlines()
+    return run, [json.loads(line)["loss"] for line in lines]
 
-  whole, losses = run(8)
+  whole, losses = train(8)
   best = int(np.argmin(losses)) + 1
   assert 1 < best < 8
-  there, _ = run(best)
-  expected, found = aejax.load(there), aejax.load(whole, best=True)
+  shorter, _ = train(best)
+  expected, found = shorter.load(), whole.load(best=True)
   assert found.step == expected.step == 2 * best
-  assert aejax.load(whole).step == 16
+  assert whole.load().step == 16
   images = np.zeros((3, 8, 8, 1), np.uint8)
   np.testing.assert_array_equal(found.encode(images), expected.encode(images))
-  assert (found.encode(images) != aejax.load(whole).encode(images)).any()
+  assert (found.encode(images) != whole.load().encode(images)).any()
+
+
+def test_build_draws_parameters_from_the_seed(configure):
+  one, same, other = (jax.tree.leaves(build(configure(seed=seed))[1].params) for seed in (1, 1, 2))
+  chex.assert_trees_all_equal(one, same)
+  assert all(not np.array_equal(a, b) for a, b in zip(one, other, strict=True) if a.ndim > 1)
+
+
+def test_build_ends_a_cosine_schedule_at_zero(configure, dataset):
+  _, state, train_step = build(configure("ae", schedule="cosine"), steps=3)
+  step = jax.jit(train_step)
+  changes = []
+  for _ in range(4):
+    before = state
+    state, _ = step(state, dataset.train[:8])
+    pairs = zip(*map(jax.tree.leaves, (state.params, before.params)), strict=True)
+    changes.append(max(float(jnp.abs(a - b).max()) for a, b in pairs))
+  assert changes[0] == pytest.approx(1e-3, rel=1e-3)  # Adam's first step is the learning rate
+  assert changes[0] > changes[2] > changes[3] == 0
+
+
+def test_build_computes_in_bfloat16_with_float32_parameters(configure, dataset):
+  _, state, train_step = build(configure(precision="bfloat16"))
+  assert {leaf.dtype for leaf in jax.tree.leaves(state.params)} == {jnp.dtype("float32")}
+  text = str(jax.make_jaxpr(train_step)(state, dataset.train[:8]))
+  assert "bf16[8,2]" in text
+  _, state, train_step = build(configure())
+  assert "bf16" not in str(jax.make_jaxpr(train_step)(state, dataset.train[:8]))
+
+
+def test_build_accumulates_over_parts_of_the_batch(configure, dataset):
+  # The decoder has 12 outputs per image.
+  for accumulate, shape, other in ((1, "f32[8,12]", "f32[4,12]"), (2, "f32[4,12]", "f32[8,12]")):
+    _, state, train_step = build(configure("ae", accumulate=accumulate))
+    text = str(jax.make_jaxpr(train_step)(state, dataset.train[:8]))
+    assert shape in text
+    assert other not in text
+
+
+@pytest.mark.parametrize("skip", [False, True])
+def test_build_skips_nonfinite_steps_if_asked(configure, skip):
+  _, state, train_step = build(configure("ae", skip_nonfinite=skip))
+  after, metrics = jax.jit(train_step)(state, jnp.full((8, 4, 3, 1), jnp.nan))
+  assert int(after.step) == 1
+  assert jnp.isnan(metrics["loss"])
+  if skip:
+    chex.assert_trees_all_equal(after.params, state.params)
+  else:
+    assert any(jnp.isnan(leaf).any() for leaf in jax.tree.leaves(after.params))
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_unstack_inverts_stack(start, count):
+  states = [jax.tree.map(jnp.copy, start) for _ in range(count)]
+  stacked = stack(states)
+  assert stacked.train.step.shape == (() if count == 1 else (count,))
+  for one, other in zip(unstack(stacked, count), states, strict=True):
+    chex.assert_trees_all_equal(one.train.params, other.train.params)
+    chex.assert_trees_all_equal(one.best, other.best)

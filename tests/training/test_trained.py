@@ -9,24 +9,36 @@ from scipy import stats
 
 import aejax
 from aejax import networks
+from aejax.training import Options, Run, prepare
+from aejax.training.checkpoints import Checkpoints
+from aejax.training.state import build, fresh
 from aejax.training.trained import TrainedAutoencoder
 
 KEY = jax.random.key(0)
 
 
 @pytest.fixture(scope="module")
-def trained(digits_run):
-  return aejax.load(digits_run)
+def workdir(tmp_path_factory):
+  """A linear CWAE with two latents after two epochs of digits."""
+  workdir = tmp_path_factory.mktemp("runs") / "cwae-digits"
+  options = Options(workdir=workdir, network="linear", latent_dim=2, epochs=2)
+  prepare("cwae", {}, options).train()
+  return workdir
+
+
+@pytest.fixture(scope="module")
+def trained(workdir):
+  return aejax.load(workdir)
 
 
 @pytest.fixture(scope="module")
 def images():
-  """More than two batches, and no multiple of one."""
+  """Images for more than two batches, not a multiple of the batch size."""
   return np.random.default_rng(0).integers(0, 256, size=(1300, 8, 8, 1), dtype=np.uint8)
 
 
-def test_what_was_trained_is_what_is_loaded(trained, digits_run):
-  last = json.loads((digits_run / "metrics.jsonl").read_text().splitlines()[-1])
+def test_load_returns_the_trained_model(trained, workdir):
+  last = json.loads((workdir / "metrics.jsonl").read_text().splitlines()[-1])
   assert trained.step == last["step"] == 22
   assert trained.configuration.method == "cwae"
   digits = aejax.data.load("digits")
@@ -34,15 +46,15 @@ def test_what_was_trained_is_what_is_loaded(trained, digits_run):
   for model, better in ((trained, True), (fresh, False)):
     reconstructions = np.asarray(model.reconstruct(np.float32(digits.train) / 255))
     error = np.sum((reconstructions - digits.train / 255) ** 2) / len(digits.train)
-    # Within the epoch of 11 steps the error still fell: the loaded parameters are the last ones.
+    # The error still fell within the last epoch: these are the parameters at its end.
     assert (error < last["reconstruction_error"]) == better
 
 
-def test_encode_decode_reconstruct(trained, images):
+def test_trained_encodes_decodes_and_reconstructs_as_the_model(trained, images):
   floats = images[:5].astype(np.float32) / 255
   latents = trained.encode(images[:5])
   assert latents.shape == (5, 2)
-  # The very same function, compiled for another shape of input.
+  # The same function, compiled once more.
   np.testing.assert_allclose(latents, trained.model.encode(floats), rtol=1e-5, atol=1e-5)
   np.testing.assert_allclose(
     trained.decode(latents), trained.model.decode(latents), rtol=1e-5, atol=1e-5
@@ -50,37 +62,37 @@ def test_encode_decode_reconstruct(trained, images):
   np.testing.assert_array_equal(trained.reconstruct(images[:5]), trained.decode(latents))
 
 
-def test_bytes_and_floats_are_the_same_images(trained, images):
+def test_encode_accepts_bytes_and_floats(trained, images):
   floats = images[:5].astype(np.float32) / 255
   expected = trained.encode(images[:5])
   for same in (floats, floats.astype(np.float64), jnp.asarray(floats), jnp.asarray(images[:5])):
-    # One division rounds to one place or the next.
+    # NumPy and XLA may round the division differently.
     np.testing.assert_allclose(trained.encode(same), expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("n", [1, 512, 513, 1024, 1300])
-def test_batches_are_the_rows_one_by_one(trained, images, n):
+def test_encode_and_decode_in_batches_give_the_rows_one_by_one(trained, images, n):
   latents = np.asarray(trained.encode(images[:n]))
   assert latents.shape == (n, 2)
-  some = {0, n // 2, min(n - 1, 511), min(n - 1, 512), n - 1}
-  for i in some:
-    # A matrix product sums in another order when it has other sizes.
+  rows = {0, n // 2, min(n - 1, 511), min(n - 1, 512), n - 1}
+  for i in rows:
+    # Matrix products of other sizes sum in another order.
     np.testing.assert_allclose(
       latents[i], trained.encode(images[i : i + 1])[0], rtol=1e-5, atol=1e-5
     )
   decoded = np.asarray(trained.decode(latents))
   assert decoded.shape == (n, 8, 8, 1)
-  for i in some:
+  for i in rows:
     np.testing.assert_allclose(
       decoded[i], trained.decode(latents[i : i + 1])[0], rtol=1e-5, atol=1e-5
     )
 
 
-def test_a_gaussian_encoder_gives_means_or_draws(trained):
+def test_encode_with_a_gaussian_encoder(trained):
   model = networks.build("linear", (8, 8, 1), latent_dim=2, gaussian=True, key=KEY)
-  model.encoder.latents.dense.bias[...] = jnp.array([3.0, 3.0, math.log(4.0), math.log(4.0)])
+  model.encoder.latents.linear.bias[...] = jnp.array([3.0, 3.0, math.log(4.0), math.log(4.0)])
   gaussian = TrainedAutoencoder(trained.configuration, model, 0)
-  n = 1300  # batches, each with its own noise
+  n = 1300  # three batches, each with its own noise
   black = np.zeros((n, 8, 8, 1), np.uint8)
   np.testing.assert_allclose(gaussian.encode(black), np.full((n, 2), 3.0), rtol=1e-6)
   draws = np.asarray(gaussian.encode(black, key=KEY))
@@ -91,11 +103,11 @@ def test_a_gaussian_encoder_gives_means_or_draws(trained):
   np.testing.assert_array_equal(
     gaussian.reconstruct(black), gaussian.decode(gaussian.encode(black))
   )
-  # A deterministic encoder has nothing to draw.
+  # A deterministic encoder ignores the key.
   np.testing.assert_array_equal(trained.encode(black, key=KEY), trained.encode(black))
 
 
-def test_generate(trained):
+def test_generate_decodes_draws_from_the_prior(trained):
   generated = trained.generate(KEY, num=3)
   np.testing.assert_array_equal(generated, trained.generate(KEY, num=3))
   assert not np.allclose(generated, trained.generate(jax.random.key(1), num=3))
@@ -105,7 +117,7 @@ def test_generate(trained):
     trained.generate(KEY, num=0)
 
 
-def test_inside_the_users_own_jit(trained, images):
+def test_reconstruct_under_jit(trained, images):
   floats = jnp.asarray(images[:5], jnp.float32) / 255
   np.testing.assert_allclose(
     jax.jit(trained.reconstruct)(floats), trained.reconstruct(floats), rtol=1e-5, atol=1e-5
@@ -124,22 +136,22 @@ def test_inside_the_users_own_jit(trained, images):
     (np.full((2, 8, 8, 1), math.nan), r"but span \[nan, nan\]"),
   ],
 )
-def test_what_is_no_batch_of_images_is_refused(trained, images, sentence, without_beartype):
+def test_encode_rejects_other_images(trained, images, sentence, without_beartype):
   for function in (trained.encode, trained.reconstruct):
     with pytest.raises(ValueError, match=sentence):
       function(images)
 
 
-def test_latents_of_another_dimension_are_refused(trained):
+def test_decode_rejects_another_dimension(trained):
   with pytest.raises(ValueError, match=r"latents must have shape \(n, 2\), not \(4, 3\)"):
     trained.decode(np.zeros((4, 3), np.float32))
 
 
-def test_folders_without_a_run(digits_run, tmp_path):
+def test_load_rejects_folders_without_a_run(workdir, tmp_path):
   for folder in (tmp_path, tmp_path / "nowhere"):
     with pytest.raises(ValueError, match="holds no run"):
       aejax.load(folder)
-  (tmp_path / "config.json").write_bytes((digits_run / "config.json").read_bytes())
+  (tmp_path / "config.json").write_bytes((workdir / "config.json").read_bytes())
   with pytest.raises(ValueError, match="holds no checkpoint yet"):
     aejax.load(str(tmp_path))
   assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
@@ -148,9 +160,20 @@ def test_folders_without_a_run(digits_run, tmp_path):
     aejax.load(tmp_path)
 
 
-def test_a_checkpoint_of_another_model(digits_run, tmp_path):
-  (tmp_path / "checkpoints").symlink_to(digits_run / "checkpoints")
-  text = (digits_run / "config.json").read_text()
+def test_load_best_needs_a_complete_epoch(workdir, tmp_path):
+  run = Run.open(workdir)
+  _, state, _ = build(run.configuration)
+  (tmp_path / "config.json").write_bytes((workdir / "config.json").read_bytes())
+  with Checkpoints(tmp_path / "checkpoints") as checkpoints:
+    checkpoints.save(0, fresh(state))
+  assert aejax.load(tmp_path).step == 0
+  with pytest.raises(ValueError, match=r"no best epoch yet: no epoch was complete at its check"):
+    aejax.load(tmp_path, best=True)
+
+
+def test_load_rejects_checkpoint_of_another_model(workdir, tmp_path):
+  (tmp_path / "checkpoints").symlink_to(workdir / "checkpoints")
+  text = (workdir / "config.json").read_text()
   (tmp_path / "config.json").write_text(text.replace('"latent_dim": 2', '"latent_dim": 3'))
   with pytest.raises(ValueError, match="is of another model"):
     aejax.load(tmp_path)

@@ -1,0 +1,155 @@
+"""The code blocks and the commands of the pages, as a newcomer would paste them."""
+
+import re
+import runpy
+import shlex
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+import tyro
+
+import aejax
+from aejax import cli
+
+ROOT = Path(__file__).parents[2]
+PAGES = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{p.name}" for p in ROOT.glob("docs/*.md"))]
+# Every page whose Python blocks run one after the other in one namespace.
+RUNNABLE = ["README.md", "docs/api.md", "docs/distances.md"]
+
+
+def _text(page):
+  return (ROOT / page).read_text(encoding="utf-8")
+
+
+def _blocks(page, language):
+  return re.findall(rf"^```{language}\n(.*?)^```", _text(page), re.DOTALL | re.MULTILINE)
+
+
+def _commands(page):
+  """The commands of shell blocks, and those in the text that start with aejax or python."""
+  lines = "\n".join(_blocks(page, "bash")).replace("\\\n", " ").splitlines()
+  lines += re.findall(r"^    (?=aejax |python |make )(.*)$", _text(page), re.MULTILINE)
+  prose = re.sub(r"^```.*?^```", "", _text(page), flags=re.DOTALL | re.MULTILINE)
+  spans = re.findall(r"`((?:aejax|python experiments/\w+\.py|make) [^`]+)`", prose)
+  # The text also names commands without their arguments, and options without a value.
+  mentions = r"aejax \w+|.* --(?!help)[\w-]+"
+  lines += [span for span in spans if not re.fullmatch(mentions, span)]
+  found = []
+  for line in lines:
+    words = shlex.split(line.rstrip(" &"), comments=True)
+    for part in re.split(r" (?:&&|;) ", shlex.join(words).replace("'&&'", "&&")):
+      if part and not re.search(r"\b[A-Z]{3,}\b(?!=)|…", part):  # METHOD stands for any
+        found.append(shlex.split(part))
+  return found
+
+
+@pytest.fixture
+def run_page(monkeypatch, tmp_path):
+  """Runs the blocks of a page in an empty folder and returns their namespace."""
+
+  def run(page):
+    monkeypatch.chdir(tmp_path)
+    scope = {"__name__": "docs"}
+    for block in _blocks(page, "python"):
+      exec(compile(block, page, "exec"), scope)
+    return scope
+
+  return run
+
+
+def test_readme_blocks_run(run_page, tmp_path, digits_run, capsys):
+  (tmp_path / "runs").mkdir()
+  (tmp_path / "runs" / "cwae-digits").symlink_to(digits_run)
+  scope = run_page("README.md")
+  errors = [float(line.split()[1]) for line in capsys.readouterr().out.splitlines()]
+  assert len(errors) == 20
+  assert errors[-1] < errors[0] / 2
+  assert (tmp_path / "samples.png").stat().st_size > 1000
+  trained = jax.tree.leaves(scope["state"].params)
+  assert all(
+    np.array_equal(a, b) for a, b in zip(trained, jax.tree.leaves(scope["params"]), strict=True)
+  )
+  key = jax.random.key(0)
+  initial, new = (m.generate(key, 2) for m in (scope["model"], scope["trained"]))
+  assert not np.allclose(initial, new, atol=0.01)
+
+
+def test_api_blocks_run(run_page, tmp_path):
+  scope = run_page("docs/api.md")
+  assert scope["images"].shape == (64, 8, 8, 1)
+  assert scope["summary"]["steps"] == 22
+  assert (tmp_path / "runs" / "api" / "report.html").is_file()
+  posterior = aejax.autoencoder.Posterior(jax.numpy.eye(4), None)
+  assert np.isfinite(scope["objective"].penalty(posterior, key=jax.random.key(0)))
+
+
+def test_every_page_with_python_is_run():
+  others = {"docs/evaluation.md", "docs/devices.md"}  # fragments that need a run or a mesh
+  assert {page for page in PAGES if _blocks(page, "python")} - others == set(RUNNABLE)
+
+
+class _Parsed(BaseException):
+  """Ends a command once its arguments are parsed."""
+
+
+@pytest.fixture
+def parse(monkeypatch):
+  """Gives a command's arguments to its real parser and stops there."""
+  parser = tyro.cli
+
+  def parse_and_stop(*arguments, **options):
+    parser(*arguments, **options)
+    raise _Parsed
+
+  monkeypatch.setattr(tyro, "cli", parse_and_stop)
+
+  def run(words):
+    try:
+      if words[0] == "aejax":
+        cli.main(words[1:])
+      else:
+        monkeypatch.setattr(sys, "argv", words[1:])
+        runpy.run_path(str(ROOT / words[1]), run_name="__main__")
+    except _Parsed:
+      return
+    except SystemExit as end:
+      if end.code != 0 or "--help" not in words:
+        pytest.fail(f"{' '.join(words)} ends with {end.code}")
+
+  return run
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_parse(page, parse, capsys):
+  for words in _commands(page):
+    if words[0] == "aejax" or (words[1:2] and words[1].startswith("experiments/")):
+      parse(words)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_other_commands_exist(page):
+  makefile = _text("Makefile")
+  settings = _text("setup.cfg")
+  for words in _commands(page):
+    if words[0] == "make":
+      for target in (word for word in words[1:] if "=" not in word):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), words
+    elif words[:2] == ["pip", "install"]:
+      for extra in ",".join(re.findall(r"\[(.*)\]", " ".join(words))).split(","):
+        assert not extra or re.search(rf"^{extra} ?=", settings, re.MULTILINE), words
+    elif words[0] == "python":
+      for word in words[1:]:
+        assert "/" not in word or word.startswith("runs/") or _exists(word), words
+
+
+def _exists(path):
+  return (ROOT / path).exists() or path.split("/")[0] in ("dist", "results")
+
+
+def test_readme_is_short_and_starts_with_install():
+  lines = _text("README.md").splitlines()
+  assert len(lines) < 170
+  assert lines.index("## Install") < 40
