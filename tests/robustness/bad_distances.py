@@ -68,7 +68,7 @@ MORE = {
     r"^z must have shape \[n, d\], but has shape": [Z[None], np.float32(1)],
     "^z must have a floating-point dtype, but has": [Z.astype(np.int32), Z > 0, Z.astype("c8")],
     "^z must have at least . rows? and one column, but has shape": [Z[:0], Z[:, :0]],
-    "^z must be an array of numbers, but is": [
+    "^z must be an array of numbers, but (is|has)": [
       "latents.npy",
       [[1.0], [1.0, 2.0]],
       Z.astype(object),

@@ -141,13 +141,13 @@ def _costs():
     "axis_name": {},
     "accumulate": {
       **integer("accumulate"),
-      "^accumulate must divide the batch of 4, but is 3": [3],
+      "^accumulate must divide the batch size 4, but is 3": [3],
     },
   }
   yield from derive({"Objective": o.CWAE()}, good, bad)
   added = "^What is added to an objective must be an objective, but is"
   yield from each("Combined", added, lambda v: o.CWAE() + v, [1.0, o.AE])
-  terms = "^terms must be objec"
+  terms = "^terms must be "
   yield from each("Combined", terms, lambda v: o.Combined(terms=v), [(), None, (3,)])
   different = "^Objectives with different reconstruction terms"
   yield from each("Combined", different, lambda v: o.CWAE() + v, [cross_entropy])
@@ -165,7 +165,7 @@ def _costs():
 _SHAPES = r"^image_shape must be \(height, width, channels\), whole numbers from 1 up, but is"
 _DTYPE = "^dtype must be a floating-point type, but is"
 _HIDDEN = "^hidden_sizes must be whole numbers from 1 up, but"
-_CHANNELS = "^channels must be whole numbers from 1 up, but"
+_CHANNELS = "^channels must (be whole numbers|contain at least one whole number) from 1 up, but"
 _LATENT_DIM = "^latent_dim must be a whole number from 1 up, but is"
 
 
