@@ -1,176 +1,191 @@
-"""Bad arguments of every command and script.
+"""Bad command lines: each ends in one sentence on stderr and exit code 2.
 
-One case for each option and kind of mistake. `{digits}` is the work directory of a finished run,
+There is one for each flag and kind of mistake. `{digits}` is the work directory of a finished run,
 `{folder}` an empty folder, `{file}` a text file, `{images}` a data set of 40 small images, `{used}`
 a folder with a file in it.
 """
 
-__all__ = ["COMMANDS"]
+__all__ = ["BENCHMARKS", "COMMANDS", "OBJECTIVE_FLAGS", "TRAIN_FLAGS"]
 
-# Too small, not whole, not a number, too large.
-NOT_WHOLE = ["0", "2.5", "ten", "99999999999999999999"]
-# Negative, not finite, not a number.
-NOT_WEIGHTS = ["-1", "nan", "x"]
-NOT_SEEDS = ["-1", "4294967296", "0.5", "a"]
-NOT_DATA_DIRS = ["{folder}/nowhere", "{file}", "~nobody-here"]
-NOT_RUNS = ["{folder}", "{folder}/nowhere", "{file}", "", "/dev/null", "a\0b", "x" * 5000]
-NOT_INCEPTION = ["{folder}", "{file}", "{folder}/nowhere.pth", "/dev/zero"]
-NOT_SWITCHES = ["yes"]
+WHOLE = ["0", "2.5", "ten", "99999999999999999999"]
+SEED = ["-1", "4294967296", "a"]
+FOLDER = ["{file}", "{file}/below"]
+DATA_DIR = ["{folder}/nowhere", "{file}", "~nobody-here"]
+LONG = "{folder}/" + "x" * 300
+INCEPTION = ["{folder}", "{file}", "{images}", "{folder}/nowhere.pth", "", "/dev/zero"]
 
-TRAIN = {
-  "--latent-dim": [*NOT_WHOLE, "2000000000", "1000000000000"],
-  "--epochs": NOT_WHOLE,
-  "--batch-size": [*NOT_WHOLE, "1439"],
-  "--accumulate": [*NOT_WHOLE, "3"],
-  "--seeds": NOT_WHOLE,
-  "--keep-checkpoints": NOT_WHOLE,
-  "--checkpoint-epochs": ["-1", "2.5", "ten"],
-  "--checkpoint-minutes": ["-1", "nan", "soon"],
-  "--image-size": [*NOT_WHOLE, "1000000000"],
-  "--seed": NOT_SEEDS,
-  "--learning-rate": ["0", "nan", "fast"],
-  "--network": ["mpl", ""],
+# Bad values of the flags of `aejax train` that all methods share.
+TRAIN_FLAGS = {
+  "--dataset": ["mnits", "nowhere.npz", "{file}", "{folder}", "/dev/null"],
+  "--workdir": ["{used}", "{digits}", LONG, *FOLDER],
+  "--resume": ["yes"],
+  "--data-dir": DATA_DIR,
+  "--image-size": [*WHOLE, "1000000000"],
+  "--network": ["mpl", "", "../mlp"],
+  "--latent-dim": [*WHOLE, "2000000000"],
+  "--epochs": WHOLE,
+  "--batch-size": [*WHOLE, "1439"],
+  "--accumulate": [*WHOLE, "3"],
+  "--learning-rate": ["0", "nan", "inf", "fast", ""],
   "--schedule": ["cosin"],
   "--precision": ["float16"],
-  "--dataset": ["mnits", "nowhere.npz", "{file}", "{folder}", "/dev/null"],
-  "--data-dir": NOT_DATA_DIRS,
-  "--workdir": ["{used}", "{file}", "{digits}", "{file}/run", "{folder}/" + "x" * 300],
-  "--coordinator": ["localhost:1234", ""],
+  "--skip-nonfinite": ["yes"],
+  "--checkpoint-minutes": ["-1", "nan", "inf", "soon"],
+  "--checkpoint-epochs": ["-1", "2.5", "often"],
+  "--keep-checkpoints": WHOLE,
+  "--seed": SEED,
+  "--seeds": WHOLE,
+  "--distributed": ["yes"],
+  "--coordinator": ["localhost:1234", "", "nowhere"],
   "--num-processes": ["2", "two"],
   "--process-id": ["0", "one"],
-  "--reconstruction": ["squared"],
-  "--resume": NOT_SWITCHES,
-  "--distributed": NOT_SWITCHES,
-  "--skip-nonfinite": NOT_SWITCHES,
-  "--epoch": ["3"],
 }
-OBJECTIVES = {
-  "ae": {"--weight": ["1"]},
-  "vae": {"--beta": NOT_WEIGHTS},
-  "wae-mmd": {"--weight": NOT_WEIGHTS, "--sample-prior": NOT_SWITCHES},
+WEIGHT = ["-1", "nan", "x"]
+# Bad values of the flags of a method's objective.
+OBJECTIVE_FLAGS = {
+  "ae": {"--reconstruction": ["squared"], "--weight": ["1"]},
+  "vae": {"--reconstruction": ["squared"], "--beta": WEIGHT},
+  "wae-mmd": {"--reconstruction": ["x"], "--weight": WEIGHT, "--sample-prior": ["yes"]},
   "cwae": {
-    "--weight": NOT_WEIGHTS,
-    "--log": NOT_SWITCHES,
-    "--approximate": NOT_SWITCHES,
-    "--kernel": ["imq"],
-    "--prior": ["normal"],
+    "--reconstruction": ["squared"],
+    "--weight": WEIGHT,
+    "--sample-prior": ["yes"],
+    "--log": ["yes"],
+    "--approximate": ["maybe"],
+    "--kernel": ["imq"],  # an object, for the library only
   },
-  "swae": {"--weight": NOT_WEIGHTS, "--num-directions": NOT_WHOLE},
-  "sigreg": {"--weight": NOT_WEIGHTS},
-  "energy": {"--weight": NOT_WEIGHTS},
-  "infovae": {"--alpha": ["2", "nan", "x"], "--weight": NOT_WEIGHTS},
-  "sinkhorn": {"--weight": ["-1"], "--epsilon": ["0", "nan", "x"]},
-  "rae": {"--weight": ["-1"], "--decay": NOT_WEIGHTS},
-  "cwae+energy": {"--weight": ["1"], "--cwae-weight": ["-1", "x"], "--energy-weight": ["nan"]},
+  "swae": {
+    "--reconstruction": ["squared"],
+    "--weight": WEIGHT,
+    "--sample-prior": ["yes"],
+    "--num-directions": WHOLE,
+  },
+  "sigreg": {"--reconstruction": ["squared"], "--weight": WEIGHT},
+  "energy": {"--reconstruction": ["squared"], "--weight": WEIGHT, "--sample-prior": ["yes"]},
+  "infovae": {"--reconstruction": ["squared"], "--weight": WEIGHT, "--alpha": ["2", "nan", "x"]},
+  "sinkhorn": {"--reconstruction": ["squared"], "--weight": WEIGHT, "--epsilon": ["0", "nan", "x"]},
+  "rae": {"--reconstruction": ["squared"], "--weight": WEIGHT, "--decay": WEIGHT},
+  "cwae+energy": {"--weight": ["1"], "--cwae-weight": WEIGHT, "--energy-weight": ["nan"]},
 }
 NOT_METHODS = ["cwea", "", "CWAE", "cwae+", "cwae+cwae", "-x"]
 
 
 def _train():
-  for flag, values in TRAIN.items():
+  for flag, values in TRAIN_FLAGS.items():
     for value in values:
       yield "train", ["cwae", flag, value]
-  for method, flags in OBJECTIVES.items():
+  for method, flags in OBJECTIVE_FLAGS.items():
     for flag, values in flags.items():
       for value in values:
         yield "train", [method, flag, value]
-  for method in NOT_METHODS:
+  for method in ("cwea", "", "cwae+", "cwae+cwae", "-x", "{digits}"):
     yield "train", [method]
   yield "train", []
   yield "train", ["cwae", "vae"]
   yield "train", ["cwae", "--epochs"]
+  yield "train", ["cwae", "--epoch", "3"]
+  yield "train", ["cwae", "--dataset", "{images}", "--batch-size", "37"]
   for coordinator, process in (("x", "0"), ("localhost:1", "2"), ("localhost:1", "-1")):
     several = ["--coordinator", coordinator, "--num-processes", "2", "--process-id", process]
     yield "train", ["cwae", *several]
-  for changed in (["--seed", "1"], ["--latent-dim", "3"], ["--epochs", "1"], ["--network", "mlp"]):
-    yield "train", ["cwae", "--workdir", "{digits}", "--resume", *changed]
-  yield "train", ["vae", "--workdir", "{digits}", "--resume"]
+  resume = ["--workdir", "{digits}", "--resume"]
+  for changed in (["--seed", "1"], ["--latent-dim", "3"], ["--epochs", "1"], ["--weight", "3"]):
+    yield "train", ["cwae", *resume, *changed]
+  yield "train", ["vae", *resume]
   yield "train", ["cwae", "--workdir", "{folder}/new", "--resume"]
-  yield "train", ["cwae", "--dataset", "{images}", "--batch-size", "37"]
 
 
-def _other_commands():
+def _others():
   for command in ("evaluate", "sample", "report"):
-    for run in NOT_RUNS:
+    for run in ("{folder}", "{folder}/nowhere", "{file}", "", "/dev/null", "a\0b", "x" * 5000):
       yield command, [run]
     yield command, []
     yield command, ["{digits}", "--nonsense"]
   yield "evaluate", ["{digits}", "{digits}"]
-  for value in NOT_INCEPTION:
+  for value in INCEPTION:
     yield "evaluate", ["{digits}", "--inception", value]
-  for value in [*NOT_WHOLE, "1000000000000", "100000"]:
-    yield "sample", ["{digits}", "--num", value, "--out", "{folder}/a.png"]
-  for value in NOT_SEEDS:
-    yield "sample", ["{digits}", "--seed", value, "--out", "{folder}/a.png"]
-  yield "sample", ["{digits}", "--sampler", "uniform", "--out", "{folder}/a.png"]
-  long = "{folder}/" + "x" * 300
-  for value in ("{folder}/a.jpg", "{folder}", "{file}/a.png", "{folder}/a\0.png", f"{long}.png"):
+  flags = {
+    "--num": [*WHOLE, "1000000000", "100000"],
+    "--seed": SEED,
+    "--sampler": ["uniform"],
+  }
+  for flag, values in flags.items():
+    for value in values:
+      yield "sample", ["{digits}", flag, value, "--out", "{folder}/a.png"]
+  for value in (
+    "{folder}/a.jpg",
+    "{folder}",
+    "{file}/a.png",
+    "",
+    "{folder}/a\0.png",
+    f"{LONG}.png",
+  ):
     yield "sample", ["{digits}", "--out", value]
-  for value in ("{folder}", "{file}/a.html", long):
+  for value in ("{folder}", "{file}/a.html", LONG):
     yield "report", ["{digits}", "--out", value]
   yield "report", ["{digits}", "{folder}", "--out", "{folder}/r.html"]
-  # The name of the command itself; `aejax` is the program without one.
-  for name in ("trian", "", "Train", "--nonsense"):
-    yield "aejax", [name]
-  yield "aejax", []
+  yield "report", ["--out", "{folder}/r.html"]
 
 
-SCRIPTS = {
-  "reproduce_table1": {
-    "--dataset": ["mnits", "", "{file}", "{folder}"],
-    "--data-dir": NOT_DATA_DIRS,
-    "--seeds": NOT_WHOLE,
-    "--epochs": NOT_WHOLE,
-    "--methods": ["cwea", ""],
-    "--out": ["{file}", "{file}/table"],
-    "--inception": NOT_INCEPTION,
-    "--nonsense": ["1"],
-  },
-  "train_classifier": {
-    "": ["mnits", "", "nowhere.npz", "{images}", "{file}", "{folder}"],
-    "--data-dir": NOT_DATA_DIRS,
-    "--epochs": NOT_WHOLE,
-    "--seed": NOT_SEEDS,
-    "--out": ["{file}", "{file}/x"],
-    "--nonsense": ["1"],
-  },
-  "benchmark_distances": {
-    "--distances": ["cramer-woldd"],
-    "--sizes": ["256", "a,b", "1,8", "2,0", "2.5,3", "1,2,3", "", "9" * 30 + ",2"],
-    "--slices": ["0", "2.5", "many"],
-    "--cutoff": ["0", "nan", "soon"],
-    "--devices": [*NOT_WHOLE, "1000"],
-    "--out": ["{file}", "{file}/x"],
-    "--quick": NOT_SWITCHES,
-    "--nonsense": ["1"],
-  },
-  "benchmark_training": {
-    "--methods": ["cwea"],
-    "--networks": ["linear", "mpl"],
-    "--side": [*NOT_WHOLE, "6"],
-    "--latent-dim": NOT_WHOLE,
-    "--batch-size": [*NOT_WHOLE, "1"],
-    "--seeds": NOT_WHOLE,
-    "--torch-compile": ["-1", "nan", "soon"],
-    "--out": ["{file}", "{file}/x"],
-    "--quick": NOT_SWITCHES,
-    "--nonsense": ["1"],
-  },
-}
+def _flags(script, table, required, positional=()):
+  """Each bad value of each flag, with the flags that the script needs besides."""
+  for flag, values in table.items():
+    others = [word for name, value in required.items() if name != flag for word in (name, value)]
+    for value in values:
+      yield script, [*positional, *others, flag, value]
 
 
 def _scripts():
-  for script, flags in SCRIPTS.items():
-    for flag, values in flags.items():
-      required = {"--out": "{folder}/out"}
-      if script == "reproduce_table1":
-        required["--dataset"] = "digits"
-      elif script == "train_classifier":
-        required[""] = "digits"
-      for value in values:
-        given = required | {flag: value}
-        # A positional argument has no flag.
-        yield script, [word for f, v in given.items() for word in ([f, v] if f else [v])]
+  table = {
+    "--dataset": ["mnits", "{file}", "{folder}"],
+    "--data-dir": DATA_DIR,
+    "--seeds": [*WHOLE, "1001"],
+    "--epochs": WHOLE,
+    "--methods": ["cwea", "cwae,vae"],
+    "--out": FOLDER,
+    "--inception": INCEPTION[:4],
+    "--nonsense": ["1"],
+  }
+  yield from _flags("reproduce_table1", table, {"--dataset": "digits", "--out": "{folder}/table"})
+  for dataset in ("mnits", "nowhere.npz", "{images}", "{file}", "{folder}"):
+    yield "train_classifier", [dataset, "--out", "{folder}"]
+  yield "train_classifier", ["--out", "{folder}"]
+  table = {
+    "--data-dir": DATA_DIR,
+    "--epochs": WHOLE,
+    "--seed": SEED,
+    "--out": FOLDER,
+    "--nonsense": ["1"],
+  }
+  yield from _flags("train_classifier", table, {"--out": "{folder}"}, ["digits"])
 
 
-COMMANDS = [*_train(), *_other_commands(), *_scripts()]
+def _benchmarks():
+  table = {
+    "--distances": ["cramer-woldd", "all"],
+    "--sizes": ["256", "256,", "a,b", "1,8", "2,0", "2.5,3", "1,2,3", "9" * 30 + ",2"],
+    "--slices": ["0", "2.5", "many"],
+    "--cutoff": ["0", "nan", "soon"],
+    "--devices": [*WHOLE, "1000"],
+    "--out": FOLDER,
+    "--quick": ["yes"],
+    "--nonsense": ["1"],
+  }
+  yield from _flags("benchmark_distances", table, {"--out": "{folder}/out"})
+  table = {
+    "--methods": ["cwea", "cwae,vae"],
+    "--networks": ["linear", "mpl"],
+    "--side": [*WHOLE, "6"],
+    "--latent-dim": WHOLE,
+    "--batch-size": [*WHOLE, "1"],
+    "--seeds": WHOLE,
+    "--torch-compile": ["-1", "nan", "soon"],
+    "--out": FOLDER,
+    "--quick": ["yes"],
+    "--nonsense": ["1"],
+  }
+  yield from _flags("benchmark_training", table, {"--out": "{folder}/out"})
+
+
+COMMANDS = [*_train(), *_others(), *_scripts()]
+BENCHMARKS = list(_benchmarks())

@@ -1,4 +1,4 @@
-"""Fixtures for runs in subprocesses that are killed or whose disk fails."""
+"""Trainings in other processes, which are killed or whose disk fails."""
 
 import os
 import shutil
@@ -15,13 +15,13 @@ TRAIN = HERE.parents[1] / "experiments" / "train.py"
 
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory):
-  """The folder of compiled programs, shared by all runs."""
+  """Returns the folder of compiled programs that all processes share."""
   return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture(scope="session")
 def images(tmp_path_factory):
-  """A file of 47 small images."""
+  """Returns a file of 47 small images; 42 of them are training images."""
   path = tmp_path_factory.mktemp("images") / "noise.npy"
   np.save(path, np.random.default_rng(0).integers(0, 256, (47, 5, 5), np.uint8))
   return path
@@ -29,7 +29,7 @@ def images(tmp_path_factory):
 
 @pytest.fixture
 def start(cache, images):
-  """Starts a training in a subprocess, whose output goes to WORKDIR.txt."""
+  """Starts a training in another process; its messages go to a file next to the work directory."""
   started = []
 
   def start(workdir, *options, environment=None):
@@ -54,7 +54,10 @@ def start(cache, images):
 
 @pytest.fixture(scope="session")
 def faulty(tmp_path_factory):
-  """Builds faults.c; returns the environment in which writes below a folder fail as a file says."""
+  """Returns a function that makes the environment in which writes below a folder fail.
+
+  The library of faults.c reads the kind of fault from the file `switch`; without it, none happens.
+  """
   compiler = shutil.which("cc")
   if compiler is None or sys.platform != "linux":
     pytest.skip("a small C library makes the faults, and there is no C compiler")

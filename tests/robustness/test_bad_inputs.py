@@ -1,4 +1,4 @@
-"""Bad calls of every public function raise a ValueError of one clear sentence."""
+"""A bad call of a public function raises a ValueError with one clear sentence."""
 
 import os
 import re
@@ -13,25 +13,26 @@ from robustness import bad_data, bad_distances, bad_evaluation, bad_models, bad_
 import aejax
 from aejax import data, distances, evaluation, metrics, networks, objectives, priors, training
 
-TABLES = (bad_data, bad_distances, bad_evaluation, bad_models, bad_pictures)
+TABLES = (bad_distances, bad_models, bad_evaluation, bad_pictures, bad_data)
 CALLS = [case for table in TABLES for case in table.CASES]
 OURS = str(Path(aejax.__file__).parent)
 
-# Public names without an argument of the user: packages, constants, types, results of other
-# functions, and functions of what another function returns.
+# Public names that take no input from a user, or only what another function in the table returns.
 NO_INPUT = {
-  aejax: {"AejaxWarning", "Run", "TrainedAutoencoder", "__version__"}
+  aejax: {"AejaxWarning", "Autoencoder", "Run", "TrainedAutoencoder", "__version__"}
   | {"data", "distances", "evaluation", "metrics", "networks", "objectives", "priors", "training"},
-  data: {"NAMES"},
   distances: {"Kernel"},
   evaluation: {"Outputs", "Summary", "evaluate", "plot_run", "score", "summarise", "table"},
   metrics: {"KernelDistance", "Neighbours", "Reference", "Sampler"},
   networks: {"ARCHITECTURES"},
   objectives: {"BY_NAME"},
   priors: {"Prior"},
-  # The cases of `prepare` and `processes` are in bad_commands.
-  training: {"Configuration", "Diverged", "Interrupted", "Options", "Run", "TrainState"}
-  | {"TrainStep", "TrainedAutoencoder", "create", "merge", "prepare", "processes"},
+  networks: {"ARCHITECTURES"},
+  data: {"NAMES"},
+  metrics: {"KernelDistance", "Neighbours", "Reference", "Sampler"},
+  evaluation: {"Outputs", "Summary", "evaluate", "plot_run", "score", "summarise", "table"},
+  training: {"Configuration", "Diverged", "Interrupted", "Options", "TrainState", "TrainStep"}
+  | {"Run", "TrainedAutoencoder", "create", "merge", "prepare", "processes"},
 }
 
 
@@ -60,7 +61,7 @@ def places(tmp_path_factory):
 @pytest.mark.parametrize(
   ("pattern", "call"),
   [case[1:] for case in CALLS],
-  ids=[f"{k}-{c[0]}" for k, c in enumerate(CALLS)],
+  ids=[f"{k}-{name}" for k, (name, *_) in enumerate(CALLS)],
 )
 def test_bad_call_raises_one_sentence(pattern, call, places):
   before = set(os.listdir(places.folder))
@@ -70,10 +71,10 @@ def test_bad_call_raises_one_sentence(pattern, call, places):
   assert re.search(pattern, str(error.value)), str(error.value)
   assert "\n" not in str(error.value)
   assert len(str(error.value)) < 600
-  # The command line takes errors raised in files of aejax for mistakes of the user.
+  # The command line takes a ValueError raised by a file of aejax for a user's mistake.
   assert traceback.extract_tb(error.value.__traceback__)[-1].filename.startswith(OURS)
   written = set(os.listdir(places.folder)) - before
-  assert all(name.endswith((".npy", ".npz")) for name in written)  # written by the case
+  assert all(name.endswith((".npy", ".npz")) for name in written)  # by `places.save`
 
 
 @pytest.mark.parametrize("package", NO_INPUT)

@@ -1,334 +1,309 @@
-"""Every option changes what it promises, observed in what a run trains and writes.
+"""Every option changes what it promises, seen in what a run computes and writes.
 
-Each field of `Options` and `Configuration` has a check here, found by its name. The checks of an
-objective's fields are in test_objective_options.
+Each case takes a run with another value of one option and looks at its log, its checkpoints, its
+model or what it passes on, never at the configuration. A new field without a case fails
+`test_every_option_has_a_case`.
 """
 
 import dataclasses
-import functools
-import json
+import inspect
 import types
-from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
+from training.small_runs import TRAIN, SmallRuns, checkpoints, largest_difference, log, parameters
 
-from aejax import cli, data, networks, objectives
-from aejax.training import Configuration, Diverged, Options, Run, create, loop, prepare
-from aejax.training.state import build
+from aejax import data
+from aejax.autoencoder import Autoencoder
+from aejax.cli import main
+from aejax.training import Configuration, Diverged, Options, Run
 
-FIELDS = {field.name for kind in (Options, Configuration) for field in dataclasses.fields(kind)}
+CASES = {}
+
+
+def observes(field):
+  """Registers the case of a field."""
+
+  def register(case):
+    CASES[field] = case
+    return case
+
+  return register
 
 
 @pytest.fixture(scope="module")
-def images(tmp_path_factory):
-  """Files of 24 images to train on: two of 4×4 pixels, and one of 5×3."""
-  folder, rng = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
-  for name, shape in (("images", (4, 4, 1)), ("others", (4, 4, 1)), ("wide", (5, 3, 1))):
-    train, test = (rng.integers(0, 256, (n, *shape), np.uint8) for n in (24, 4))
-    np.savez(folder / f"{name}.npz", train=train, test=test)
-  return folder
-
-
-@pytest.fixture(scope="module")
-def baseline(images, tmp_path_factory):
-  """A run of one epoch of three steps, with few options given."""
-  return _train(images, tmp_path_factory.mktemp("baseline") / "run")
+def standard(tmp_path_factory):
+  return SmallRuns(tmp_path_factory.mktemp("standard")).train()
 
 
 @pytest.fixture
-def lab(images, baseline, tmp_path, monkeypatch):
-  """Everything that a check needs."""
-  return types.SimpleNamespace(
-    images=images,
-    baseline=baseline,
-    folder=tmp_path,
-    train=functools.partial(_train, images),
-    monkeypatch=monkeypatch,
-  )
+def runs(tmp_path, monkeypatch, standard):
+  return SmallRuns(tmp_path, monkeypatch, standard)
 
 
-def _train(images, workdir, method="ae", objective=None, **options):
-  settings = dict(
-    dataset=str(images / "images.npz"), network="linear", latent_dim=2, epochs=1, batch_size=8
-  )
-  run = prepare(method, objective or {}, Options(workdir=workdir, **settings | options))
-  run.train()
-  return run
+@pytest.fixture(scope="module", autouse=True)
+def _fast_compilation():
+  """Compiles with less optimisation: these runs take some milliseconds."""
+  previous = jax.config.read("jax_disable_most_optimizations")
+  jax.config.update("jax_disable_most_optimizations", True)
+  yield
+  jax.config.update("jax_disable_most_optimizations", previous)
 
 
-def _log(run):
-  return [json.loads(line) for line in (run.workdir / "metrics.jsonl").read_text().splitlines()]
+@observes("method")
+def _(runs):
+  assert log(runs.standard)[0]["penalty"] == 0  # AE
+  assert log(runs.train("rae"))[0]["penalty"] > 0
 
 
-def _leaves(model):
-  return [np.asarray(leaf) for leaf in jax.tree.leaves(model)]
+@observes("objective")
+def _(runs):
+  line = log(runs.train("rae", {"weight": 3.0, "decay": 0.0}))[0]
+  expected = line["reconstruction_error"] + 3 * line["penalty"]
+  assert line["loss"] == pytest.approx(expected, rel=1e-5)
 
 
-def _parameters(run):
-  return _leaves(run.load().model)
+@observes("dataset")
+def _(runs):
+  other = runs.save_images("other", 1)
+  assert log(runs.train(dataset=other)) != log(runs.standard)
+  assert runs.prepare(dataset=None).dataset.image_shape == (8, 8, 1)  # the digits
 
 
-def _same(one, other, **tolerance):
-  return all(np.allclose(a, b, **tolerance) for a, b in zip(one, other, strict=True))
+@observes("image_shape")
+def _(runs):
+  run = runs.train(dataset=runs.save_images("wide", 0, (4, 6, 3)))
+  assert run.load().generate(jax.random.key(0), 2).shape == (2, 4, 6, 3)
 
 
-def _saved_steps(run):
-  return sorted(int(path.name) for path in (run.workdir / "checkpoints").glob("[0-9]*"))
+@observes("train_images")
+def _(runs):
+  run = runs.train(dataset=runs.save_images("noise", 0, num=12))
+  assert log(run)[0]["step"] == 3
+  runs.save_images("noise", 0, num=11)
+  with pytest.raises(ValueError, match=r"have shape \[11, 4, 4, 1\]"):
+    _ = Run.open(run.workdir).dataset
 
 
-@pytest.mark.parametrize("name", sorted(FIELDS))
-def test_option_changes_what_it_promises(name, lab):
-  globals()[f"check_{name}"](lab)
+@observes("workdir")
+def _(runs):
+  runs.monkeypatch.chdir(runs.folder)
+  runs.train(workdir=runs.folder / "here")
+  assert (runs.folder / "here" / "metrics.jsonl").exists()
+  assert not (runs.folder / "runs").exists()
+  runs.train(workdir=None)
+  assert (runs.folder / "runs" / "ae-noise" / "metrics.jsonl").exists()
 
 
-def check_dataset(lab):
-  other = lab.train(lab.folder / "run", dataset=str(lab.images / "others.npz"))
-  assert _log(other) != _log(lab.baseline)
-  named = lab.train(lab.folder / "named", dataset="digits", batch_size=719)
-  assert named.load().generate(jax.random.key(0), 1).shape == (1, 8, 8, 1)
-  lab.monkeypatch.chdir(lab.folder)
-  default = lab.train(lab.folder / "default", dataset=None, batch_size=719)
-  assert _log(default) == _log(named)
-
-
-def check_workdir(lab):
-  lab.monkeypatch.chdir(lab.folder)
-  chosen, default = lab.train(lab.folder / "chosen"), lab.train(None)
-  assert chosen.workdir == lab.folder / "chosen"
-  assert default.workdir == Path("runs/ae-images")
-  for workdir in (chosen.workdir, lab.folder / "runs/ae-images"):
-    assert {p.name for p in workdir.iterdir()} == {"config.json", "metrics.jsonl", "checkpoints"}
-
-
-def check_resume(lab):
-  workdir = lab.folder / "run"
-  lab.train(workdir)
+@observes("resume")
+def _(runs):
+  run = runs.train()
   with pytest.raises(ValueError, match="exists already"):
-    lab.train(workdir, epochs=2)
-  resumed = lab.train(workdir, epochs=2, resume=True)
-  undisturbed = lab.train(lab.folder / "undisturbed", epochs=2)
-  assert _log(resumed) == _log(undisturbed)
-  assert _same(_parameters(resumed), _parameters(undisturbed))
+    runs.prepare(workdir=run.workdir, epochs=2)
+  runs.resume(run, epochs=2)
+  at_once = runs.train(epochs=2)
+  assert (run.workdir / "metrics.jsonl").read_bytes() == (
+    at_once.workdir / "metrics.jsonl"
+  ).read_bytes()
+  assert largest_difference(run, at_once) == 0
 
 
-def check_data_dir(lab):
-  def load(spec, *, data_dir, in_memory):
-    assert in_memory
-    with np.load(data_dir / "images.npz") as file:
-      return data.Dataset(spec.name, file["train"], file["test"])
+@observes("data_dir")
+def _(runs):
+  load = data.load
 
-  lab.monkeypatch.setattr("aejax.data.loading.load_tfds", load)
-  run = lab.train(lab.folder / "run", dataset="mnist", data_dir=lab.images)
-  assert _log(run) == _log(lab.baseline)
-  assert len(Run.open(run.workdir).dataset.train) == 24
+  def load_from(name, *, data_dir, **options):
+    """Stands for a data set whose files are in a folder."""
+    return load(f"{data_dir}/noise.npz", **options)
 
-
-def check_image_size(lab):
-  run = lab.train(lab.folder / "run", image_size=2)
-  assert run.load().generate(jax.random.key(0), 1).shape == (1, 2, 2, 1)
-  assert Run.open(run.workdir).dataset.image_shape == (2, 2, 1)
-  resumed = lab.train(run.workdir, image_size=2, epochs=2, resume=True)
-  assert len(_log(resumed)) == 2
+  runs.monkeypatch.setattr(data, "load", load_from)
+  (runs.folder / "files").mkdir()
+  runs.save_images("files/noise", 1)
+  run = runs.train(dataset="mnist", data_dir=runs.folder / "files")
+  assert log(run) != log(runs.standard)
+  expected = load(runs.folder / "files" / "noise.npz").train
+  np.testing.assert_array_equal(Run.open(run.workdir).dataset.train, expected)
 
 
-def check_image_shape(lab):
-  run = lab.train(lab.folder / "run", dataset=str(lab.images / "wide.npz"))
-  assert run.load().generate(jax.random.key(0), 1).shape == (1, 5, 3, 1)
-  path = run.workdir / "config.json"
-  path.write_text(json.dumps(json.loads(path.read_text()) | {"image_shape": [4, 4, 1]}))
-  with pytest.raises(ValueError, match=r"have shape \[24, 5, 3, 1\]"):
-    _ = Run.open(run.workdir).dataset
+@observes("image_size")
+def _(runs):
+  run = runs.train(image_size=6)
+  assert run.load().generate(jax.random.key(0), 1).shape == (1, 6, 6, 1)
+  assert Run.open(run.workdir).dataset.image_shape == (6, 6, 1)
+  runs.resume(run, epochs=2)
+  assert len(log(run)) == 2
 
 
-def check_train_images(lab):
-  path, rng = lab.folder / "images.npz", np.random.default_rng(1)
-  arrays = [rng.integers(0, 256, (n, 4, 4, 1), np.uint8) for n in (33, 4)]
-  np.savez(path, train=arrays[0], test=arrays[1])
-  run = lab.train(lab.folder / "run", dataset=str(path))
-  assert _log(run)[0]["step"] == 33 // 8
-  np.savez(path, train=arrays[0][:32], test=arrays[1])
-  with pytest.raises(ValueError, match=r"have shape \[32, 4, 4, 1\]"):
-    _ = Run.open(run.workdir).dataset
+@observes("network")
+def _(runs):
+  assert len(parameters(runs.standard)) == 4  # linear
+  assert (
+    len(parameters(runs.train(network=None))) == 16
+  )  # the papers' MLP: three hidden layers each way
 
 
-def check_method(lab):
-  run = lab.train(lab.folder / "run", "cwae")
-  assert _log(lab.baseline)[0]["penalty"] == 0
-  assert _log(run)[0]["penalty"] != 0
+@observes("latent_dim")
+def _(runs):
+  for run, dim in ((runs.standard, 2), (runs.train(latent_dim=3), 3)):
+    assert run.load().encode(np.zeros((1, 4, 4, 1), np.float32)).shape == (1, dim)
 
 
-def check_objective(lab):
-  run = lab.train(lab.folder / "run", "rae", {"weight": 3.0, "decay": 0.0})
-  (epoch,) = _log(run)
-  assert epoch["loss"] == pytest.approx(epoch["reconstruction_error"] + 3 * epoch["penalty"])
+@observes("epochs")
+def _(runs):
+  for run, epochs in ((runs.standard, 1), (runs.train(epochs=3), 3)):
+    assert [line["epoch"] for line in log(run)] == [*range(1, epochs + 1)]
 
 
-def check_network(lab):
-  run = lab.train(lab.folder / "run", network="mlp")
-  shapes = {leaf.shape for leaf in _parameters(run)}
-  assert (200, 200) in shapes
-  assert {leaf.shape for leaf in _parameters(lab.baseline)} == {(16, 2), (2,), (2, 16), (16,)}
+@observes("batch_size")
+def _(runs):
+  for run, steps in ((runs.standard, 5), (runs.train(batch_size=8), 2)):
+    assert log(run)[0]["step"] == steps
 
 
-def check_latent_dim(lab):
-  run = lab.train(lab.folder / "run", latent_dim=3)
-  assert run.load().encode(run.dataset.test).shape == (4, 3)
+@observes("accumulate")
+def _(runs):
+  posterior, seen = Autoencoder.posterior, []
 
-
-def check_epochs(lab):
-  assert len(_log(lab.baseline)) == 1
-  run = lab.train(lab.folder / "run", epochs=3)
-  assert [(line["epoch"], line["step"]) for line in _log(run)] == [(1, 3), (2, 6), (3, 9)]
-
-
-def check_batch_size(lab):
-  run = lab.train(lab.folder / "run", batch_size=6)
-  assert _log(run)[0]["step"] == 4
-
-
-def check_accumulate(lab):
-  seen, call = [], networks.LinearEncoder.__call__
-
-  def spy(self, images):
+  def recorded(self, images):
     seen.append(len(images))
-    return call(self, images)
+    return posterior(self, images)
 
-  lab.monkeypatch.setattr(networks.LinearEncoder, "__call__", spy)
-  run = lab.train(lab.folder / "run", "cwae", accumulate=4)
-  assert set(seen) == {2}
-  seen.clear()
-  undivided = lab.train(lab.folder / "undivided", "cwae")
-  assert set(seen) == {8}
-  # The distance is still that of the whole batch.
-  assert _same(_parameters(run), _parameters(undivided), rtol=1e-3, atol=1e-5)
-
-
-def check_learning_rate(lab):
-  # The first step of Adam changes a parameter by the learning rate.
-  for rate in (0.01, 0.002):
-    run = lab.train(lab.folder / f"{rate}", batch_size=24, learning_rate=rate)
-    initial = _leaves(build(run.configuration)[0])
-    change = max(np.abs(a - b).max() for a, b in zip(initial, _parameters(run), strict=True))
-    assert change == pytest.approx(rate, rel=1e-3)
+  runs.monkeypatch.setattr(Autoencoder, "posterior", recorded)
+  lines = []
+  for accumulate in (1, 2):
+    run = runs.prepare("cwae", accumulate=accumulate)
+    seen.clear()
+    run.train()
+    assert set(seen) == {4 // accumulate}
+    lines += log(run)
+  # The distance is that of the whole batch in both: sums are rounded in another order.
+  assert lines[0] == pytest.approx(lines[1], rel=1e-4)
 
 
-def check_schedule(lab):
-  # With one step an epoch the order of the images does not matter.
-  options = dict(batch_size=24, epochs=4, learning_rate=0.01)
-  run = lab.train(lab.folder / "run", schedule="cosine", **options)
-  rates = {
-    "cosine": lambda step: 0.01 * (1 + jnp.cos(jnp.pi * step / 4)) / 2,
-    "constant": 0.01,
+@observes("learning_rate")
+def _(runs):
+  slow, fast = (runs.train(batch_size=TRAIN, learning_rate=rate) for rate in (1e-3, 3e-3))
+  # Adam's first step is ± the rate, from the same initial parameters.
+  assert largest_difference(slow, fast) == pytest.approx(2e-3, rel=1e-2)
+
+
+@observes("schedule")
+def _(runs):
+  """With small steps the loss falls in proportion to the learning rate."""
+  options = dict(epochs=10, batch_size=TRAIN, learning_rate=1e-4)
+  falls = {
+    schedule: -np.diff([line["loss"] for line in log(runs.train(schedule=schedule, **options))])
+    for schedule in ("constant", "cosine")
   }
-  expected = {}
-  for name, rate in rates.items():
-    model = build(run.configuration)[0]
-    state, step = create(model, objectives.AE(), optax.adam(rate), key=jax.random.key(0))
-    for _ in range(4):
-      state, _ = jax.jit(step)(state, run.dataset.train)
-    expected[name] = _leaves(state.params)
-  assert _same(_parameters(run), expected["cosine"], rtol=1e-4, atol=1e-5)
-  assert not _same(_parameters(run), expected["constant"], rtol=1e-4, atol=1e-5)
-  constant = lab.train(lab.folder / "constant", schedule="constant", **options)
-  assert _same(_parameters(constant), expected["constant"], rtol=1e-4, atol=1e-5)
+  steps = np.arange(9)
+  expected = (1 + np.cos(np.pi * steps / 10)) / 2
+  np.testing.assert_allclose(falls["cosine"] / falls["constant"], expected, atol=0.05)
+  assert np.all(falls["constant"] > 0)
 
 
-def check_precision(lab):
-  run = lab.train(lab.folder / "run", precision="bfloat16")
-  assert {leaf.dtype for leaf in _parameters(run)} == {np.dtype(np.float32)}
-  loss, reference = _log(run)[0]["loss"], _log(lab.baseline)[0]["loss"]
-  assert 1e-6 < abs(loss / reference - 1) < 1e-2
+@observes("precision")
+def _(runs):
+  run, half = runs.standard, runs.train(precision="bfloat16")
+  assert log(half) != log(run)
+  assert log(half)[0] == pytest.approx(log(run)[0], rel=0.05)
+  assert {leaf.dtype for leaf in parameters(half)} == {np.dtype("float32")}
+  latents = np.zeros((1, 2), np.float32)
+  for each, computes in ((run, False), (half, True)):
+    program = str(jax.make_jaxpr(each.load().model.decode)(latents))
+    assert ("bf16" in program) == computes
 
 
-def check_skip_nonfinite(lab):
-  # After the first step the parameters are so large that every loss overflows.
-  options = dict(learning_rate=1e30)
+@observes("skip_nonfinite")
+def _(runs):
+  """The first step takes the parameters to 1e30: the loss of all others is infinite."""
   with pytest.raises(Diverged):
-    lab.train(lab.folder / "stopped", **options)
-  run = lab.train(lab.folder / "run", skip_nonfinite=True, **options)
-  assert _log(run)[0]["skipped_steps"] == 2
+    runs.train(learning_rate=1e30)
+  run = runs.train(learning_rate=1e30, skip_nonfinite=True)
+  assert log(run)[0]["skipped_steps"] == 4
+  assert np.isfinite(log(run)[0]["loss"])
 
 
-def check_checkpoint_minutes(lab):
-  class Clock:
-    """Advances by 15 seconds at each reading: by a minute or less in an epoch."""
-
-    now = 0.0
-
-    def monotonic(self):
-      self.now += 15
-      return self.now
-
-  saved = {}
-  for minutes in (0, 2, 1000):
-    lab.monkeypatch.setattr(loop, "time", Clock())
-    options = dict(epochs=12, keep_checkpoints=100, checkpoint_minutes=float(minutes))
-    saved[minutes] = _saved_steps(lab.train(lab.folder / f"{minutes}", **options))
-  assert saved[0] == list(range(3, 37, 3))
-  assert 2 <= len(saved[2]) <= 6
-  assert saved[1000] == [36]
+@observes("checkpoint_minutes")
+def _(runs):
+  """On a clock that advances by six seconds whenever the loop reads it."""
+  for minutes, low, high in ((1, 3, 9), (60, 1, 1)):
+    now = iter(range(0, 10**6, 6))
+    clock = types.SimpleNamespace(monotonic=lambda now=now: next(now))
+    with runs.monkeypatch.context() as patch:
+      patch.setattr("aejax.training.loop.time", clock)
+      run = runs.train(epochs=30, checkpoint_minutes=minutes, keep_checkpoints=100)
+    assert 3 * 60 < next(now) < 10 * 60
+    assert low <= len(checkpoints(run)) <= high
 
 
-def check_checkpoint_epochs(lab):
-  run = lab.train(lab.folder / "run", epochs=5, keep_checkpoints=100, checkpoint_epochs=2)
-  assert _saved_steps(run) == [6, 12, 15]
+@observes("checkpoint_epochs")
+def _(runs):
+  assert checkpoints(runs.train(epochs=3)) == [15]
+  assert checkpoints(runs.train(epochs=3, checkpoint_epochs=2)) == [10, 15]
 
 
-def check_keep_checkpoints(lab):
-  options = dict(epochs=5, checkpoint_epochs=1)
-  assert _saved_steps(lab.train(lab.folder / "default", **options)) == [12, 15]
-  for keep in (1, 4):
-    run = lab.train(lab.folder / f"{keep}", keep_checkpoints=keep, **options)
-    assert _saved_steps(run) == [3, 6, 9, 12, 15][-keep:]
+@observes("keep_checkpoints")
+def _(runs):
+  often = dict(epochs=4, checkpoint_epochs=1)
+  assert checkpoints(runs.train(**often)) == [15, 20]
+  assert checkpoints(runs.train(keep_checkpoints=3, **often)) == [10, 15, 20]
 
 
-def check_seed(lab):
-  # The seed draws the parameters, the order of the images, and the noise of each step.
-  same, other = lab.train(lab.folder / "same", seed=0), lab.train(lab.folder / "other", seed=1)
-  assert _log(same) == _log(lab.baseline)
-  assert _log(other) != _log(lab.baseline)
-  models = (build(run.configuration)[0] for run in (same, other))
-  assert not _same(*map(_leaves, models))
+@observes("seed")
+def _(runs):
+  assert largest_difference(runs.train(seed=0), runs.standard) == 0
+  assert largest_difference(runs.train(seed=1), runs.standard) > 0.1
 
 
-def check_seeds(lab):
-  together = lab.train(lab.folder / "together", seeds=2, seed=5)
-  for run, seed in zip(together.seeds, (5, 6), strict=True):
-    assert run.workdir == together.workdir / f"seed-{seed}"
-    alone = lab.train(lab.folder / f"alone-{seed}", seed=seed)
-    assert _same(_parameters(run), _parameters(alone), rtol=1e-4, atol=1e-6)
+@observes("seeds")
+def _(runs):
+  first, second = runs.train(seed=3, seeds=2).seeds
+  assert [first.workdir.name, second.workdir.name] == ["seed-3", "seed-4"]
+  assert log(second)[0] == pytest.approx(log(runs.train(seed=4))[0], rel=1e-4)
+  assert largest_difference(first, second) > 0.1
 
 
-class _Joined(ValueError):
-  """Ends a command once it has asked JAX for other processes."""
+class Joined(Exception):
+  """Ends a command in place of a connection to other processes."""
 
 
-def _processes_of(lab, *arguments):
-  """Returns the arguments of `jax.distributed.initialize`, or None if it is not called."""
-  calls = []
+def joins(runs, *flags):
+  """The arguments with which a command connects to other processes."""
+  signature = inspect.signature(jax.distributed.initialize)
 
-  def initialize(*args, **_):
-    calls.append(args)
-    raise _Joined
+  def initialize(*args, **options):
+    raise Joined(signature.bind(*args, **options).arguments)
 
-  lab.monkeypatch.setattr(jax.distributed, "initialize", initialize)
-  with pytest.raises(SystemExit):
-    cli.main(["train", "ae", "--workdir", str(lab.baseline.workdir), *arguments])
-  return calls[0] if calls else None
-
-
-def check_distributed(lab):
-  assert _processes_of(lab) is None
-  assert _processes_of(lab, "--distributed") == (None, None, None)
+  runs.monkeypatch.setattr(jax.distributed, "initialize", initialize)
+  with pytest.raises(Joined) as joined:
+    main(["ae", *flags], command="train")
+  return joined.value.args[0]
 
 
-def _check_process(lab):
-  given = ["--coordinator", "there:12", "--num-processes", "3", "--process-id", "2"]
-  assert _processes_of(lab, *given) == ("there:12", 3, 2)
+@observes("distributed")
+def _(runs):
+  found = joins(runs, "--distributed")
+  assert found["coordinator_address"] is found["num_processes"] is found["process_id"] is None
 
 
-check_coordinator = check_num_processes = check_process_id = _check_process
+def _observes_processes(field, argument, value):
+  @observes(field)
+  def _(runs):
+    flags = ("--coordinator", "host:1234", "--num-processes", "7", "--process-id", "5")
+    assert joins(runs, *flags)[argument] == value
+
+
+_observes_processes("coordinator", "coordinator_address", "host:1234")
+_observes_processes("num_processes", "num_processes", 7)
+_observes_processes("process_id", "process_id", 5)
+
+
+def test_every_option_has_a_case():
+  fields = {field.name for kind in (Options, Configuration) for field in dataclasses.fields(kind)}
+  assert set(CASES) == fields
+
+
+@pytest.mark.parametrize("field", CASES)
+def test_option_changes_what_it_promises(field, runs):
+  CASES[field](runs)
