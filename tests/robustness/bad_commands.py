@@ -67,7 +67,6 @@ OBJECTIVE_FLAGS = {
   "rae": {"--reconstruction": ["squared"], "--weight": WEIGHT, "--decay": WEIGHT},
   "cwae+energy": {"--weight": ["1"], "--cwae-weight": WEIGHT, "--energy-weight": ["nan"]},
 }
-NOT_METHODS = ["cwea", "", "CWAE", "cwae+", "cwae+cwae", "-x"]
 
 
 def _train():

@@ -3,6 +3,7 @@
 import inspect
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from robustness.cases import boolean, derive, each, integer, key, no_array, positive
 

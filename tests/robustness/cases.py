@@ -21,10 +21,8 @@ __all__ = [
 ]
 
 
-def each(
-  name: str, pattern: str, call: Callable[[Any], object], values: Iterable[Any]
-) -> Iterator[tuple[str, str, Callable[[Any], object]]]:
-  """Yields a case for each bad value of one argument."""
+def each(name, pattern, call, values):
+  """A case for each bad value of one argument."""
   for value in values:
     yield name, pattern, lambda w, v=value: call(v)
 

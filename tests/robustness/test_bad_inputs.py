@@ -22,9 +22,6 @@ NO_INPUT = {
   aejax: {"AejaxWarning", "Autoencoder", "Run", "TrainedAutoencoder", "__version__"}
   | {"data", "distances", "evaluation", "metrics", "networks", "objectives", "priors", "training"},
   distances: {"Kernel"},
-  evaluation: {"Outputs", "Summary", "evaluate", "plot_run", "score", "summarise", "table"},
-  metrics: {"KernelDistance", "Neighbours", "Reference", "Sampler"},
-  networks: {"ARCHITECTURES"},
   objectives: {"BY_NAME"},
   priors: {"Prior"},
   networks: {"ARCHITECTURES"},

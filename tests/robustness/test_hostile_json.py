@@ -16,7 +16,7 @@ CONFIGURATION = complete(
 )
 SUMMARY = {"method": "cwae", "dataset": "digits", "test_images": 3, "cramer_wold": 0.1}
 
-NOT_OBJECTS = {
+NO_OBJECTS = {
   "empty": b"",
   "blank": b" \n\t",
   "cut": b'{"method": "cw',
@@ -82,7 +82,7 @@ MAY_BE_NULL = {"data_dir", "image_size"}
 MAY_BE = {"objective": {}}
 
 
-def _assert_one_sentence(error, path):
+def _one_sentence(error, path):
   message = str(error.value)
   assert type(error.value) is ValueError
   assert str(path) in message
@@ -98,17 +98,17 @@ def test_read_rejects_files_that_hold_no_object(name, tmp_path):
   pattern = "is damaged|does not describe a run|was written by another version"
   with pytest.raises(ValueError, match=pattern) as error:
     read(tmp_path)
-  _assert_one_sentence(error, path)
+  _one_sentence(error, path)
 
 
 @pytest.mark.parametrize("name", NO_SUMMARIES)
 def test_write_report_rejects_files_that_hold_no_object(name, tmp_path):
   write(tmp_path, CONFIGURATION)
   path = tmp_path / "summary.json"
-  path.write_bytes(NOT_OBJECTS[name])
+  path.write_bytes(NO_OBJECTS[name])
   with pytest.raises(ValueError, match=r"is damaged|must hold an object") as error:
     write_report(tmp_path / "report.html", [tmp_path])
-  _assert_one_sentence(error, path)
+  _one_sentence(error, path)
   assert not (tmp_path / "report.html").exists()
 
 
@@ -118,7 +118,7 @@ def test_read_rejects_an_entry_that_occurs_twice(tmp_path):
   path.write_text('{"epochs": 3, ' + path.read_text()[1:])
   with pytest.raises(ValueError, match=r"is damaged: an entry .* twice") as error:
     read(tmp_path)
-  _assert_one_sentence(error, path)
+  _one_sentence(error, path)
 
 
 @pytest.mark.parametrize("entry", BAD_ENTRIES)
