@@ -1,8 +1,8 @@
 """How much gradient noise the closed form to N(0, I) removes (half a minute).
 
-A batch is z = m + s x with x ~ N(0, I), n = 128, m = (0.1, …, 0.1) and s = 0.9, so the latents
-differ slightly from the prior. The gradient is with respect to m and s. The noise is the trace
-of its covariance over fresh batches, once with the closed form and once with n fresh prior samples.
+A batch is z = m + s x with x ~ N(0, I), n = 128, at m = (0.1, …, 0.1), s = 0.9: latents slightly
+off the prior. The gradient is taken with respect to m and s, and its noise is the trace of its
+covariance over fresh batches, once with the closed form and once with n fresh prior samples.
 """
 
 import functools
@@ -15,11 +15,11 @@ from page import COLOURS, INK, jackknife, new_figure, print_table, save
 from aejax import distances
 
 N, DIMENSIONS, DIRECTIONS, BATCHES = 128, (8, 64), 50, 2000
-GAMMA = (4 / (3 * N)) ** 0.4  # the closed form's default; the sampled form uses it too
+GAMMA = (4 / (3 * N)) ** 0.4  # that of the closed form, for the sampled form as well
 
 
 def penalties(dim, directions):
-  """Returns the compared distances, each a function of latents and a target."""
+  """The distances compared, each a function of latents and a target."""
   gaussian = distances.gaussian(dim**0.5)
   return {
     "mmd, imq": distances.mmd,
@@ -32,7 +32,7 @@ def penalties(dim, directions):
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
 def gradients(keys, dim, name):
-  """Returns gradients of a distance by (m, s), closed and sampled, for one batch per key."""
+  """Gradients by (m, s), closed and sampled, of one distance: one batch a key."""
 
   def one(key):
     x_key, y_key, direction_key = jax.random.split(key, 3)
@@ -43,32 +43,32 @@ def gradients(keys, dim, name):
     def loss(parameters, target):
       return penalty(parameters[:-1] + parameters[-1] * x, target)
 
-    parameters = jnp.append(jnp.full(dim, 0.1), 0.9)
-    return jnp.stack([jax.grad(loss)(parameters, None), jax.grad(loss)(parameters, y)])
+    at = jnp.append(jnp.full(dim, 0.1), 0.9)
+    return jnp.stack([jax.grad(loss)(at, None), jax.grad(loss)(at, y)])
 
   return jax.lax.map(one, keys)
 
 
 def noise(draws):
-  """Returns the trace of the covariance for m alone, s alone and both, closed and sampled."""
+  """Trace of the covariance, closed and sampled: of m alone, of s alone, of both."""
   variance = draws.var(0, ddof=1)
   return np.stack([variance[:, :-1].sum(1), variance[:, -1], variance.sum(1)])
 
 
 def ratios(draws):
-  """Returns the noise of the sampled form over that of the closed form: m, s, both."""
+  """Noise of the sampled form over that of the closed form: m, s, both."""
   of_closed, of_sampled = noise(draws).T
   return of_sampled / of_closed
 
 
 def relative_noise(draws):
-  """Returns the gradient's standard deviation over the length of its mean: closed, sampled."""
+  """Standard deviation of the gradient over the length of its mean: closed, sampled."""
   signal = (draws.mean(0) ** 2).sum(-1) - noise(draws)[2] / len(draws)
   return np.sqrt(noise(draws)[2] / signal)
 
 
 def main():
-  """Measures the noise, prints the table and draws the figure."""
+  """Measures, prints the table, draws the figure."""
   keys = jax.random.split(jax.random.key(0), BATCHES)
   measured = {
     (dim, name): np.asarray(gradients(keys, dim, name), np.float64)

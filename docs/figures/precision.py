@@ -1,7 +1,7 @@
 """float32 against float64: φ_D, and every distance's value and gradient (two minutes).
 
-Both precisions get the same float32 latents, n = 128, so that only the computation differs. The
-latents have scale 0.01, 1 and 100, and are centred or shifted by 10 in every coordinate.
+The same float32 latents, n = 128, go through both precisions, so that only the computation
+differs: scale 0.01, 1 and 100, centred and shifted by 10 in every coordinate.
 """
 
 import itertools
@@ -21,7 +21,7 @@ UNIT = 2.0**-24  # float32's unit roundoff
 
 
 def terms():
-  """Returns each distance and the size of its largest summand as a function of mean |z|² / D."""
+  """Each distance and the size of the largest term that it adds, given mean |z|² / D."""
   d = distances
   gamma = (4 / (3 * N)) ** 0.4
   imq = len(d.imq().scales)
@@ -51,7 +51,7 @@ def terms():
 
 
 def phi_row(dim):
-  """Returns the degree of the fit of φ_D, its error bound and its measured errors, as text."""
+  """Degree of the fit of φ_D, the bound of its error, the errors of φ_D and D φ_D′, of float64."""
   s = np.concatenate([[0], np.logspace(-6, 6, 300)]).astype(np.float32)
 
   def exact(a, b):
@@ -67,7 +67,7 @@ def phi_row(dim):
   measured = [f"{e.max():.1e}" for e in errors]
   if dim == 1:  # φ_1(s) = e^(−s), by the library's exponential
     return [str(dim), "", "", *measured]
-  # Horner's running error, the errors of y and t = 2y − 1 through p, and that of the root.
+  # Horner's running error, that of y and t = 2y − 1 carried through p, and of the root.
   _, coefficients = _radial._fit(0.5, dim / 2, 2e-8)
   size, k = np.abs(coefficients), np.arange(len(coefficients))
   bound = 2e-8 + UNIT * (size @ (2 * k + 1) + 9 * size @ k + 4)
@@ -75,7 +75,7 @@ def phi_row(dim):
 
 
 def measure(function, dim):
-  """Returns value and gradient per placement in float32 and float64, and mean |z|² / D."""
+  """For each placement: value and gradient in float32, then in float64; and mean |z|² / D."""
   noise, direction_key = jax.random.split(jax.random.key(dim))
   noise = jax.random.normal(noise, (N, dim))
   z = np.stack([scale * noise + shift for scale, shift in PLACEMENTS])
@@ -91,7 +91,7 @@ def measure(function, dim):
 
 
 def main():
-  """Measures the errors and prints the three tables."""
+  """Measures and prints the three tables."""
   header = ["D", "degree", "bound", "error of φ_D", "of D φ_D′", "of φ_D in float64"]
   print_table(header, map(phi_row, (1, 2, 3, 4, 8, 16, 64, 256, 1024)))
   values, slopes = [], []
@@ -105,7 +105,7 @@ def main():
         PLACEMENTS, single, double, mean_squares, strict=True
       ):
         of_value.append(abs(v - v64) / largest(dim, m))
-        # The relative error of a gradient that underflows in float64 as well is meaningless.
+        # A gradient that has underflowed in float64 too has no relative error.
         if np.linalg.norm(g64) > 1e-12 * steepest:
           of_slope[where] = np.linalg.norm(g - g64) / np.linalg.norm(g64)
       value_row.append(f"{max(of_value):.0e}")

@@ -1,9 +1,9 @@
-"""Counts what each of k devices computes, receives and stores; the devices need not exist.
+"""What each of k devices computes, receives and keeps, as counted: no such device is needed.
 
 python docs/figures/scaling.py
 
-Operations are counted in the traced programs. Memory and received bytes are read from the programs
-compiled for k simulated devices. No program is run. This takes two minutes on two CPU cores.
+Operations are counted in the traced programs; memory and what is received, in the programs as
+compiled for so many simulated devices. Nothing is run. Two minutes on two CPU cores.
 """
 
 import math
@@ -32,7 +32,7 @@ _SHAPE = re.compile(r"f32\[([\d,]*)\]")
 
 
 def each(function, mesh):
-  """Returns value and gradient as a function of rows that are spread over the mesh."""
+  """Value and gradient, the rows spread over the mesh."""
   return jax.shard_map(
     jax.value_and_grad(function),
     mesh=mesh,
@@ -43,15 +43,15 @@ def each(function, mesh):
 
 
 def operations(function, n, devices):
-  """Returns the number of floating-point operations of each device."""
+  """Of each device."""
   shapes = [jax.ShapeDtypeStruct(s, jnp.float32) for s in ((n, DIM), (SLICES, DIM))]
   return count_flops(each(function, AbstractMesh((devices,), ("devices",))), *shapes)
 
 
 def compiled(function, n, devices):
-  """Returns the program that each of the simulated devices runs."""
-  used = jax.devices()[:devices]
-  mesh = jax.make_mesh((devices,), ("devices",), axis_types=(AxisType.Auto,), devices=used)
+  """The program of each of so many simulated devices."""
+  some = jax.devices()[:devices]
+  mesh = jax.make_mesh((devices,), ("devices",), axis_types=(AxisType.Auto,), devices=some)
   shapes = [
     jax.ShapeDtypeStruct(shape, jnp.float32, sharding=NamedSharding(mesh, spec))
     for shape, spec in (((n, DIM), ROWS), ((SLICES, DIM), WHOLE))
@@ -60,11 +60,11 @@ def compiled(function, n, devices):
 
 
 def received(program, devices):
-  """Returns the bytes that each device receives: gathered or summed data without its own part."""
+  """Bytes that reach each device: of what a gather gives or a sum takes, all but its own part."""
   total = 0
   for shapes, kind in _COLLECTIVE.findall(program.as_text()):
     size = sum(4 * math.prod(map(int, filter(None, s.split(",")))) for s in _SHAPE.findall(shapes))
-    # An all-reduce is a reduce-scatter and an all-gather; the latter returns 1/k of its input.
+    # A sum for everyone is a sum in parts, and a gather of these; in parts alone it gives 1/k.
     factor = {"all-gather": 1, "all-reduce": 2, "reduce-scatter": devices}[kind]
     total += size * factor * (devices - 1) / devices
   return total

@@ -1,8 +1,8 @@
-"""Which errors each distance detects, and how far its gradient reaches (a minute and a half).
+"""What each distance notices, and from how far it pulls (a minute and a half).
 
-The first table shows how far a batch with one error scores above the mean of batches of the prior,
-in standard deviations of those batches. The second table and the figure move latents N(0, I) away
-by m and show the slope of the distance divided by its slope at m = 1.
+The first table: how many standard deviations (of batches of the prior itself) a batch that is
+wrong in one way scores above the prior's own mean. The second and the figure: the slope of the
+distance as latents N(0, I) are moved away as a whole by m, over the slope at m = 1.
 """
 
 import functools
@@ -20,7 +20,7 @@ SHOWN = (0.1, 3.0, 10.0, 30.0, 100.0)
 
 
 def on_slices(statistic):
-  """Returns a sliced statistic as a function of latents and directions."""
+  """A sliced statistic as a function of latents and directions."""
   return lambda z, directions: statistic(z, directions=directions)
 
 
@@ -41,22 +41,22 @@ DISTANCES = {
 
 
 def in_first(change):
-  """Returns a change of the first coordinate alone."""
+  """A change of the first coordinate alone."""
   return lambda x, key: x.at[:, 0].set(change(x, key))
 
 
 def two_clusters(x, key):
-  """Draws clusters at ±0.9 with standard deviation √(1 − 0.81), so mean 0 and variance 1."""
+  """±0.9, each of standard deviation √(1 − 0.81): mean 0 and variance 1, as it should be."""
   return 0.9 * jax.random.rademacher(key, (N,), float) + 0.19**0.5 * x[:, 0]
 
 
 def heavy_tails(x, key):
-  """Draws Student's t with 5 degrees of freedom, scaled to variance 1."""
+  """Student's t with 5 degrees of freedom, scaled to variance 1."""
   chi_square = 2 * jax.random.gamma(key, 2.5, (N, 1))
   return x * jnp.sqrt(3 / chi_square)
 
 
-ERRORS = {
+WRONGS = {
   "mean 0.1 in each coordinate": lambda x, key: x + 0.1,
   "mean 0.5 in one": in_first(lambda x, key: x[:, 0] + 0.5),
   "σ = 0.9": lambda x, key: 0.9 * x,
@@ -70,13 +70,13 @@ ERRORS = {
 
 @functools.partial(jax.jit, static_argnums=(1,))
 def scores(keys, name):
-  """Returns a distance's values for the prior and for each error: one row per key."""
+  """Values of one distance for the prior, then for each wrong: one row a key."""
 
   def one(key):
     x_key, change_key, direction_key = jax.random.split(key, 3)
     x = jax.random.normal(x_key, (N, DIM))
     directions = distances.random_directions(direction_key, DIRECTIONS, DIM)
-    batches = jnp.stack([x, *(change(x, change_key) for change in ERRORS.values())])
+    batches = jnp.stack([x, *(change(x, change_key) for change in WRONGS.values())])
     return jax.lax.map(lambda z: DISTANCES[name](z, directions), batches)
 
   return jax.lax.map(one, keys)
@@ -84,7 +84,7 @@ def scores(keys, name):
 
 @functools.partial(jax.jit, static_argnums=(1,))
 def slopes(keys, name):
-  """Returns d/dm of a distance for latents N(m e₁, I) at each offset m: one row per key."""
+  """d/dm of one distance for latents N(m e₁, I), at each offset m: one row a key."""
 
   def one(key):
     x_key, direction_key = jax.random.split(key)
@@ -96,31 +96,31 @@ def slopes(keys, name):
   return jax.lax.map(one, keys)
 
 
-def nearest(m):
-  """Returns the index of the offset nearest to m."""
+def at(m):
+  """The offset nearest to m."""
   return int(np.argmin(abs(OFFSETS - m)))
 
 
 def short(slope):
-  """Formats a slope with two digits; a slope of rounding size is 0."""
+  """Two digits, or none where there is nothing but rounding."""
   return "0" if slope < 1e-6 else f"{slope:.2g}" if slope < 10 else f"{slope:.0f}"
 
 
 def main():
-  """Computes scores and slopes, prints the tables and draws the figure."""
+  """Measures, prints the tables, draws the figure."""
   keys = jax.random.split(jax.random.key(0), BATCHES)
   rows = []
   for name in DISTANCES:
     values = np.asarray(scores(keys, name), np.float64)
     excess = (values[:, 1:].mean(0) - values[:, 0].mean()) / values[:, 0].std(ddof=1)
     rows.append([f"`{name}`", *(f"{e:.1f}" for e in excess)])
-  print_table(["deviations above the prior", *ERRORS], rows)
+  print_table(["deviations above the prior", *WRONGS], rows)
 
   reach = {n: np.asarray(slopes(keys[:20], n), np.float64).mean(0) for n in DISTANCES}
-  reach = {name: slope / slope[nearest(1.0)] for name, slope in reach.items()}
+  reach = {name: slope / slope[at(1.0)] for name, slope in reach.items()}
   print_table(
     ["slope over that at m = 1", *(f"m = {m:g}" for m in SHOWN)],
-    [[f"`{name}`", *(short(slope[nearest(m)]) for m in SHOWN)] for name, slope in reach.items()],
+    [[f"`{name}`", *(short(slope[at(m)]) for m in SHOWN)] for name, slope in reach.items()],
   )
 
   figure, axes = new_figure(7.0, 3.4)
@@ -133,7 +133,7 @@ def main():
     "mmd, gaussian(√D)": COLOURS[2],
   }
   for name, colour in drawn.items():
-    style = "--" if name == "anderson_darling" else "-"  # a solid line would hide the line below it
+    style = "--" if name == "anderson_darling" else "-"  # else it hides the line below it
     axes.plot(OFFSETS, reach[name], style, color=colour, linewidth=1.6, label=name)
   axes.set(xscale="log", yscale="log", ylim=(1e-3, 2e2))
   axes.set_xlabel("distance m of latents N(m e₁, I) from the prior", fontsize=9, color=INK)

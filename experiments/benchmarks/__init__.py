@@ -1,6 +1,6 @@
-"""Benchmarks of time and memory, which `experiments/benchmark_*.py` run.
+"""Benchmarks: what distances and training cost in time and memory.
 
-`timing`, `environment`, `results`, `progress` and `flops` do not depend on distances and serve any
-benchmark. aejax does not import this package. This package imports another library only when it
-measures that library.
+`experiments/benchmark_*.py` are thin scripts over this package, which is not part of the wheel.
+`timing`, `environment`, `results`, `tasks`, `child_process` and `flops` serve every benchmark.
+Other libraries are imported only when they are measured.
 """

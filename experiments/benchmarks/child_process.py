@@ -1,4 +1,4 @@
-"""Runs a module of this package in a process of its own, with a request in JSON."""
+"""Measurements in a process of their own."""
 
 import json
 import os
@@ -8,49 +8,48 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["run_module"]
+import aejax
 
-_EXPERIMENTS = Path(__file__).parents[1]
+__all__ = ["run_module"]
 
 
 def run_module(
-  name: str,
-  request: Mapping[str, Any],
-  *,
-  timeout: float,
-  environment: Mapping[str, str] | None = None,
-) -> list[str]:
-  """Returns the lines that `python -m name REQUEST` prints.
+  module: str, request: Mapping[str, Any], *, timeout: float, **variables: str
+) -> list[dict[str, Any]]:
+  """Runs a module of this package in a fresh process, and returns the JSON objects it prints.
 
   Args:
-    name: module to run, such as benchmarks.memory.
+    module: name of the module; `python -m benchmarks.MODULE REQUEST` is run.
     request: argument of the module, passed as JSON.
-    timeout: number of seconds after which the process is killed.
-    environment: variables added to those of this process.
+    timeout: maximum number of seconds.
+    variables: environment variables to set.
 
   Raises:
-    RuntimeError: if the process fails or takes longer than `timeout` seconds.
+    RuntimeError: if the process fails or exceeds `timeout`.
   """
-  path = os.pathsep.join(filter(None, [str(_EXPERIMENTS), os.environ.get("PYTHONPATH")]))
+  # The child imports this package and the parent's aejax, wherever the parent was started. `-P`
+  # keeps a package `benchmarks` in the working directory from hiding this one.
+  folders = [str(Path(file).resolve().parents[1]) for file in (__file__, aejax.__file__)]
+  environment = {
+    **os.environ,
+    "PYTHONPATH": os.pathsep.join([*folders, *filter(None, [os.environ.get("PYTHONPATH")])]),
+    # A process that reserves a whole GPU leaves nothing for the next one.
+    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+    **variables,
+  }
   try:
     done = subprocess.run(
-      [sys.executable, "-m", name, json.dumps(request)],
+      [sys.executable, "-P", "-m", f"benchmarks.{module}", json.dumps(request)],
       capture_output=True,
       text=True,
       timeout=timeout,
-      env={
-        **os.environ,
-        # A process that reserves a whole GPU when it starts leaves no memory to the next.
-        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-        **(environment or {}),
-        "PYTHONPATH": path,
-      },
+      env=environment,
       check=False,
-      start_new_session=True,  # Ctrl-C reaches only the parent, which stops after the cell
+      start_new_session=True,  # Ctrl-C reaches only the parent, which stops after the task
     )
   except subprocess.TimeoutExpired:
     raise RuntimeError(f"its process took longer than {timeout:.0f} s") from None
   if done.returncode:
     last_line = (done.stderr.strip().splitlines() or ["killed"])[-1]
     raise RuntimeError(f"its process failed: {last_line}")
-  return done.stdout.splitlines()
+  return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]

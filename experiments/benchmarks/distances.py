@@ -1,4 +1,4 @@
-"""The measured distances in all their forms, and the data of a measurement."""
+"""What is measured: every distance, in each form that it has, and the data it is given."""
 
 import dataclasses
 import math
@@ -7,11 +7,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from aejax import distances
 
-__all__ = ["DISTANCES", "NORMAL", "SAMPLES", "Cell", "Data", "Distance", "value_and_gradient"]
+__all__ = ["DISTANCES", "NORMAL", "SAMPLES", "Data", "Distance", "value_and_gradient"]
 
 Data = Mapping[str, Any]
 Form = Callable[[Data, str | None], jax.Array]
@@ -20,66 +19,17 @@ NORMAL, SAMPLES = "N(0, I)", "samples"
 
 
 @dataclasses.dataclass(frozen=True)
-class Cell:
-  """A distance at one size; the unit of measurement.
-
-  Attributes:
-    distance: name in DISTANCES.
-    n: number of latents in the global batch.
-    d: dimension of the latents.
-    slices: number of directions, for sliced distances.
-    dtype: dtype of latents and samples.
-    devices: number of devices that share the batch.
-    kind: kind of rows in the results file.
-  """
-
-  distance: str
-  n: int
-  d: int
-  slices: int | None = None
-  dtype: str = "float32"
-  devices: int = 1
-  kind: str = "time"
-
-  def fields(self) -> dict[str, Any]:
-    """Returns the fields that identify the cell in a row."""
-    return dataclasses.asdict(self)
-
-  def __str__(self) -> str:
-    slices = f", {self.slices} slices" if self.slices else ""
-    dtype = "" if self.dtype == "float32" else f", {self.dtype}"
-    devices = f", {self.devices} devices" if self.devices > 1 else ""
-    return f"{self.distance}  n {self.n}, D {self.d}{slices}{dtype}{devices}"
-
-  def data(self) -> dict[str, np.ndarray]:
-    """Returns latents N(0.2, 0.8² I) and other inputs in float32, the same in each run.
-
-    Near the prior, float32 loses the small difference of the large terms of a distance; far from
-    it, one term dominates. These latents avoid both.
-    """
-    generator = np.random.default_rng(0)
-    draws = [generator.standard_normal((self.n, self.d), np.float32) for _ in range(3)]
-    directions = generator.standard_normal((self.slices or 1, self.d), np.float32)
-    return {
-      "latents": 0.8 * draws[0] + np.float32(0.2),
-      "log_variance": 0.3 * draws[1] - np.float32(0.5),
-      "samples": draws[2],
-      "directions": directions / np.linalg.norm(directions, axis=1, keepdims=True),
-    }
-
-
-@dataclasses.dataclass(frozen=True)
 class Distance:
-  """A distance of aejax.
+  """A distance of the catalogue.
 
   Attributes:
-    forms: functions of (data, axis_name) by target.
-    cost: asymptotic cost as a formula.
-    growth: asymptotic exponents of n, D and the number of directions.
-    lower_bound: name of the lower bound in `lower_bounds`, or None.
-    slices: whether the distance takes directions.
-    pairwise: whether the distance sums over pairs.
-    inputs: names of the data that the gradient is with respect to.
+    forms: by target, (data, axis_name) -> scalar.
+    cost: as a formula.
+    growth: the exponents of n, D and slices that the formula tends to.
+    lower_bound: what no program can do without, a name in `lower_bounds`, or None.
+    slices: whether it takes directions.
+    pairwise: whether it sums over pairs.
+    inputs: the data that its gradient is taken by.
   """
 
   forms: Mapping[str, Form]
@@ -92,7 +42,7 @@ class Distance:
 
 
 def value_and_gradient(form: Form, inputs: tuple[str, ...]) -> Callable[..., Any]:
-  """Returns a function of (data, axis_name=None) that computes value and gradients by `inputs`."""
+  """(data, axis_name=None) -> the value and the gradients by the `inputs`."""
 
   def function(data: Data, axis_name: str | None = None):
     def value(active):
@@ -127,7 +77,7 @@ def _kl(data: Data, axis: str | None) -> jax.Array:
 
 
 def _gaussian(make: Callable[..., Form]) -> Form:
-  """Returns a form with bandwidth √D, the middle of the range of the WAE's scales."""
+  """The bandwidth √D is the middle of the range that the WAE's scales cover."""
 
   def form(data, axis):
     kernel = distances.gaussian(math.sqrt(data["latents"].shape[1]))
@@ -137,7 +87,7 @@ def _gaussian(make: Callable[..., Form]) -> Form:
 
 
 def _sinkhorn(data: Data, axis: str | None) -> jax.Array:
-  # A tenth of 2D, the mean squared distance of two draws of N(0, I), needs tens of iterations.
+  # A tenth of 2D, the mean squared distance of two draws of N(0, I): tens of iterations.
   epsilon = 0.2 * data["latents"].shape[1]
   return distances.sinkhorn_divergence(
     data["latents"], data["samples"], epsilon=epsilon, axis_name=axis

@@ -1,9 +1,9 @@
-"""Measures the time until the first training step in a fresh process.
+"""Time to the first training step, in a process of its own.
 
     python -m benchmarks.first_step '{"method": "cwae", "network": "mlp"}'
 
-prints a line of JSON: the seconds that making model, data and state takes, and the seconds that
-compiling the loop and taking the first step takes.
+prints one JSON object: the seconds to make model, data and state, and the seconds to compile the
+training loop and take its first step. `measure_first_step` runs this command.
 """
 
 import dataclasses
@@ -24,28 +24,25 @@ __all__ = ["measure_first_step"]
 def measure_first_step(
   workload: Workload, method: str, *, timeout: float = 120.0
 ) -> Iterator[dict[str, Any]]:
-  """Yields the seconds of a process with an empty compilation cache, then of one with a full one.
+  """Measures a process with an empty compilation cache, then one with the programs of the first.
 
   Raises:
-    RuntimeError: if a process fails or takes longer than `timeout` seconds.
+    RuntimeError: if a process fails or exceeds `timeout` seconds.
   """
+  request = {**dataclasses.asdict(workload), "method": method}
   with tempfile.TemporaryDirectory() as cache:
     for cached in (False, True):
-      yield {"cached": cached, **_in_process(workload, method, cache, timeout)}
-
-
-def _in_process(workload: Workload, method: str, cache: str, timeout: float) -> dict[str, float]:
-  request = {**dataclasses.asdict(workload), "method": method}
-  environment = {
-    "JAX_ENABLE_COMPILATION_CACHE": "true",
-    "JAX_COMPILATION_CACHE_DIR": cache,
-    # The value that `aejax._command_line.compilation_cache` sets.
-    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
-  }
-  start = time.perf_counter()
-  lines = run_module("benchmarks.first_step", request, timeout=timeout, environment=environment)
-  found = json.loads(lines[-1])
-  return {**found, "process_seconds": time.perf_counter() - start}
+      start = time.perf_counter()
+      found = run_module(
+        "first_step",
+        request,
+        timeout=timeout,
+        JAX_ENABLE_COMPILATION_CACHE="true",
+        JAX_COMPILATION_CACHE_DIR=cache,
+        # The value that the command `aejax` sets.
+        JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0.2",
+      )
+      yield {"cached": cached, **found[-1], "process_seconds": time.perf_counter() - start}
 
 
 def _serve(request: dict[str, Any]) -> dict[str, float]:

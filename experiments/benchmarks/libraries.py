@@ -1,4 +1,4 @@
-"""Functions of other libraries, wrapped to take the same arguments as ours."""
+"""Functions of other libraries, called as their documentation says, with arguments like ours."""
 
 import math
 from collections.abc import Callable
@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.optional_import import optional_import
+from benchmarks.peer import optional_import
 from benchmarks.torch_formulas import epps_pulley
 
 __all__ = [
-  "LEJEPA_SLICES",
+  "LEJEPA_DIRECTIONS",
   "bandwidth",
   "cw_to_normal",
   "cw_to_samples",
@@ -27,7 +27,7 @@ __all__ = [
   "silverman",
 ]
 
-LEJEPA_SLICES = 1024
+LEJEPA_DIRECTIONS = 1024
 
 
 def silverman(n: int) -> float:
@@ -36,33 +36,33 @@ def silverman(n: int) -> float:
 
 
 def bandwidth(d: int) -> float:
-  """Returns pythae's bandwidth of the Gaussian kernel: k = exp(−|x − y|² / (2 D))."""
+  """Returns the bandwidth of the Gaussian kernel exp(−|x − y|² / (2 D)), as in pythae."""
   return math.sqrt(d)
 
 
 def epsilon(d: int) -> float:
-  """Returns a tenth of the mean squared distance of two draws from N(0, I)."""
+  """Returns a tenth of the mean squared distance between two samples of N(0, I)."""
   return 0.2 * d
 
 
 def cw_to_normal() -> Callable[..., Any]:
-  """Returns cw-torch's distance to N(0, I)."""
+  """Returns cw-torch's Cramer-Wold distance to N(0, I)."""
   distance = optional_import("cw_torch.metric").cw_normality
   return lambda z: distance(z, _gamma(z))
 
 
 def cw_to_samples() -> Callable[..., Any]:
-  """Returns cw-torch's distance to samples."""
+  """Returns cw-torch's Cramer-Wold distance to samples."""
   distance = optional_import("cw_torch.metric").cw
   return lambda z, y: distance(z, y, _gamma(z))
 
 
-def _gamma(z):
+def _gamma(z: Any) -> Any:
   return optional_import("torch").as_tensor(silverman(len(z)), device=z.device)
 
 
 def lejepa() -> Callable[..., Any]:
-  """Returns LeJEPA's SIGReg with its default number of directions, the same in each call."""
+  """Returns LeJEPA's SIGReg with its default number of directions, equal in every call."""
   torch = optional_import("torch")
   made = {}
 
@@ -76,12 +76,12 @@ def lejepa() -> Callable[..., Any]:
 
 def lejepa_directions(d: int) -> np.ndarray:
   """Returns 1024 unit vectors as rows."""
-  directions = np.random.default_rng(1).standard_normal((LEJEPA_SLICES, d), np.float32)
+  directions = np.random.default_rng(1).standard_normal((LEJEPA_DIRECTIONS, d), np.float32)
   return directions / np.linalg.norm(directions, axis=1, keepdims=True)
 
 
 def pythae(kernel: str) -> Callable[[], Callable[..., Any]]:
-  """Returns a function that makes the penalty of pythae's WAE_MMD."""
+  """Returns a maker of the penalty of pythae's WAE_MMD."""
 
   def make():
     torch, models = optional_import("torch"), optional_import("pythae.models")
@@ -90,7 +90,7 @@ def pythae(kernel: str) -> Callable[[], Callable[..., Any]]:
     def penalty(z, y):
       n, d = z.shape
       if not made:
-        # The loss is a method of the model; one-pixel images make its reconstruction term free.
+        # The penalty is part of a model's loss. With images of one pixel, the rest costs nothing.
         options = models.WAE_MMD_Config(input_dim=(1,), latent_dim=d, kernel_choice=kernel)
         made["model"] = models.WAE_MMD(options)
         made["image"] = torch.zeros(n, 1, device=z.device)
@@ -104,19 +104,19 @@ def pythae(kernel: str) -> Callable[[], Callable[..., Any]]:
 def geomloss(
   loss: str, blur: Callable[[int], float] = lambda d: 0.05, **options: Any
 ) -> Callable[[], Callable[..., Any]]:
-  """Returns a function that makes a SamplesLoss of geomloss; `blur` maps D to its blur."""
+  """Returns a maker of a SamplesLoss of geomloss, whose blur is a function of the dimension."""
 
   def make():
-    loss_of = optional_import("geomloss").SamplesLoss
-    # The other backends need KeOps, a compiler.
+    samples_loss = optional_import("geomloss").SamplesLoss
+    # The other backends need KeOps, which has its own compiler.
     options["backend"] = "tensorized"
-    return lambda z, y: loss_of(loss, blur=blur(z.shape[1]), **options)(z, y)
+    return lambda z, y: samples_loss(loss, blur=blur(z.shape[1]), **options)(z, y)
 
   return make
 
 
 def pot(name: str) -> Callable[[], Callable[..., Any]]:
-  """Returns a function that makes a sliced distance of POT, squared because POT takes roots."""
+  """Returns a maker of a sliced distance of POT, squared, because POT returns the root."""
 
   def make():
     function = getattr(optional_import("ot"), name)
@@ -126,7 +126,7 @@ def pot(name: str) -> Callable[[], Callable[..., Any]]:
 
 
 def ott_sliced() -> Callable[..., Any]:
-  """Returns ott-jax's sliced distance on the given directions."""
+  """Returns ott-jax's sliced Wasserstein distance on given directions."""
   sliced_wasserstein = optional_import("ott.tools.sliced").sliced_wasserstein
 
   def function(data):
@@ -144,7 +144,7 @@ def ott_sinkhorn() -> Callable[..., Any]:
 
   def function(data):
     z, y = data["latents"], data["samples"]
-    # The accuracy of the marginals in ours; the default of ott-jax is ten times looser.
+    # The same tolerance of the marginals as ours; ott-jax's default is ten times larger.
     return sinkdiv(z, y, epsilon=epsilon(z.shape[1]), solve_kwargs={"threshold": 1e-4})[0]
 
   return function

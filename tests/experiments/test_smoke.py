@@ -1,53 +1,60 @@
-"""Each benchmark and Table 1 in seconds; `make test-bench` runs their full tests."""
+"""Each benchmark script and Table 1, once and small, to find breaks in the ordinary suite."""
 
 import json
 
-import pytest
-from benchmarks.cells import Effort, measure_cell
-from benchmarks.distances import Cell
-from benchmarks.implementations import implementations
-from benchmarks.training_programs import Training, Workload
-from table1.runs import write_scored
-from table1.table import ROWS
+from benchmarks import training_benchmark
 
-from aejax import objectives
-from aejax._command_line import parse
-
-_OPTIONS = {"reproduce_table1": "Table", "train_classifier": "Options"}
-_SCRIPTS = (
-  "benchmark_distances",
-  "benchmark_imports",
-  "benchmark_training",
-  "reproduce_table1",
-  "train_classifier",
-)
+from aejax._files import write_json
 
 
-@pytest.mark.parametrize("name", _SCRIPTS)
-def test_script_help_names_the_options(name, script, capsys):
-  with pytest.raises(SystemExit) as exit:
-    parse(getattr(script(name), _OPTIONS.get(name, "Options")), ["--help"])
-  assert exit.value.code == 0
-  assert ("--repetitions" if name == "benchmark_imports" else "--out") in capsys.readouterr().out
+def test_benchmark_distances_runs(call, tmp_path):
+  options = ["--quick", "--no-peers", "--distances", "kl_divergence", "--sizes", "16,4"]
+  code, out, _ = call("benchmark_distances", "--out", tmp_path, *options)
+  assert code == 0
+  assert out.splitlines() == [str(tmp_path / "results.json"), str(tmp_path / "results.md")]
+  rows = json.loads((tmp_path / "results.json").read_text())["rows"]
+  assert {(row["distance"], row["mode"], row["status"]) for row in rows} == {
+    ("kl_divergence", mode, "measured") for mode in ("forward", "gradient")
+  }
 
 
-def test_benchmark_of_distances_measures_a_cell():
-  cell = Cell("kl_divergence", 16, 4)
-  rows = measure_cell(cell, implementations(cell, []), effort=Effort(seconds=0.0))
-  assert {row["mode"] for row in rows} == {"forward", "gradient"}
-  assert all(row["status"] == "measured" and row["median"] > 0 for row in rows)
+def test_benchmark_training_runs(call, tmp_path, monkeypatch):
+  seconds = dict.fromkeys(("make_seconds", "step_seconds", "seconds", "process_seconds"), 1.0)
+  # In a child process, which test_memory and test_training_benchmark test.
+  first_steps = [{"cached": cached, **seconds} for cached in (False, True)]
+  monkeypatch.setattr(training_benchmark, "measure_first_step", lambda *_: first_steps)
+  options = ["--quick", "--no-peers", "--side", "8", "--batch-size", "16", "--seeds", "1"]
+  options += ["--methods", "ae", "--networks", "mlp"]
+  code, out, _ = call("benchmark_training", "--out", tmp_path, *options)
+  assert code == 0
+  names = ("results.json", "results.md", "step_time.png")
+  assert out.splitlines() == [str(tmp_path / name) for name in names]
+  rows = json.loads((tmp_path / "results.json").read_text())["rows"]
+  assert [row["kind"] for row in rows] == ["step", "step", "first step", "first step"]
+  assert {row["status"] for row in rows} == {"measured"}
 
 
-def test_benchmark_of_training_takes_a_step():
-  workload = Workload("mlp", side=8, latent_dim=3, batch_size=16, num_images=64)
-  assert float(Training(workload, objectives.AE())(1).totals["loss"]) > 0
+def test_benchmark_imports_runs(call):
+  code, out, err = call("benchmark_imports", "--repetitions", "1")
+  assert (code, err) == (0, "")
+  assert [line.split("|")[1].strip() for line in out.splitlines()[2:]] == [
+    "`import jax`",
+    "`import aejax`",
+    "`import aejax.distances`",
+  ]
 
 
-def test_table_lists_a_scored_run(digits_run, tmp_path):
-  folder = tmp_path / "runs" / "cwae"
-  folder.mkdir(parents=True)
-  (folder / "seed-0").symlink_to(digits_run)
-  write_scored(tmp_path, "digits", [row for row in ROWS if row.run == "cwae"], 1)
-  summary = json.loads((digits_run / "summary.json").read_text())
+def test_reproduce_table1_runs(script, tmp_path, monkeypatch, capsys):
+  module = script("reproduce_table1")
+
+  def score(run, *, extractor, timing):
+    """Writes made-up metrics: scoring takes most of the time, and is tested elsewhere."""
+    metrics = {"reconstruction_error": 1.5, "normal_latents": {}}
+    write_json(run.workdir / "summary.json", {**timing, **metrics})
+
+  monkeypatch.setattr(module, "score", score)
+  module.main(module.Table(dataset="digits", out=tmp_path, epochs=1, methods=("ae",), seeds=1))
+  names = ("table.md", "table.json")
+  assert capsys.readouterr().out.splitlines() == [str(tmp_path / name) for name in names]
   rows = json.loads((tmp_path / "table.json").read_text())["rows"]
-  assert rows["CWAE"]["reconstruction_error"]["mean"] == summary["reconstruction_error"]
+  assert rows["AE"]["reconstruction_error"] == {"mean": 1.5, "standard_error": None}
