@@ -184,6 +184,7 @@ def _benchmarks():
     "--nonsense": ["1"],
   }
   yield from _flags("benchmark_training", table, {"--out": "{folder}/out"})
+  yield from _flags("benchmark_imports", {"--repetitions": [*WHOLE, "1001"]}, {})
 
 
 COMMANDS = [*_train(), *_others(), *_scripts()]

@@ -141,7 +141,7 @@ def _costs():
     "axis_name": {},
     "accumulate": {
       **integer("accumulate"),
-      "^accumulate must divide the batch size 4, but is 3": [3],
+      "^accumulate must divide the batch .*4, but is 3": [3],
     },
   }
   yield from derive({"Objective": o.CWAE()}, good, bad)

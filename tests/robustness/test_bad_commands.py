@@ -99,6 +99,7 @@ def test_bad_command_is_one_sentence(name, arguments, places, call, capsys):
   _check(name, arguments, places, call, capsys)
 
 
+@pytest.mark.bench
 @pytest.mark.usefixtures("without_beartype")
 @pytest.mark.parametrize(("name", "arguments"), _cases(BENCHMARKS))
 def test_bad_benchmark_command_is_one_sentence(name, arguments, places, call, capsys):
