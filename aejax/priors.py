@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Key, UInt32
 
 from aejax import _checks
 from aejax._memory import check_fits
@@ -27,6 +27,11 @@ __all__ = [
   "UniformSphere",
 ]
 
+KeyArray = Key[Array, ""] | UInt32[Array, " words"]
+"""A `jax.random.key`, or a key of the old kind."""
+
+Points = Float[Array | np.ndarray, "*n d"]
+
 _static = functools.partial(dataclasses.field, metadata={"static": True})
 
 
@@ -39,12 +44,12 @@ class Prior(Protocol):
     """Dimension of the space."""
     ...
 
-  def sample(self, key: Key[Array, ""], n: int) -> Float[Array, "{n} d"]:
+  def sample(self, key: KeyArray, n: int) -> Float[Array, "{n} d"]:
     """Draws `n` independent samples, one a row."""
     ...
 
 
-def check_dimension(prior: Prior, z: jax.Array) -> int:
+def check_dimension(prior: Prior, z: Points) -> int:
   """Returns the prior's dimension.
 
   Raises:
@@ -63,7 +68,7 @@ def _draw_shape(key: Any, n: Any, dim: int) -> tuple[int, int]:
   return n, dim
 
 
-def _points(prior: Prior, z: Any) -> jax.Array:
+def _points(prior: Prior, z: Any) -> Points:
   """Returns points whose last axis has the dimension of the prior."""
   z = _checks.array("z", z)
   if not z.ndim:
@@ -86,17 +91,17 @@ class StandardNormal:
   def __post_init__(self):
     _checks.integer("dim", self.dim)
 
-  def sample(self, key: Key[Array, ""], n: int) -> Float[Array, "{n} d"]:
+  def sample(self, key: KeyArray, n: int) -> Float[Array, "{n} d"]:
     """Draws `n` independent samples, one a row."""
     return jax.random.normal(key, _draw_shape(key, n, self.dim))
 
-  def log_prob(self, z: Float[Array, "*n d"]) -> Float[Array, "*n"]:
+  def log_prob(self, z: Points) -> Float[Array, "*n"]:
     """Returns the log density in nats, one value for each row."""
     z = _points(self, z)
     return -(jnp.sum(z * z, -1) + self.dim * math.log(2 * math.pi)) / 2
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, init=False)
 class GaussianMixture:
   """Σ_k weights_k N(means_k, variances_k I); the weights are normalised to sum to one.
 
@@ -112,11 +117,19 @@ class GaussianMixture:
 
   _leaves: ClassVar = ("weights", "means", "variances")
 
-  def __post_init__(self):
-    for name in self._leaves:
-      values = jnp.asarray(_checks.array(name, getattr(self, name)))
+  def __init__(
+    self,
+    weights: Float[Array | np.ndarray, " k"],
+    means: Float[Array | np.ndarray, "k d"],
+    variances: Float[Array | np.ndarray, " k"],
+  ):
+    for name, given in zip(self._leaves, (weights, means, variances), strict=True):
+      values = jnp.asarray(_checks.array(name, given))
       values = values.astype(jnp.promote_types(values.dtype, jnp.float32))
       object.__setattr__(self, name, values)
+    self._check()
+
+  def _check(self) -> None:
     shapes = [jnp.shape(getattr(self, name)) for name in self._leaves]
     k = shapes[1][0] if len(shapes[1]) == 2 else None
     if k is None or shapes[0] != (k,) or shapes[2] != (k,) or 0 in shapes[1]:
@@ -144,7 +157,7 @@ class GaussianMixture:
     """Dimension of the space."""
     return self.means.shape[1]
 
-  def sample(self, key: Key[Array, ""], n: int) -> Float[Array, "{n} d"]:
+  def sample(self, key: KeyArray, n: int) -> Float[Array, "{n} d"]:
     """Draws `n` independent samples, one a row."""
     shape = n, _ = _draw_shape(key, n, self.dim)
     which, noise = jax.random.split(key)
@@ -152,7 +165,7 @@ class GaussianMixture:
     deviations = jnp.sqrt(self.variances[k])[:, None]
     return self.means[k] + deviations * jax.random.normal(noise, shape)
 
-  def log_prob(self, z: Float[Array, "*n d"]) -> Float[Array, "*n"]:
+  def log_prob(self, z: Points) -> Float[Array, "*n"]:
     """Returns the log density in nats, one value for each row."""
     z, dim = _points(self, z), self.dim
     squares = jnp.sum((z[..., None, :] - self.means) ** 2, -1)
@@ -194,7 +207,7 @@ class UniformSphere:
     _checks.integer("dim", self.dim)
     _checks.positive("radius", self.radius)
 
-  def sample(self, key: Key[Array, ""], n: int) -> Float[Array, "{n} d"]:
+  def sample(self, key: KeyArray, n: int) -> Float[Array, "{n} d"]:
     """Draws `n` independent samples, one a row."""
     z = jax.random.normal(key, _draw_shape(key, n, self.dim))
     return self.radius * z / jnp.linalg.norm(z, axis=1, keepdims=True)
@@ -217,14 +230,14 @@ class UniformBall:
     _checks.integer("dim", self.dim)
     _checks.positive("radius", self.radius)
 
-  def sample(self, key: Key[Array, ""], n: int) -> Float[Array, "{n} d"]:
+  def sample(self, key: KeyArray, n: int) -> Float[Array, "{n} d"]:
     """Draws `n` independent samples, one a row."""
     n, dim = _draw_shape(key, n, self.dim)
     direction, distance = jax.random.split(key)
     z = UniformSphere(self.dim, self.radius).sample(direction, n)
     return z * jax.random.uniform(distance, (n, 1)) ** (1 / dim)
 
-  def log_prob(self, z: Float[Array, "*n d"]) -> Float[Array, "*n"]:
+  def log_prob(self, z: Points) -> Float[Array, "*n"]:
     """Returns the log density in nats, one value for each row; −∞ outside."""
     z, dim = _points(self, z), self.dim
     log_volume = (
@@ -250,12 +263,12 @@ class UniformCube:
     _checks.integer("dim", self.dim)
     _checks.positive("half_width", self.half_width)
 
-  def sample(self, key: Key[Array, ""], n: int) -> Float[Array, "{n} d"]:
+  def sample(self, key: KeyArray, n: int) -> Float[Array, "{n} d"]:
     """Draws `n` independent samples, one a row."""
     shape = _draw_shape(key, n, self.dim)
     return jax.random.uniform(key, shape, minval=-self.half_width, maxval=self.half_width)
 
-  def log_prob(self, z: Float[Array, "*n d"]) -> Float[Array, "*n"]:
+  def log_prob(self, z: Points) -> Float[Array, "*n"]:
     """Returns the log density in nats, one value for each row; −∞ outside."""
     z, dim = _points(self, z), self.dim
     inside = jnp.all(jnp.abs(z) <= self.half_width, -1)

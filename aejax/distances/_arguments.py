@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Real
 
 from aejax import _checks
 from aejax.distances.kernels import check_kernel
@@ -20,6 +20,7 @@ __all__ = [
   "Latents",
   "Samples",
   "Scalar",
+  "ScalarLike",
   "Target",
   "as_latents",
   "as_samples",
@@ -32,10 +33,11 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 Scalar = Float[Array, ""]
+ScalarLike = float | np.floating | np.integer | Real[Array | np.ndarray, ""]
 Latents = Float[Array | np.ndarray, "n d"]
 Samples = Float[Array | np.ndarray, "m d"]
 Directions = Float[Array | np.ndarray, "num d"]
-Target = Prior | Float[Array | np.ndarray, "m d"] | None
+Target = Prior | Samples | None
 """What a distance compares with: None for N(0, I), a prior, or samples."""
 
 

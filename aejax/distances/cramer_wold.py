@@ -1,5 +1,6 @@
 """The Cramer-Wold distance: the smoothed squared L² distance of all projections to a line."""
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -7,17 +8,19 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from aejax.distances._arguments import (
   Latents,
   Scalar,
+  ScalarLike,
   Target,
   as_latents,
   as_samples,
   no_closed_form,
   public_jit,
 )
+from aejax.distances._mixture import mixture_mean, mixture_pair_mean
 from aejax.distances._pairwise import cross_mean, self_mean
 from aejax.distances._radial import phi
 from aejax.distances._sharding import AxisName, Shard, all_gather_rows, replicated, sharded
@@ -36,7 +39,7 @@ def cramer_wold(
   z: Latents,
   target: Target = None,
   *,
-  gamma: float | Float[Array, ""] | None = None,
+  gamma: ScalarLike | None = None,
   unbiased: bool = False,
   approximate: bool = False,
   axis_name: AxisName = None,
@@ -104,7 +107,11 @@ def cramer_wold(
     yy = jax.lax.rsqrt(1 + gamma)
   elif isinstance(target, GaussianMixture):
     check_dimension(target, z)
-    smoothed, yy = _cross_term_with_mixture(kernel), _mixture_term(target, gamma, kernel)
+
+    def smoothed(rows: Array, gamma: Array, mixture: Any) -> Array:
+      return mixture_mean(functools.partial(_smoothed_overlap, kernel, dim, gamma), rows, mixture)
+
+    yy = mixture_pair_mean(functools.partial(_smoothed_overlap, kernel, dim, gamma), target)
   else:
     raise no_closed_form("cramer_wold", target)
 
@@ -143,33 +150,12 @@ def sigreg(z: Latents, *, axis_name: AxisName = None) -> Scalar:
   return 2 * math.pi * n * cramer_wold(z, gamma=0.5, axis_name=axis_name)
 
 
-def _cross_term_with_mixture(kernel: RadialFunction) -> Callable[..., Array]:
-  """Returns the cross term with a mixture Σ p_k N(m_k, α_k I), a function of the latents."""
-
-  def smoothed(rows: Array, gamma: Array, mixture: GaussianMixture) -> Array:
-    squared_distances = jnp.sum((rows[:, None, :] - mixture.means) ** 2, -1)
-    weights = mixture.weights / jnp.sum(mixture.weights)
-    variances = mixture.variances / 2 + gamma
-    return jnp.sum(
-      _smoothed_overlap(kernel, squared_distances, variances, rows.shape[1]) * weights, 1
-    )
-
-  return smoothed
-
-
-def _mixture_term(mixture: GaussianMixture, gamma: Array, kernel: RadialFunction) -> Scalar:
-  """Returns the term of a mixture with itself."""
-  weights = mixture.weights / jnp.sum(mixture.weights)
-  between = jnp.sum((mixture.means[:, None, :] - mixture.means) ** 2, -1)
-  variances = (mixture.variances[:, None] + mixture.variances) / 2 + gamma
-  overlaps = _smoothed_overlap(kernel, between, variances, mixture.means.shape[1])
-  return jnp.sum(weights[:, None] * weights * overlaps)
-
-
 def _smoothed_overlap(
-  kernel: RadialFunction, squared_distances: Array, variance: Array, dim: int
+  kernel: RadialFunction, dim: int, gamma: Array, squared_distance: Array, variance: Array
 ) -> Array:
-  return kernel(squared_distances / (4 * variance), dim) * jax.lax.rsqrt(variance)
+  """Returns the overlap of two smoothed points, the variance of one or both added to γ."""
+  smoothed = variance / 2 + gamma
+  return kernel(squared_distance / (4 * smoothed), dim) * jax.lax.rsqrt(smoothed)
 
 
 def _phi_asymptotic(s: Array, dim: int) -> Array:

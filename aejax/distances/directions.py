@@ -5,17 +5,18 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from aejax._memory import check_fits
 from aejax.distances._arguments import public_jit
+from aejax.priors import KeyArray
 
 __all__ = ["as_directions", "largest", "project", "random_directions"]
 
 
 @public_jit("num", "dim", "orthogonal")
 def random_directions(
-  key: Key[Array, ""], num: int, dim: int, *, orthogonal: bool = False
+  key: KeyArray, num: int, dim: int, *, orthogonal: bool = False
 ) -> Float[Array, "{num} {dim}"]:
   """Draws directions uniformly from the unit sphere.
 

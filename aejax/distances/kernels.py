@@ -19,6 +19,7 @@ __all__ = [
   "KernelSum",
   "NormalKernel",
   "check_kernel",
+  "describe",
   "gaussian",
   "imq",
 ]
@@ -75,7 +76,7 @@ class KernelSum(_Addable):
     return functools.reduce(jnp.add, [k(squared_distances, dim) for k in self.terms])
 
   def __str__(self) -> str:
-    return " + ".join(map(str, self.terms))
+    return " + ".join(map(describe, self.terms))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -229,6 +230,15 @@ def check_kernel(kernel: Any) -> Any:
       f"kernel must be a kernel such as imq() or gaussian(1.0), but is {_checks.type_name(kernel)}."
     )
   return kernel
+
+
+def describe(kernel: Kernel) -> str:
+  """Returns a kernel in words for an error, without the address that Python shows by default."""
+  if inspect.isfunction(kernel):
+    return kernel.__name__
+  if type(kernel).__repr__ is object.__repr__:
+    return type(kernel).__name__
+  return str(kernel)
 
 
 def gaussian(bandwidth: float) -> Gaussian:

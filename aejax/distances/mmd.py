@@ -17,9 +17,10 @@ from aejax.distances._arguments import (
   no_closed_form,
   public_jit,
 )
+from aejax.distances._mixture import mixture_mean, mixture_pair_mean
 from aejax.distances._pairwise import cross_mean, self_mean
 from aejax.distances._sharding import AxisName, Shard, all_gather_rows, sharded
-from aejax.distances.kernels import Gaussian, Kernel, NormalKernel, imq
+from aejax.distances.kernels import Gaussian, Kernel, KernelSum, NormalKernel, describe, imq
 from aejax.priors import GaussianMixture, StandardNormal, check_dimension
 
 __all__ = ["mean_discrepancy", "mmd"]
@@ -87,51 +88,42 @@ def mean_discrepancy(
     return sharded(to_samples, z, y, axis_name=axis_name)
   if target is None or isinstance(target, StandardNormal):
     if not isinstance(kernel, NormalKernel):
-      raise no_closed_form(f"{name} with kernel {kernel}", StandardNormal(dim))
+      raise no_closed_form(f"{name} with kernel {describe(kernel)}", StandardNormal(dim))
     if target is not None:
       check_dimension(target, z)
-    mean_to, yy = _mean_to_normal, kernel.normal_pair_mean(dim)
-  elif isinstance(target, GaussianMixture) and _is_gaussian(kernel):
+    mean_to = functools.partial(_mean_to_normal, kernel)
+    yy = kernel.normal_pair_mean(dim)
+  elif isinstance(target, GaussianMixture) and (terms := _gaussian_terms(kernel)):
     check_dimension(target, z)
-    mean_to, yy = _mean_to_mixture, _mixture_term(kernel, target)
+    gaussian_mean = functools.partial(_gaussian_mean, terms, dim)
+    mean_to = functools.partial(mixture_mean, gaussian_mean)
+    yy = mixture_pair_mean(gaussian_mean, target)
   else:
-    described = f"mmd with kernel {kernel}" if name == "mmd" else name
-    raise no_closed_form(described, target)
+    with_kernel = f"{name} with kernel {describe(kernel)}" if name == "mmd" else name
+    raise no_closed_form(with_kernel, target)
 
   def to_prior(shard: Shard, z: Array, target: Any) -> Array:
     xx = self_mean(kernel, z, unbiased=unbiased, shard=shard)
-    return xx - 2 * shard.mean(lambda rows: mean_to(kernel, rows, target), z)
+    return xx - 2 * shard.mean(lambda rows: mean_to(rows, target), z)
 
   return sharded(to_prior, z, target, axis_name=axis_name) + yy
 
 
-def _is_gaussian(kernel: Kernel) -> bool:
-  return all(isinstance(k, Gaussian) for k in getattr(kernel, "terms", (kernel,)))
-
-
-def _mean_to_normal(kernel: Any, rows: Array, _: object) -> Array:
+def _mean_to_normal(kernel: NormalKernel, rows: Array, _: object) -> Array:
   """Returns E k(x, y) over y ~ N(0, I), for each row x."""
   return kernel.normal_mean(jnp.sum(rows * rows, 1), rows.shape[1])
 
 
-def _mean_to_mixture(kernel: Any, rows: Array, mixture: GaussianMixture) -> Array:
-  """Returns E k(x, y) over y from the mixture, for each row x and a Gaussian kernel."""
-  squared_distances = jnp.sum((rows[:, None, :] - mixture.means) ** 2, -1)
-  means = _gaussian_mean(kernel, squared_distances, rows.shape[1], mixture.variances)
-  return jnp.sum(means * (mixture.weights / jnp.sum(mixture.weights)), 1)
+def _gaussian_terms(kernel: Kernel) -> tuple[Gaussian, ...]:
+  """Returns the terms of a Gaussian kernel or a sum of them, or () for another kernel."""
+  terms = kernel.terms if isinstance(kernel, KernelSum) else (kernel,)
+  gaussians = tuple(term for term in terms if isinstance(term, Gaussian))
+  return gaussians if len(gaussians) == len(terms) else ()
 
 
-def _mixture_term(kernel: Any, mixture: GaussianMixture) -> Scalar:
-  """Returns E k(y, y′) over independent y, y′ from the mixture."""
-  weights = mixture.weights / jnp.sum(mixture.weights)
-  between = jnp.sum((mixture.means[:, None, :] - mixture.means) ** 2, -1)
-  variances = mixture.variances[:, None] + mixture.variances
-  pairs = _gaussian_mean(kernel, between, mixture.means.shape[1], variances)
-  return jnp.sum(weights[:, None] * weights * pairs)
-
-
-def _gaussian_mean(kernel: Any, squared_norms: Array, dim: int, variance: Array) -> Array:
-  """Returns E k(x, y) over y ~ N(0, variance I) for a Gaussian kernel or a sum of them."""
-  terms = getattr(kernel, "terms", (kernel,))
+def _gaussian_mean(
+  terms: tuple[Gaussian, ...], dim: int, squared_norms: Array, variance: Array
+) -> Array:
+  """Returns E k(x, y) over y ~ N(0, variance I), a function of |x|², for a sum of kernels."""
   means = [term.normal_mean(squared_norms, dim, variance=variance) for term in terms]
   return functools.reduce(jnp.add, means)

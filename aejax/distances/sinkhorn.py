@@ -9,7 +9,15 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from aejax.distances._arguments import Latents, Samples, Scalar, as_latents, as_samples, checked
+from aejax.distances._arguments import (
+  Latents,
+  Samples,
+  Scalar,
+  ScalarLike,
+  as_latents,
+  as_samples,
+  checked,
+)
 from aejax.distances._sharding import AxisName, all_gather_rows, split_rows
 
 __all__ = ["sinkhorn_divergence"]
@@ -22,7 +30,7 @@ def sinkhorn_divergence(
   z: Latents,
   samples: Samples,
   *,
-  epsilon: float | Float[Array, ""],
+  epsilon: ScalarLike,
   max_iterations: int = 2000,
   axis_name: AxisName = None,
 ) -> Scalar:

@@ -14,6 +14,7 @@ from aejax.distances._arguments import (
   Directions,
   Latents,
   Scalar,
+  ScalarLike,
   Target,
   as_latents,
   as_samples,
@@ -75,7 +76,7 @@ def max_sliced_wasserstein(
   *,
   directions: Directions,
   ascent_steps: int = 0,
-  step_size: float = 0.1,
+  step_size: ScalarLike = 0.1,
   axis_name: AxisName = None,
 ) -> Scalar:
   """Squared max-sliced 2-Wasserstein distance: the maximum over directions instead of the mean.

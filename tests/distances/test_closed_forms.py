@@ -1,4 +1,4 @@
-"""The closed forms to N(0, I) against what they replace: samples, double sums, definitions."""
+"""Closed forms to N(0, I) against the samples, double sums and definitions that they replace."""
 
 import jax
 import jax.numpy as jnp
@@ -25,27 +25,27 @@ CLOSED = {
 
 @pytest.mark.parametrize("name", CLOSED)
 @pytest.mark.parametrize("dim", [1, 8])
-def test_closed_form_is_the_expectation_of_the_sampled_form(name, dim):
+def test_closed_form_equals_expectation_of_sampled_form(name, dim):
   z, _ = latents(20, dim)
   draws = jax.random.normal(jax.random.key(0), (400, 60, dim))
   sampled = jax.vmap(SAMPLED[name], (None, 0))(z, draws)
   standard_error = float(jnp.std(sampled)) / 400**0.5
   assert abs(float(jnp.mean(sampled) - CLOSED[name](z))) < 4 * standard_error
-  # and with noise enough in the sampled form that the test could fail
+  # A large standard error would let any value pass.
   assert standard_error < 0.05
 
 
-def test_sliced_wasserstein_is_the_limit_of_many_samples():
+def test_sliced_wasserstein_closed_form_is_the_limit_of_many_samples():
   z, rest = latents(20, 3)
   y = jax.random.normal(jax.random.key(1), (200_000, 3))
   sampled = distances.sliced_wasserstein(z, y, directions=rest["directions"])
-  # W₂² of m draws errs by O(1/√m): their variance alone has a relative error of √(2/m) = 3e-3.
+  # The error of W₂² from m draws is O(1/√m): their variance has a relative error of √(2/m) = 3e-3.
   assert sampled == pytest.approx(
     float(distances.sliced_wasserstein(z, directions=rest["directions"])), abs=0.015
   )
 
 
-def test_mixture_of_one_is_the_standard_normal():
+def test_mixture_with_one_component_equals_standard_normal():
   z, _ = latents(9, 4)
   one = priors.GaussianMixture(jnp.ones(1), jnp.zeros((1, 4)), jnp.ones(1))
   for function in (
@@ -56,7 +56,7 @@ def test_mixture_of_one_is_the_standard_normal():
     assert function(priors.StandardNormal(4)) == function(None)
 
 
-def test_mixture_is_the_expectation_over_its_samples():
+def test_mixture_closed_form_equals_expectation_over_its_samples():
   z, _ = latents(20, 2)
   mixture = priors.GaussianMixture(
     jnp.array([1.0, 3.0]), jnp.array([[0.0, 1.0], [2.0, -1.0]]), jnp.array([0.3, 1.5])
@@ -72,9 +72,9 @@ def test_mixture_is_the_expectation_over_its_samples():
 
 
 @pytest.mark.parametrize("form", [f for f in FORMS if f.unbiased], ids=lambda f: f.name)
-def test_unbiased_forms_average_to_zero_at_the_prior(form):
+def test_unbiased_form_averages_to_zero_at_the_prior(form):
   if form.name == "mmd-mixture":
-    pytest.skip("its target is no N(0, I)")
+    pytest.skip("the target is not N(0, I)")
   z = jax.random.normal(jax.random.key(3), (800, 16, 3))
   samples = jax.random.normal(jax.random.key(4), (800, 16, 3))
   _, rest = latents(16, 3)
@@ -82,8 +82,8 @@ def test_unbiased_forms_average_to_zero_at_the_prior(form):
   assert abs(float(jnp.mean(values))) < 3 * float(jnp.std(values)) / 800**0.5
 
 
-def test_double_sums():
-  """MMD and energy to samples by scipy's distances in float64."""
+def test_mmd_and_energy_distance_equal_double_sums():
+  """The sums use SciPy's distances in float64."""
   z, rest = latents(7, 3, m=11)
   x, y = np.asarray(z, np.float64), np.asarray(rest["samples"], np.float64)
 
@@ -108,8 +108,8 @@ def test_double_sums():
 
 
 @pytest.mark.parametrize("kernel", [distances.imq((0.5, 2.0)), distances.gaussian(1.2)])
-def test_kernel_stein_by_its_definition(kernel):
-  """s(x)·s(y) k + s(x)·∇_y k + s(y)·∇_x k + tr ∇_x ∇_y k, each by automatic differentiation."""
+def test_kernel_stein_equals_its_definition(kernel):
+  """s(x)·s(y) k + s(x)·∇_y k + s(y)·∇_x k + tr ∇_x ∇_y k, by automatic differentiation."""
   with jax.enable_x64(True):
     z = jnp.asarray(np.random.default_rng(0).standard_normal((5, 3)))
 
@@ -127,40 +127,45 @@ def test_kernel_stein_by_its_definition(kernel):
     assert distances.kernel_stein(z, kernel=kernel) == pytest.approx(u, rel=1e-9)
 
 
-def test_sigreg_is_epps_pulley_over_all_directions():
+def test_sigreg_equals_epps_pulley_over_many_directions():
   z, _ = latents(9, 5)
   directions = distances.random_directions(jax.random.key(0), 20_000, 5)
-  # 20,000 directions leave a standard error of half a percent.
+  # With 20,000 directions the standard error is half a percent.
   sliced = distances.epps_pulley(z, directions=directions)
   assert sliced == pytest.approx(float(distances.sigreg(z)), rel=0.03)
 
 
-def test_a_prior_without_a_form_asks_for_samples(without_beartype):
+CALLS = {
+  "cramer_wold": lambda z, target, _: distances.cramer_wold(z, target),
+  "mmd with kernel .*": lambda z, target, _: distances.mmd(z, target),
+  "energy_distance": lambda z, target, _: distances.energy_distance(z, target),
+  "sliced_wasserstein": lambda z, target, directions: distances.sliced_wasserstein(
+    z, target, directions=directions
+  ),
+  "max_sliced_wasserstein": lambda z, target, directions: distances.max_sliced_wasserstein(
+    z, target, directions=directions
+  ),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_prior_without_closed_form_asks_for_samples(name):
+  """The sentence names the function of the call and says what to pass instead."""
   z, rest = latents(6, 3)
-  ball = priors.UniformBall(3)
-  for call in (
-    lambda: distances.cramer_wold(z, ball),
-    lambda: distances.mmd(z, ball),
-    lambda: distances.mmd(z, priors.GaussianMixture(jnp.ones(1), jnp.zeros((1, 3)), jnp.ones(1))),
-    lambda: distances.energy_distance(z, ball),
-    lambda: distances.sliced_wasserstein(z, ball, directions=rest["directions"]),
-  ):
-    with pytest.raises(ValueError, match=r"has no closed form for a .* target: pass samples"):
-      call()
+  mixture = priors.GaussianMixture(jnp.ones(1), jnp.zeros((1, 3)), jnp.ones(1))
+  for target in (priors.UniformBall(3), mixture):
+    if target is mixture and name == "cramer_wold":
+      continue
+    sentence = (
+      f"^{name} has no closed form for a {type(target).__name__} target: pass samples of it "
+      r"instead, target\.sample\(key, num\), or set sample_prior=True in an objective\."
+    )
+    with pytest.raises(ValueError, match=sentence):
+      CALLS[name](z, target, rest["directions"])
 
 
-def test_a_kernel_of_ones_own():
-  def laplace(squared_distances, dim):
-    return jnp.exp(-jnp.sqrt(squared_distances + 1e-6))
-
-  z, rest = latents(6, 3)
-  assert np.isfinite(distances.mmd(z, rest["samples"], kernel=laplace))
-  with pytest.raises(ValueError, match="has no closed form for a StandardNormal target"):
-    distances.mmd(z, kernel=laplace)
-
-
-def test_cramer_wold_approximation_has_a_floor():
-  """At D = 8, n = 128 exactly normal latents score four times their true distance."""
+def test_cramer_wold_approximate_is_too_large_at_the_prior():
+  """At D = 8, n = 128, normal latents have four times their exact distance."""
   z = jax.random.normal(jax.random.key(5), (128, 8))
   ratio = distances.cramer_wold(z, approximate=True) / distances.cramer_wold(z)
   assert 2.5 < ratio < 6
