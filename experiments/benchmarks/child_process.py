@@ -33,7 +33,7 @@ def run_module(
   environment = {
     **os.environ,
     "PYTHONPATH": os.pathsep.join([*folders, *filter(None, [os.environ.get("PYTHONPATH")])]),
-    # A process that reserves a whole GPU leaves nothing for the next one.
+    # By default JAX reserves most of a GPU's memory, which leaves too little for the next process.
     "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
     **variables,
   }

@@ -139,7 +139,7 @@ def _growth_table(rows: list[Row], names: Iterable[str]) -> str:
     gradients = select(gradient_rows(rows, name), contestant=OURS)
     for form in DISTANCES[name].forms:
       ours = select(gradients, form=form)
-      # Away from n = 1024, only one number of directions is measured at most sizes.
+      # Exponents in n and D use one number of directions, which is measured at every size.
       fewest = min((row["slices"] or 0 for row in ours if row["n"] != 1024), default=0)
       usual = [row for row in ours if (row["slices"] or 0) == fewest]
       in_n = [row for row in usual if row["d"] == 64 and row["n"] >= _MIN_LATENTS]

@@ -71,7 +71,7 @@ def _speed_up(
 ) -> tuple[float, str] | None:
   """Returns our speed to N(0, I) over that of the fastest peer, and the peer's name."""
   gradients = select(gradient_rows(rows, name, slices), n=n)
-  # The target is meant at D = 64; without that size, the one that was measured.
+  # The target is for D = 64. If that size was not measured, use what was.
   here = select(gradients, d=64) or gradients
   of_ours = select(here, contestant=OURS, form=NORMAL)
   of_peers = [

@@ -39,7 +39,7 @@ def measure_first_step(
         timeout=timeout,
         JAX_ENABLE_COMPILATION_CACHE="true",
         JAX_COMPILATION_CACHE_DIR=cache,
-        # The value that the command `aejax` sets.
+        # The command `aejax` sets the same value.
         JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0.2",
       )
       yield {"cached": cached, **found[-1], "process_seconds": time.perf_counter() - start}

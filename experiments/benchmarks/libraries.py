@@ -144,7 +144,7 @@ def ott_sinkhorn() -> Callable[..., Any]:
 
   def function(data):
     z, y = data["latents"], data["samples"]
-    # The same tolerance of the marginals as ours; ott-jax's default is ten times larger.
+    # This is our tolerance of the marginals. The default of ott-jax is ten times larger.
     return sinkdiv(z, y, epsilon=epsilon(z.shape[1]), solve_kwargs={"threshold": 1e-4})[0]
 
   return function

@@ -74,8 +74,8 @@ def _resident(field: str) -> int:
         return int(line.split()[1]) * 1024
   import resource
 
-  # In KiB, on macOS in bytes. This is the peak of the whole process, so there is no level before
-  # the call, but the differences between rising sizes are right.
+  # ru_maxrss is in KiB, on macOS in bytes. It is the peak of the whole process and cannot be reset,
+  # so a call shows only if it exceeds all calls before. Rising sizes do.
   peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
   return peak if sys.platform == "darwin" else peak * 1024
 

@@ -200,7 +200,7 @@ def _loss_difference(workload: Workload, method: str) -> float | None:
 def _overhead(plan: TrainingPlan, workload: Workload, method: str) -> list[Row]:
   """Times steps of a method and of the plain autoencoder in pairs."""
   plain, other = (Training(workload, objectives.make(name, {})) for name in ("ae", method))
-  # Longer calls than elsewhere: a ratio of 1.1 needs a small error.
+  # The calls are longer than elsewhere, because a ratio of 1.1 needs a small error.
   steps = 3 * _steps_per_call(plain)
   pairs = alternate(lambda: plain(steps), lambda: other(steps), seconds=3 * plan.seconds)
   return [_quartiles(after / before for before, after in pairs)]
