@@ -1,6 +1,6 @@
 """Checks of arguments for public functions; each raises a ValueError with one sentence.
 
-Traced values pass, since they are not known yet.
+A traced number has no value to check, so it passes.
 """
 
 import difflib
@@ -35,12 +35,12 @@ __all__ = [
   "type_name",
 ]
 
-# Above this, shapes and indices overflow.
-_MAX = 2**31 - 1
+# Above this limit, shapes and indices overflow before memory runs out.
+_MAX_INTEGER = 2**31 - 1
 
 
 def type_name(value: object) -> str:
-  """Returns the type of a value in words: 'a str', 'an int', 'None', 'the class Gaussian'."""
+  """Returns a value's type in words: 'a str', 'an int', 'None', 'the class Gaussian'."""
   if value is None:
     return "None"
   if isinstance(value, type):
@@ -50,46 +50,46 @@ def type_name(value: object) -> str:
 
 
 def short_repr(value: object) -> str:
-  """Returns a value for the end of a sentence, on one line and short."""
+  """Returns a value for the end of a sentence, short and on one line."""
   if isinstance(value, np.ndarray | jax.Array) and value.ndim:
     return f"an array of shape {list(value.shape)}"
   text = repr(value) if isinstance(value, str | bytes) else str(value)
   text = text if isinstance(value, os.PathLike) else " ".join(text.split())
   text = text if text.isprintable() else repr(text)
-  # Paths may be longer than other values. Both ends are kept, since they say more than the middle.
-  most = 500 if isinstance(value, os.PathLike) else 80
-  return text if len(text) <= most else f"{text[: most // 2 - 3]}...{text[-(most // 2) :]}"
+  # Paths may be longer than other values. The ends say more than the middle.
+  limit = 500 if isinstance(value, os.PathLike) else 80
+  return text if len(text) <= limit else f"{text[: limit // 2 - 3]}...{text[-(limit // 2) :]}"
 
 
 def short_message(error: BaseException) -> str:
-  """Returns the message of an error for the end of a sentence, on one line and short."""
+  """Returns an error's message for the end of a sentence, at most 200 characters on one line."""
   text = " ".join(str(error).split()) or type(error).__name__
   return text if len(text) <= 200 else f"{text[:197]}..."
 
 
-def integer(name: str, value: Any, *, least: int = 1, most: int = _MAX) -> int:
+def integer(name: str, value: Any, *, least: int = 1, most: int = _MAX_INTEGER) -> int:
   """Returns a whole number as an int.
 
   Raises:
-    ValueError: if it is not a whole number, less than `least` or more than `most`.
+    ValueError: if `value` is not a whole number from `least` to `most`, by default 2³¹ − 1.
   """
   try:
-    finite = None if isinstance(value, bool | np.bool) else operator.index(value)
+    number = None if isinstance(value, bool | np.bool) else operator.index(value)
   except TypeError:
-    finite = None
-  if finite is None or finite < least:
+    number = None
+  if number is None or number < least:
     raise ValueError(f"{name} must be a whole number from {least} up, but is {short_repr(value)}.")
-  if finite > most:
-    limit = "less than 2^31" if most == _MAX else f"at most {most}"
+  if number > most:
+    limit = "less than 2^31" if most == _MAX_INTEGER else f"at most {most}"
     raise ValueError(f"{name} must be {limit}, but is {short_repr(value)}.")
-  return finite
+  return number
 
 
 def seed(value: Any) -> int:
-  """Returns a seed. JAX drops bits beyond 32, so larger seeds would repeat the draws of others.
+  """Returns a seed. JAX drops the bits above 32, so two larger seeds could give the same samples.
 
   Raises:
-    ValueError: if it is not a whole number from 0 to 2^32 − 1.
+    ValueError: if `value` is not a whole number from 0 to 2^32 − 1.
   """
   if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**32:
     raise ValueError(f"seed must be a whole number from 0 to 2^32 − 1, but is {short_repr(value)}.")
@@ -100,29 +100,31 @@ def positive(name: str, value: Any) -> Any:
   """Returns a positive, finite number unchanged.
 
   Raises:
-    ValueError: for any other value.
+    ValueError: if `value` is anything else.
   """
   return _number(name, value, "positive and finite", lambda v: 0 < v < math.inf)
 
 
 def not_negative(name: str, value: Any) -> Any:
-  """Returns a finite number that is not negative unchanged.
+  """Returns a finite number that is not negative, unchanged.
 
   Raises:
-    ValueError: for any other value.
+    ValueError: if `value` is anything else.
   """
   return _number(name, value, "finite and not negative", lambda v: 0 <= v < math.inf)
 
 
 def _number(name: str, value: Any, expected: str, fits: Callable[[float], bool]) -> Any:
-  if isinstance(value, Tracer) and not value.ndim:
+  """Returns a number unchanged, or raises a ValueError. Traced numbers pass, booleans do not."""
+  is_boolean = isinstance(value, bool) or getattr(value, "dtype", None) == np.bool
+  if isinstance(value, Tracer) and not value.ndim and not is_boolean:
     return value
   try:
-    is_number = not isinstance(value, str | bytes) and np.asarray(value).dtype != bool
-    good = is_number and not np.ndim(value) and fits(float(value))
+    is_number = not is_boolean and not isinstance(value, str | bytes) and not np.ndim(value)
+    valid = is_number and fits(float(value))
   except (TypeError, ValueError, OverflowError):
-    good = False
-  if not good:
+    valid = False
+  if not valid:
     raise ValueError(f"{name} must be {expected}, but is {short_repr(value)}.")
   return value
 
@@ -131,7 +133,7 @@ def finite(name: str, value: Any) -> Any:
   """Returns a finite number unchanged.
 
   Raises:
-    ValueError: for any other value.
+    ValueError: if `value` is anything else.
   """
   return _number(name, value, "a finite number", math.isfinite)
 
@@ -140,32 +142,32 @@ def boolean(name: str, value: Any) -> bool:
   """Returns True or False.
 
   Raises:
-    ValueError: for any other value; the string "no" would count as true.
+    ValueError: if `value` is anything else; the string "no", for example, would count as true.
   """
   if not isinstance(value, bool | np.bool):
     raise ValueError(f"{name} must be True or False, but is {short_repr(value)}.")
   return bool(value)
 
 
-def one_of(what: str, value: Any, names: Iterable[str]) -> Any:
+def one_of(kind: str, value: Any, names: Iterable[str]) -> Any:
   """Returns one of `names`.
 
   Raises:
-    ValueError: for any other value; it suggests the nearest names.
+    ValueError: if `value` is anything else; the sentence suggests the nearest names.
   """
   names = list(names)
   if not isinstance(value, str) or value not in names:
     near = difflib.get_close_matches(str(value), names, n=2)
     meant = f": did you mean {' or '.join(near)}?" if near else "."
-    raise ValueError(f"There is no {what} {value!r}{meant} There are {', '.join(names)}.")
+    raise ValueError(f"There is no {kind} {value!r}{meant} There are {', '.join(names)}.")
   return value
 
 
 def path(name: str, value: Any) -> Path:
-  """Returns a path with `~` replaced by the home folder.
+  """Returns a path, with a leading `~` expanded.
 
   Raises:
-    ValueError: if it is not a path, or begins with a home folder that does not exist.
+    ValueError: if `value` is not a path, or `~user` has no home folder.
   """
   if not isinstance(value, str | os.PathLike) or not isinstance(os.fspath(value), str):
     raise ValueError(f"{name} must be a path, but is {type_name(value)}.")
@@ -178,10 +180,12 @@ def path(name: str, value: Any) -> Path:
 
 
 def folder(name: str, value: Any) -> Path:
-  """Returns the path of a writable folder, which is created if it does not exist.
+  """Returns the path of a writable folder, and creates it if necessary.
+
+  Call it before a long computation, so that a bad path fails early.
 
   Raises:
-    ValueError: if it cannot be created or written to.
+    ValueError: if the folder cannot be created or written to.
   """
   found = path(name, value)
   try:
@@ -189,10 +193,8 @@ def folder(name: str, value: Any) -> Path:
     if not os.access(found, os.W_OK):
       raise PermissionError("it is not writable")
   except (OSError, ValueError) as error:
-    short_message = getattr(error, "strerror", None) or error
-    raise ValueError(
-      f"{name} must be a folder, but is {short_repr(found)}: {short_message}."
-    ) from None
+    reason = getattr(error, "strerror", None) or error
+    raise ValueError(f"{name} must be a folder, but is {short_repr(found)}: {reason}.") from None
   return found
 
 
@@ -200,7 +202,7 @@ def instance(name: str, value: Any, wanted: type | tuple[type, ...], words: str)
   """Returns an instance of a class, or of one of several classes.
 
   Raises:
-    ValueError: if it is an instance of another class, or a class.
+    ValueError: if `value` is anything else, also if it is a class.
   """
   if isinstance(value, type) or not isinstance(value, wanted):
     raise ValueError(f"{name} must be {words}, but is {type_name(value)}.")
@@ -208,10 +210,10 @@ def instance(name: str, value: Any, wanted: type | tuple[type, ...], words: str)
 
 
 def key(name: str, value: Any) -> Any:
-  """Returns a random key, typed or of the old kind (uint32).
+  """Returns one random key, either typed or of the old uint32 kind.
 
   Raises:
-    ValueError: if it is not a key, or several keys.
+    ValueError: if `value` is not a key, or an array of several keys.
   """
   if isinstance(value, jax.Array | np.ndarray):
     if jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
@@ -227,20 +229,20 @@ def key(name: str, value: Any) -> Any:
 
 
 def new_key(name: str, value: Any) -> Any:
-  """Returns a typed random key; an old one (uint32) is converted.
+  """Returns one typed random key, converted from the old uint32 kind if necessary.
 
   Raises:
-    ValueError: if it is not a key, or several keys.
+    ValueError: if `value` is not a key, or an array of several keys.
   """
   value = key(name, value)
   return value if not value.ndim else jax.random.wrap_key_data(value)
 
 
 def array(name: str, value: Any) -> Any:
-  """Returns an array unchanged, and a list of numbers as an array.
+  """Returns an array unchanged, or converts lists of numbers to one.
 
   Raises:
-    ValueError: for any other value, or if it contains anything but numbers.
+    ValueError: if `value` is neither, or holds anything other than numbers.
   """
   if isinstance(value, jax.Array):
     return value

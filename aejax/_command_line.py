@@ -1,4 +1,4 @@
-"""The edge between the scripts and the library: options in, one sentence when they are wrong."""
+"""Reads options from the command line, from dataclasses and their docstrings."""
 
 import contextlib
 import dataclasses
@@ -25,7 +25,7 @@ _PLAIN = (bool, int, float, str, Path)
 
 
 def compilation_cache() -> None:
-  """Keeps compiled programs on disk between runs, unless JAX was told where (or not) to."""
+  """Keeps compiled programs on disk between runs, unless the user configured JAX's cache."""
   if "JAX_COMPILATION_CACHE_DIR" in os.environ:
     return
   base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
@@ -41,21 +41,21 @@ def compilation_cache() -> None:
 
 
 def parse(options: type[T], arguments: Sequence[str] | None = None, **settings: Any) -> T:
-  """Fills the dataclass `options` from the command line; errors and --help are tyro's."""
+  """Fills the dataclass `options` from the command line; tyro reports errors and prints --help."""
   return tyro.cli(options, args=arguments, config=(tyro.conf.OmitArgPrefixes,), **settings)
 
 
 def choose_method(
   options: type[T], arguments: Sequence[str], *, prog: str
 ) -> tuple[str, dict[str, Any], T]:
-  """Reads `METHOD --option …`: the method's name, its objective's fields that were given, the rest.
+  """Reads `METHOD --option …`: the method, the given fields of its objective, the other options.
 
   Each method offers the plain fields of its objective (numbers, switches, names) as options, so a
-  new objective is on the command line without a line more.
+  new objective needs no further code to be on the command line.
 
   Args:
-    options: a dataclass of the options that all methods share; each has a default.
-    arguments: of the command line.
+    options: dataclass of the options that all methods share; each has a default.
+    arguments: arguments of the command line.
     prog: the name of the program, for the help.
 
   Raises:
@@ -96,7 +96,7 @@ def _overview(prog: str) -> str:
 
 
 def _offered_terms(method: str) -> Any:
-  """The plain fields of the objective; in a sum, those of each term with the term's prefix."""
+  """Returns the plain fields of the objective; in a sum, of each term with its prefix."""
   terms = names.parse(method)
   if len(terms) == 1:
     return _offered(terms[0].objective, method)
@@ -111,13 +111,13 @@ def _offered_terms(method: str) -> Any:
 
 
 def _offered(fields: type, method: str) -> Any:
-  """The plain fields of a dataclass as a TypedDict: what is not given is not in it."""
+  """Returns the plain fields of a dataclass as a TypedDict, which holds only given fields."""
   make: Any = TypedDict
   return make(fields.__name__, _plain_fields(fields, method), total=False)
 
 
 def _plain_fields(fields: type, method: str) -> dict[str, Any]:
-  """The plain fields of a dataclass, with their help."""
+  """Returns the plain fields of a dataclass, with their help texts."""
   hints, documentation = typing.get_type_hints(fields), _documentation(fields)
   options = {}
   for field in dataclasses.fields(fields):
@@ -136,8 +136,8 @@ def _plain_fields(fields: type, method: str) -> dict[str, Any]:
 
 
 def _documentation(fields: type) -> dict[str, str]:
-  """What the docstrings of a dataclass and of its bases say about each field."""
-  import docstring_parser  # tyro's own
+  """Returns the descriptions of fields in the docstrings of a dataclass and its bases."""
+  import docstring_parser
 
   return {
     parameter.arg_name: " ".join((parameter.description or "").split())

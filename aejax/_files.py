@@ -1,4 +1,4 @@
-"""Files that are complete or absent: written under another name, then renamed; locks."""
+"""Atomic writes: a file is written under a temporary name, then renamed."""
 
 import contextlib
 import errno
@@ -18,7 +18,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
   """Yields a temporary path in the same folder, which becomes `path` if the block succeeds."""
   path = Path(path)
   path.parent.mkdir(parents=True, exist_ok=True)
-  # tempfile would create a file that only its owner may read, regardless of the umask.
+  # `tempfile` ignores the umask and makes files that only their owner can read.
   temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}.partial{path.suffix}")
   temporary.touch(exist_ok=False)
   try:
@@ -29,16 +29,16 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def clear_partial(folder: str | os.PathLike[str]) -> None:
-  """Removes the files that killed calls of `replacing` and `check_space` left in a folder."""
+  """Removes the temporary files of killed processes from a folder."""
   for path in Path(folder).glob(".*.partial*"):
     path.unlink(missing_ok=True)
 
 
 def check_space(folder: str | os.PathLike[str], size: int) -> None:
-  """Checks that a number of bytes can be written, before a long operation begins.
+  """Checks that a folder has room for `size` bytes, before a long computation.
 
   Raises:
-    OSError: if the disk is full or refuses to write.
+    OSError: if the disk is full or not writable.
   """
   free = shutil.disk_usage(folder).free
   if free < size:
@@ -51,7 +51,7 @@ def check_space(folder: str | os.PathLike[str], size: int) -> None:
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
-  """Writes a value as indented JSON."""
+  """Writes `value` as indented JSON."""
   with replacing(path) as temporary:
     temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
 
@@ -60,7 +60,7 @@ def read_json(path: str | os.PathLike[str]) -> Any:
   """Reads a JSON file.
 
   Raises:
-    ValueError: if it is missing or is not JSON.
+    ValueError: if the file is missing or is not valid JSON.
   """
   try:
     return json.loads(Path(path).read_text(encoding="utf-8"))
@@ -74,9 +74,9 @@ def read_json(path: str | os.PathLike[str]) -> Any:
 
 @contextlib.contextmanager
 def locked(workdir: Path) -> Iterator[None]:
-  """Locks the work directory for this process until the block or the process ends.
+  """Locks the work directory for this process; the lock ends with the process.
 
-  Does nothing if the system or the disk does not support locks on folders.
+  Does nothing where the system or the disk does not support locks on folders.
 
   Raises:
     ValueError: if another process holds the lock.

@@ -1,4 +1,4 @@
-"""Available memory. Raise before an allocation that cannot fit, since JAX aborts the process."""
+"""Checks of available memory, because JAX aborts the process if an allocation is too large."""
 
 from pathlib import Path
 
@@ -15,8 +15,8 @@ def check_fits(name: str, value: object, num_bytes: int) -> None:
 
   Args:
     name: name of the argument.
-    value: its value.
-    num_bytes: number of bytes that it needs.
+    value: value of the argument, for the sentence.
+    num_bytes: memory that it needs.
   """
   if num_bytes <= _MIN_CHECKED:
     return
@@ -24,12 +24,15 @@ def check_fits(name: str, value: object, num_bytes: int) -> None:
   if num_bytes > available:
     raise ValueError(
       f"{name} must be less, but is {value}: that would take "
-      f"{num_bytes / 2**30:,.0f} GiB of memory, and {available / 2**30:,.0f} are available."
+      f"{num_bytes / 2**30:,.0f} GiB of memory, but {available / 2**30:,.0f} GiB are available."
     )
 
 
 def available_bytes() -> float:
-  """Returns the free memory of the accelerator, or else of the machine; infinity if unknown."""
+  """Returns the free memory of the accelerator, or of the machine if there is none.
+
+  Returns infinity where the system does not report it.
+  """
   stats = jax.local_devices()[0].memory_stats()
   if stats and "bytes_limit" in stats:
     return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
@@ -43,5 +46,5 @@ def available_bytes() -> float:
     limit = int((group / "memory.max").read_text(encoding="utf-8"))
     used = int((group / "memory.current").read_text(encoding="utf-8"))
     return min(free, limit - used)
-  except (OSError, ValueError):  # no control group, or no limit ("max")
+  except (OSError, ValueError):  # no control group, or its limit is "max"
     return free

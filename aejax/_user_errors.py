@@ -3,11 +3,11 @@
 import contextlib
 import io
 import logging
-import os
 import sys
 import traceback
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TextIO
 
 from aejax._messages import AejaxWarning, logger
@@ -30,10 +30,8 @@ def user_errors() -> Iterator[None]:
     with _messages_on_stderr():
       yield
   except (ValueError, ImportError, OSError) as error:
-    frames = traceback.extract_tb(error.__traceback__)
-    script = getattr(sys.modules["__main__"], "__file__", None) or __file__
-    ours = tuple(os.path.dirname(os.path.abspath(file)) + os.sep for file in (__file__, script))
-    if not isinstance(error, OSError) and not frames[-1].filename.startswith(ours):
+    raised_in = traceback.extract_tb(error.__traceback__)[-1].filename
+    if not isinstance(error, OSError) and not _is_ours(raised_in):
       raise
     sentence = " ".join(str(error).split())  # names of files may contain line breaks
     printable = "".join(c if c.isprintable() else repr(c)[1:-1] for c in sentence)
@@ -41,6 +39,17 @@ def user_errors() -> Iterator[None]:
     sys.exit(2)
   except KeyboardInterrupt:
     sys.exit(130)
+
+
+def _is_ours(file: str) -> bool:
+  """Whether a file belongs to aejax, or lies in the folder of the script that runs."""
+  path = Path(file).resolve()
+  if path.is_relative_to(Path(__file__).resolve().parent):
+    return True
+  script = getattr(sys.modules["__main__"], "__file__", None)
+  if script is None or "site-packages" in path.parts:
+    return False
+  return path.is_relative_to(Path(script).resolve().parent)
 
 
 class _StderrHandler(logging.StreamHandler):
@@ -59,8 +68,10 @@ def _messages_on_stderr() -> Iterator[None]:
     return
   handler = _StderrHandler()
   # Orbax's messages about every save would bury the progress bar; aejax reports its errors itself.
-  for name in ("absl", "asyncio"):
-    logging.getLogger(name).setLevel(logging.CRITICAL)
+  others = [logging.getLogger(name) for name in ("absl", "asyncio")]
+  other_levels = [other.level for other in others]
+  for other in others:
+    other.setLevel(logging.CRITICAL)
   level, propagate = logger.level, logger.propagate
   with warnings.catch_warnings():
     show = warnings.showwarning
@@ -86,6 +97,8 @@ def _messages_on_stderr() -> Iterator[None]:
     try:
       yield
     finally:
+      for other, previous in zip(others, other_levels, strict=True):
+        other.setLevel(previous)
       logger.removeHandler(handler)
       logger.setLevel(level)
       logger.propagate = propagate

@@ -1,4 +1,4 @@
-"""An encoder and a decoder as one NNX module; both may be any networks."""
+"""An encoder and a decoder as one NNX module."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -24,7 +24,7 @@ _OUTPUTS: dict[str, Callable[[Array], Array]] = {
   "tanh": lambda logits: (jnp.tanh(logits) + 1) / 2,
 }
 
-# Wider than what is accepted, so that integers get a sentence about [0, 1], not a type error.
+# The type includes integers, which `posterior` rejects with a sentence instead of a type error.
 Images = Num[Array | np.ndarray, "n h w c"]
 
 
@@ -32,15 +32,15 @@ class Posterior(NamedTuple):
   """The distribution of the latents given each image: a point or a diagonal Gaussian.
 
   Attributes:
-    mean: one row for each image; for a deterministic encoder, the latents.
-    log_variance: one row for each image; None for a deterministic encoder.
+    mean: mean for each image; for a deterministic encoder, the latents.
+    log_variance: log-variance for each image, or None for a deterministic encoder.
   """
 
   mean: Float[Array, "n d"]
   log_variance: Float[Array, "n d"] | None
 
   def sample(self, key: Key[Array, ""]) -> Float[Array, "n d"]:
-    """Draws one latent from each posterior; a deterministic encoder's latents are returned as is.
+    """Draws one sample from each posterior, or returns a deterministic encoder's latents.
 
     Args:
       key: random key; the same key gives the same latents.
@@ -48,25 +48,25 @@ class Posterior(NamedTuple):
     return self.reparameterize(jax.random.normal(_checks.key("key", key), self.mean.shape))
 
   def reparameterize(self, noise: Float[Array, "n d"]) -> Float[Array, "n d"]:
-    """Returns mean + standard deviation · `noise`, the reparameterised draw for given noise."""
+    """Returns mean + standard deviation · `noise`, the reparameterised sample for given noise."""
     if self.log_variance is None:
       return self.mean
     return self.mean + jnp.exp(self.log_variance / 2) * noise
 
 
 class Autoencoder(nnx.Module):
-  """A pair of encoder and decoder that encodes, decodes, reconstructs and generates.
+  """An encoder and a decoder, with methods to encode, decode, reconstruct and generate.
 
-  Both are callables, usually NNX modules. All results are float32, also if the networks compute
-  in bfloat16, so losses and distances are computed in float32.
+  Both are callables, usually NNX modules. Their inputs and results are converted to float32,
+  whatever dtype they compute in, so that losses and distances never see bfloat16.
 
   Attributes:
-    encoder: images `[n, h, w, c]` in [0, 1] to latents `[n, latent_dim]`, or for a Gaussian
-      encoder to the pair (mean, log_variance), both `[n, latent_dim]`.
-    decoder: latents `[n, latent_dim]` to `[n, h, w, c]`, before `output` is applied.
+    encoder: function from images `[n, h, w, c]` in [0, 1] to latents `[n, latent_dim]`. A Gaussian
+      encoder returns the pair (mean, log_variance), both `[n, latent_dim]`.
+    decoder: function from latents `[n, latent_dim]` to `[n, h, w, c]`, before `output` is applied.
     latent_dim: number of latent dimensions.
-    output: activation that makes images of the decoder's values: "identity", "sigmoid" or "tanh"
-      (mapped from [−1, 1] to [0, 1]).
+    output: activation after the decoder: "identity", "sigmoid", or "tanh" (mapped from [−1, 1] to
+      [0, 1]).
 
   Example:
     >>> from flax import nnx
@@ -85,7 +85,7 @@ class Autoencoder(nnx.Module):
     *,
     latent_dim: int,
     output: str = "identity",
-  ):
+  ) -> None:
     for name, network in (("encoder", encoder), ("decoder", decoder)):
       if not callable(network) or isinstance(network, type):
         raise ValueError(
@@ -103,13 +103,13 @@ class Autoencoder(nnx.Module):
     """Returns the distribution of the latents given each image.
 
     Args:
-      images: floats in [0, 1].
+      images: batch of floats in [0, 1].
 
     Returns:
-      Mean and log-variance in float32; the latter is None for a deterministic encoder.
+      Mean and log-variance in float32. The log-variance is None for a deterministic encoder.
 
     Raises:
-      ValueError: if `images` is not a batch of floats, or the encoder does not return
+      ValueError: if `images` is not a batch of floats, or the encoder's result does not have shape
         `[n, latent_dim]`.
     """
     images = _checks.array("images", images)
@@ -134,18 +134,17 @@ class Autoencoder(nnx.Module):
     )
 
   def encode(self, images: Images) -> Float[Array, "n d"]:
-    """Returns the latents of `images`, floats in [0, 1]; for a Gaussian encoder, the means."""
+    """Returns the latents of `images` in [0, 1]; for a Gaussian encoder, the posterior mean."""
     return self.posterior(images).mean
 
   def logits(self, latents: Float[Array | np.ndarray, "n d"]) -> Float[Array, "n h w c"]:
-    """Returns the values of the decoder in float32, before the output activation.
+    """Returns the decoder's result in float32, before `output` is applied.
 
     Args:
-      latents: one a row.
+      latents: batch of latents.
 
     Raises:
-      ValueError: if `latents` is not `[n, latent_dim]`, or the decoder does not return
-        `[n, h, w, c]`.
+      ValueError: if `latents` is not `[n, latent_dim]`, or the result is not `[n, h, w, c]`.
     """
     latents = _checks.array("latents", latents)
     if latents.ndim != 2 or latents.shape[1] != self.latent_dim:
@@ -159,30 +158,30 @@ class Autoencoder(nnx.Module):
     return jnp.asarray(logits, jnp.float32)
 
   def decode(self, latents: Float[Array | np.ndarray, "n d"]) -> Float[Array, "n h w c"]:
-    """Returns the images of `latents`, in [0, 1] unless `output` is "identity"."""
+    """Returns the images of `latents`, in [0, 1] unless `output` is the identity."""
     return self.output_activation(self.logits(latents))
 
   def output_activation(self, logits: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
-    """Applies the output activation to values of the decoder."""
+    """Returns images in [0, 1] from the decoder's result, or the result for "identity"."""
     return _OUTPUTS[self.output](logits)
 
   def reconstruct(self, images: Images) -> Float[Array, "n h w c"]:
-    """Returns D(E(x)), the reconstructions of images, at the posterior mean.
+    """Returns the reconstructions D(E(x)); a Gaussian encoder uses its posterior mean.
 
     Raises:
-      ValueError: if the decoder returns another shape than that of `images`.
+      ValueError: if the shape of the reconstructions differs from that of `images`.
     """
     images = _checks.array("images", images)
     reconstruction = self.decode(self.encode(images))
     if reconstruction.shape != images.shape:
       raise ValueError(
-        f"decoder must return images of shape {images.shape}, like those of the encoder, "
+        f"decoder must return images of shape {images.shape}, that of the encoder's input, "
         f"but returned {reconstruction.shape}."
       )
     return reconstruction
 
   def generate(self, key: Key[Array, ""], num: int) -> Float[Array, "num h w c"]:
-    """Generates images: decodes latents drawn from N(0, I).
+    """Generates images: decodes latents sampled from N(0, I).
 
     Args:
       key: random key; the same key gives the same images.
@@ -193,6 +192,7 @@ class Autoencoder(nnx.Module):
     return self.decode(jax.random.normal(_checks.key("key", key), shape))
 
   def _latents(self, encoded: Any, name: str, num: int) -> Float[Array, "n d"]:
+    """Returns the encoder's result in float32, or raises a ValueError for a wrong shape."""
     if _shape_of("encoder", encoded) != (num, self.latent_dim):
       raise ValueError(
         f"encoder must return {name} of shape (n, latent_dim) = ({num}, {self.latent_dim}), "
@@ -202,10 +202,10 @@ class Autoencoder(nnx.Module):
 
 
 def pixels(images: Num[Array | np.ndarray, "n h w c"]) -> Float[Array, "n h w c"]:
-  """Returns images as float32 in [0, 1]; uint8 is divided by 255, floats are unchanged.
+  """Converts images to float32 in [0, 1]; divides uint8 by 255.
 
   Raises:
-    ValueError: for other integers, whose white level is not known.
+    ValueError: if `images` has another integer dtype, for which the value of white is unknown.
   """
   if images.dtype != jnp.uint8 and not jnp.issubdtype(images.dtype, jnp.floating):
     raise ValueError(f"images must be uint8, or floats in [0, 1], but are {images.dtype}.")
@@ -214,17 +214,18 @@ def pixels(images: Num[Array | np.ndarray, "n h w c"]) -> Float[Array, "n h w c"
 
 
 def _shape_of(network: str, returned: Any) -> tuple[int, ...]:
+  """Returns the shape of a network's result, or raises a ValueError if it is not an array."""
   if isinstance(returned, jax.Array | np.ndarray):
     return returned.shape
-  what = "latents" if network == "encoder" else "images"
-  raise ValueError(f"{network} must return {what}, but returned {_checks.type_name(returned)}.")
+  expected = "latents" if network == "encoder" else "images"
+  raise ValueError(f"{network} must return {expected}, but returned {_checks.type_name(returned)}.")
 
 
 def _check_only_params(model: Autoencoder) -> None:
-  """Refuses state other than parameters, which training would not carry along."""
+  """Raises a ValueError if a network has hidden state, because training updates only parameters."""
   for path, variable in nnx.to_flat_state(nnx.state(model)):
     if not isinstance(variable, nnx.Param):
       raise ValueError(
         f"encoder and decoder may hold nnx.Param only, but {'.'.join(map(str, path))} is "
-        f"{type(variable).__name__}; use GroupNorm or LayerNorm for BatchNorm, and no dropout."
+        f"{type(variable).__name__}; use GroupNorm or LayerNorm, not BatchNorm, and no dropout."
       )

@@ -6,7 +6,7 @@ The scripts in experiments/ of the repository run the same functions.
 import sys
 from collections.abc import Sequence
 
-from aejax import __version__, _checks
+from aejax import __version__
 from aejax._user_errors import user_errors
 
 __all__ = ["COMMANDS", "main"]
@@ -41,6 +41,8 @@ def main(
       if not given or given[0] in ("-h", "--help"):
         print(_usage(), file=sys.stdout if given else sys.stderr)
         sys.exit(0 if given else 2)
+      from aejax import _checks  # needs JAX, which --help and --version do without
+
       command = str(_checks.one_of("command", given[0], COMMANDS))
       prog, given = f"{prog} {command}", given[1:]
 

@@ -1,18 +1,19 @@
-"""Measures what each distance costs, beside a physical floor and other libraries.
+"""Measures what each distance costs, next to lower bounds and other libraries.
 
   python experiments/benchmark_distances.py --out results/distances
 
-On two CPU cores the default grid takes about 20 minutes, --quick a minute and a half. The folder
-then holds results.json, results.md with its tables and targets, and figures. Interrupted, the same
-command goes on from there. To have other libraries beside: pip install 'aejax[bench]'.
+The default sizes take about 20 minutes on two CPU cores; `--quick` takes a minute and a half. The
+folder then holds results.json, results.md with tables and targets, and figures. After an
+interruption, the same command continues. To compare with other libraries: pip install
+'aejax[bench]'.
 """
 
 import dataclasses
-import sys
 from pathlib import Path
 
-from benchmarks.plan import make_plan
-from benchmarks.run import Interrupted, benchmark_distances, configure
+from benchmarks.distance_benchmark import benchmark_distances
+from benchmarks.distance_plan import plan_distances
+from benchmarks.tasks import configure, run_script
 
 from aejax import _checks
 from aejax._command_line import parse
@@ -24,16 +25,16 @@ class Options:
   """Measures what each distance costs, forward and with its gradient.
 
   Attributes:
-    out: the folder of results.json, results.md and the figures; goes on from what is there.
-    quick: a minute and a half: two sizes, calls of half a second at most, no memory.
-    distances: which, by default all: cramer_wold, mmd_imq, sliced_wasserstein ...
+    out: folder of results.json, results.md and the figures; a run in it is continued.
+    quick: take a minute and a half: two sizes, calls of at most half a second, no memory.
+    distances: names of distances, such as cramer_wold mmd_imq; all by default.
     sizes: numbers of latents and dimensions, such as 256,64 8192,64.
-    slices: numbers of directions for the sliced distances, such as 50 1000.
-    cutoff: seconds; what takes longer for one call is left out.
-    devices: spread the batch over so many devices, too: simulated ones on a CPU. By default all
-      accelerators.
-    peers: set other libraries beside ours, those that are installed.
-    torch_compile: time those in PyTorch by torch.compile as well; compiling takes many minutes.
+    slices: numbers of directions of the sliced distances, such as 50 1000.
+    cutoff: seconds; a call that takes longer is left out.
+    devices: also spread the batch over this many devices, which are simulated on a CPU; all
+      accelerators by default.
+    peers: compare with other libraries, those that are installed.
+    torch_compile: also time PyTorch functions with torch.compile, which takes many minutes.
   """
 
   out: Path = Path("results/distances")
@@ -49,7 +50,7 @@ class Options:
 
 def main(options: Options) -> None:
   """Measures, then writes tables and figures."""
-  plan = make_plan(
+  plan = plan_distances(
     distances=options.distances,
     sizes=options.sizes,
     slices=options.slices,
@@ -60,13 +61,7 @@ def main(options: Options) -> None:
     quick=options.quick,
   )
   _checks.folder("out", options.out)
-  try:
-    paths = benchmark_distances(plan, options.out)
-  except Interrupted as interrupted:
-    print(interrupted, file=sys.stderr)
-    sys.exit(128 + interrupted.signal_number)
-  for path in paths:
-    print(path)
+  run_script(lambda: benchmark_distances(plan, options.out))
 
 
 if __name__ == "__main__":

@@ -1,19 +1,18 @@
-"""Measures what a training step costs, beside PyTorch, pythae and the matrix products alone.
+"""Measures what a training step costs, next to PyTorch, pythae and the matrix products alone.
 
   python experiments/benchmark_training.py --out results/training
 
-On two CPU cores the default takes about 8 minutes, --quick one. The folder then holds
-results.json, results.md with its tables and targets, and step_time.png. Interrupted, the same
-command goes on from there. To have other libraries beside: pip install 'aejax[bench]'.
+The default takes about 8 minutes on two CPU cores; `--quick` takes one. The folder then holds
+results.json, results.md with tables and targets, and step_time.png. After an interruption, the same
+command continues. To compare with other libraries: pip install 'aejax[bench]'.
 """
 
 import dataclasses
-import sys
 from pathlib import Path
 
-from benchmarks.run import Interrupted, configure
-from benchmarks.training import benchmark_training
-from benchmarks.training_plan import make_plan
+from benchmarks.tasks import configure, run_script
+from benchmarks.training_benchmark import benchmark_training
+from benchmarks.training_plan import plan_training
 
 from aejax import _checks
 from aejax._command_line import parse
@@ -25,16 +24,17 @@ class Options:
   """Measures what a training step costs, for each method and network.
 
   Attributes:
-    out: the folder of results.json, results.md and the figure; goes on from what is there.
-    quick: a minute: fewer methods, shorter timings, no torch.compile.
-    methods: names as train.py has them; by default ae, vae, wae-mmd, cwae, swae, sigreg, energy.
-    networks: mlp and convolutional by default.
-    side: pixels a side of the grey images.
+    out: folder of results.json, results.md and the figure; a run in it is continued.
+    quick: take a minute: fewer methods, shorter timings, no torch.compile.
+    methods: names of methods as in train.py; by default ae, vae, wae-mmd, cwae, swae, sigreg and
+      energy.
+    networks: names of networks; by default mlp and convolutional.
+    side: height and width of the grey images in pixels.
     latent_dim: dimension of the latents.
-    batch_size: images a step.
-    seeds: train so many runs together beside one.
-    peers: set PyTorch and pythae beside ours, if they are installed.
-    torch_compile: the most seconds that torch.compile may take for a method; 0 leaves it out.
+    batch_size: number of images per step.
+    seeds: number of runs that are trained together and compared with one.
+    peers: compare with PyTorch and pythae, if they are installed.
+    torch_compile: maximum number of seconds for torch.compile per method; 0 leaves it out.
   """
 
   out: Path = Path("results/training")
@@ -51,7 +51,7 @@ class Options:
 
 def main(options: Options) -> None:
   """Measures, then writes tables and a figure."""
-  plan = make_plan(
+  plan = plan_training(
     methods=options.methods,
     networks=options.networks,
     side=options.side,
@@ -64,13 +64,7 @@ def main(options: Options) -> None:
   )
   configure(None)
   _checks.folder("out", options.out)
-  try:
-    paths = benchmark_training(plan, options.out)
-  except Interrupted as interrupted:
-    print(interrupted, file=sys.stderr)
-    sys.exit(128 + interrupted.signal_number)
-  for path in paths:
-    print(path)
+  run_script(lambda: benchmark_training(plan, options.out))
 
 
 if __name__ == "__main__":

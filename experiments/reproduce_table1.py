@@ -1,12 +1,12 @@
-"""Trains and scores the table of the Cramer-Wold paper for a data set, with seeds and error bars.
+"""Reproduces Table 1 of the Cramer-Wold paper for a data set, with several seeds and error bars.
 
   python experiments/reproduce_table1.py --dataset fashion_mnist --out results/table1-fashion_mnist
 
-Ten methods, three seeds, the published epochs: ten minutes on two CPU cores for digits; hours for
-Fashion-MNIST, 500 epochs each. Of small networks a CPU trains one run a core, a GPU or TPU all
-seeds of a method at once. Interrupted, the same command goes on where it was, run by run and within
-a run. The folder holds table.md, table.json and frechet.png of what is scored so far, and the runs,
-with a report each.
+Ten methods with three seeds and the published number of epochs take ten minutes on two CPU cores
+for digits, and hours for Fashion-MNIST, with 500 epochs each. Small networks are trained one run
+per core on a CPU, and all seeds of a method together on a GPU or TPU. After an interruption, the
+same command continues, within a run too. The folder holds table.md, table.json and frechet.png of
+the runs that are scored so far, and the runs, each with a report.
 """
 
 import dataclasses
@@ -30,23 +30,23 @@ from aejax.metrics.features import Extractor
 from aejax.training import Interrupted, Options, prepare
 from aejax.training.configuration import read
 
-# Each takes minutes: more of them are a mistake.
-_MOST_SEEDS = 1000
-# Twice what a VAE of Fashion-MNIST takes at its peak, its scoring included.
-_BYTES_A_RUN = 2**31
+# A run takes minutes, so more seeds are a mistake.
+_MAX_SEEDS = 1000
+# Twice the peak memory of a VAE on Fashion-MNIST, scoring included.
+_BYTES_PER_RUN = 2**31
 
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-  """Re-runs Table 1: reconstruction, normality of the latents, Fréchet distance of the samples.
+  """Reproduces Table 1: reconstruction error, normality of latents, distances of samples.
 
   Attributes:
     dataset: digits, mnist, fashion_mnist, cifar10 or celeb_a, with the published settings of each.
-    data_dir: folder with the data set's original files, where they are on disk already.
-    out: the folder of the table and of its runs; default results/table1-DATASET.
-    seeds: runs of each method; the error is that of their mean.
-    epochs: instead of the published number.
-    methods: which runs, such as cwae vae wae-mmd-paper; by default all of them.
+    data_dir: folder with the original files of the data set, if they are on disk already.
+    out: folder of the table and of its runs; default results/table1-DATASET.
+    seeds: number of runs of each method; the table shows the standard error of their mean.
+    epochs: number of epochs, instead of the published number.
+    methods: names of runs, such as cwae vae wae-mmd-paper; all by default.
     inception: the file weights-inception-2015-12-05-6726825d.pth, for the FID of the samples.
   """
 
@@ -60,9 +60,9 @@ class Table:
 
 
 def main(options: Table) -> None:
-  """Trains what is missing, and writes the table anew after each run."""
+  """Trains and scores the missing runs, and writes the table again after each."""
   _checks.one_of("data set of the table", options.dataset, data.NAMES)
-  _checks.integer("seeds", options.seeds, most=_MOST_SEEDS)
+  _checks.integer("seeds", options.seeds, most=_MAX_SEEDS)
   if options.epochs is not None:
     _checks.integer("epochs", options.epochs)
   for method in options.methods:
@@ -73,20 +73,20 @@ def main(options: Table) -> None:
   _checks.folder("out", out)
   rows = [row for row in ROWS if not options.methods or row.run in options.methods]
   runs = {row.run: row for row in rows if row.sampler == "prior"}
-  cells = [
+  planned = [
     (row, seeds)
     for row in runs.values()
-    for seeds in _batches(out / "runs" / row.run, options.seeds, at_once=small and not cpu)
+    for seeds in _seed_ranges(out / "runs" / row.run, options.seeds, together=small and not cpu)
   ]
-  cells.sort(key=lambda cell: cell[1].start)
+  planned.sort(key=lambda run: run[1].start)
   write_scored(out, options.dataset, rows, options.seeds)
   if small and cpu:
-    _train_side_by_side(cells, rows, out, options)
-  for number, (row, seeds) in enumerate(cells, start=1):
+    _train_in_pool(planned, rows, out, options)
+  for number, (row, seeds) in enumerate(planned, start=1):
     folder = out / "runs" / row.run
     if not all(is_scored(folder / f"seed-{seed}", extractor) for seed in seeds):
-      which = ", ".join(map(str, seeds))
-      print(f"{number}/{len(cells)}  {row.label}, seed {which}", file=sys.stderr, flush=True)
+      numbers = ", ".join(map(str, seeds))
+      print(f"{number}/{len(planned)}  {row.label}, seed {numbers}", file=sys.stderr, flush=True)
       _run(row, seeds, folder, options, extractor)
       write_scored(out, options.dataset, rows, options.seeds)
   for name in ("table.md", "table.json", "frechet.png"):
@@ -95,30 +95,30 @@ def main(options: Table) -> None:
 
 
 def _is_small(options: Table) -> bool:
-  """Whether the network leaves most of an accelerator idle, and makes little use of many cores."""
+  """Returns whether the network is too small to keep an accelerator or several cores busy."""
   dataset = data.load(options.dataset, data_dir=options.data_dir, in_memory=False)
   return networks.default_architecture(dataset.image_shape) == "mlp"
 
 
-def _batches(folder: Path, seeds: int, at_once: bool) -> list[range]:
-  """The seeds of a row's runs, in one range those trained at once; begun runs stay as they are."""
-  together = seeds if at_once and not folder.exists() else 1
+def _seed_ranges(folder: Path, seeds: int, together: bool) -> list[range]:
+  """Returns the seeds of a row; a range is trained together, and begun runs keep their range."""
+  first = seeds if together and not folder.exists() else 1
   if (folder / "config.json").is_file():
-    together = read(folder).seeds
-  return [range(together), *(range(seed, seed + 1) for seed in range(together, seeds))]
+    first = read(folder).seeds
+  return [range(first), *(range(seed, seed + 1) for seed in range(first, seeds))]
 
 
-def _train_side_by_side(
-  cells: Sequence[tuple[Row, range]], rows: Sequence[Row], out: Path, options: Table
+def _train_in_pool(
+  planned: Sequence[tuple[Row, range]], rows: Sequence[Row], out: Path, options: Table
 ) -> None:
-  """Trains and scores what is missing, a run on each core, if there are several of both."""
+  """Trains and scores missing runs, one on each core, if there are several runs and cores."""
   missing = [
     (row, seeds[0], folder)
-    for row, seeds in cells
+    for row, seeds in planned
     if len(seeds) == 1 and not is_scored(folder := out / "runs" / row.run / f"seed-{seeds[0]}")
   ]
   cores = process_pool.cores()
-  cores = cores[: max(1, int(min(len(cores), available_bytes() / _BYTES_A_RUN)))]
+  cores = cores[: max(1, int(min(len(cores), available_bytes() / _BYTES_PER_RUN)))]
   if min(len(missing), len(cores)) < 2:
     return
   jobs = [
@@ -127,21 +127,21 @@ def _train_side_by_side(
     )
     for row, seed, folder in missing
   ]
-  where = out / "runs" / "*" / "seed-*.txt"
-  print(f"{len(jobs)} runs, {len(cores)} at a time: {where} tell how each is", file=sys.stderr)
+  logs = out / "runs" / "*" / "seed-*.txt"
+  print(f"{len(jobs)} runs, {len(cores)} at a time; their logs: {logs}", file=sys.stderr)
   done = []
 
-  def finished(job: process_pool.Job) -> None:
+  def on_success(job: process_pool.Job) -> None:
     done.append(job)
     print(f"{len(done)}/{len(jobs)}  {job.label}", file=sys.stderr, flush=True)
     write_scored(out, options.dataset, rows, options.seeds)
 
-  if (signal_number := process_pool.run(jobs, cores, finished)) is not None:
+  if (signal_number := process_pool.run(jobs, cores, on_success)) is not None:
     _stop(signal_number)
 
 
 def _command(row: Row, seed: int, workdir: Path, options: Table) -> list[str]:
-  """What trains and scores one run, as anybody may call it."""
+  """Returns the command that trains and scores one run."""
   given = {
     "dataset": options.dataset,
     "data-dir": options.data_dir,
@@ -179,7 +179,7 @@ def _run(row: Row, seeds: range, folder: Path, options: Table, extractor: Extrac
 
 
 def _stop(signal_number: int) -> NoReturn:
-  print("Stopped and saved; the same command goes on from there.", file=sys.stderr)
+  print("Stopped and saved; the same command continues from there.", file=sys.stderr)
   sys.exit(128 + signal_number)
 
 

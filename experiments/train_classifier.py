@@ -1,9 +1,10 @@
-"""Trains the classifier whose features Fréchet distances of a data set are measured in.
+"""Trains the classifier whose features the Fréchet distances of a data set use.
 
   python experiments/train_classifier.py fashion_mnist --out aejax/metrics/classifiers
 
-Seven minutes on two CPU cores; seconds for digits. Prints the accuracy on the test set, which the
-file remembers. Those in the package were made by this command, that of digits by --epochs 150.
+This takes seven minutes on two CPU cores; digits takes seconds. It prints the accuracy on the test
+set, which the file stores too. The classifiers in the package were made by this command, that of
+digits with `--epochs 150`.
 """
 
 import dataclasses
@@ -25,20 +26,21 @@ from aejax._user_errors import user_errors
 from aejax.autoencoder import pixels
 from aejax.metrics.features import Classifier, read_classifier, write_classifier
 
-# The mirror image of a garment is a garment; that of a digit is none.
+# Data sets whose images are also valid when mirrored, unlike digits.
 _MIRRORED = ("fashion_mnist",)
+_MIN_IMAGES = 4
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """Trains a small classifier, for its features.
+  """Trains a small classifier for its features.
 
   Attributes:
     dataset: digits, mnist, fashion_mnist or cifar10; or an .npz file with labels.
-    data_dir: folder with the data set's original files, where they are on disk already.
-    out: folder in which DATASET.npz is written.
-    epochs: passes over the training set.
-    seed: of the weights, the order and the augmentation.
+    data_dir: folder with the original files of the data set, if they are on disk already.
+    out: folder where DATASET.npz is written.
+    epochs: number of passes over the training set.
+    seed: random seed of weights, order and augmentation.
   """
 
   dataset: Annotated[str, tyro.conf.Positional]
@@ -49,7 +51,7 @@ class Options:
 
 
 def main(options: Options) -> None:
-  """Trains, tests, writes."""
+  """Trains the classifier, writes it, and prints its accuracy."""
   _checks.integer("epochs", options.epochs)
   key = jax.random.key(_checks.seed(options.seed))
   dataset = data.load(options.dataset, data_dir=options.data_dir)
@@ -73,10 +75,10 @@ def main(options: Options) -> None:
     def step(i, carry):
       params, state, total = carry
       rows = lax.dynamic_slice_in_dim(order, i * batch_size, batch_size)
-      some = _augmented(pixels(images[rows]), jax.random.fold_in(key, i), mirror)
+      batch = _augmented(pixels(images[rows]), jax.random.fold_in(key, i), mirror)
 
       def cost(params):
-        logits = nnx.merge(graphdef, params)(some)
+        logits = nnx.merge(graphdef, params)(batch)
         targets = optax.smooth_labels(jax.nn.one_hot(labels[rows], classes), 0.05)
         return jnp.mean(optax.softmax_cross_entropy(logits, targets))
 
@@ -92,7 +94,7 @@ def main(options: Options) -> None:
     print(f"epoch {number + 1}/{options.epochs}  loss {total / steps:.4f}", file=sys.stderr)
   path = options.out / f"{dataset.name}.npz"
   write_classifier(path, nnx.merge(graphdef, params), accuracy=0.0)
-  # As it will be used: from the file, in half precision.
+  # Tests the classifier that users read: from the file, in half precision.
   accuracy = _accuracy(read_classifier(path)[0], dataset.test, dataset.test_labels)
   write_classifier(path, nnx.merge(graphdef, params), accuracy=accuracy, epochs=options.epochs)
   print(f"accuracy {accuracy:.4f} on {len(dataset.test):,} test images")
@@ -100,16 +102,18 @@ def main(options: Options) -> None:
 
 
 def _count_classes(dataset: data.Dataset) -> int:
-  """How many classes a data set has: its labels are 0, 1, 2 and so on.
+  """Returns the number of classes of a data set with labels 0, 1, 2 and so on.
 
   Raises:
-    ValueError: if it has no labels, or others, or less than four images to train on.
+    ValueError: if it has no labels, other labels, or fewer than four training images.
   """
   train, test = dataset.train_labels, dataset.test_labels
   if train is None or test is None:
     raise ValueError(f"{dataset.name} has no labels: a classifier needs them.")
-  if len(train) < 4:
-    raise ValueError(f"{dataset.name} has {len(train)} training images: a classifier needs 4.")
+  if len(train) < _MIN_IMAGES:
+    raise ValueError(
+      f"{dataset.name} has {len(train)} training images: a classifier needs {_MIN_IMAGES}."
+    )
   count = int(train.max()) + 1
   if train.min() < 0 or test.min() < 0 or count > len(train) or test.max() >= count:
     raise ValueError(
@@ -118,30 +122,33 @@ def _count_classes(dataset: data.Dataset) -> int:
   return count
 
 
-def _augmented(images, key, mirror):
-  """Each image moved by up to a tenth of its side, and mirrored or not."""
-  n, height, width, _ = images.shape
-  reach = max(height // 14, 1)
-  shift_key, mirror_key = jax.random.split(key)
-  shifts = jax.random.randint(shift_key, (n, 2), 0, 2 * reach + 1)
-  padded = jnp.pad(images, [(0, 0), (reach, reach), (reach, reach), (0, 0)])
+def _augmented(images: jax.Array, key: jax.Array, mirror: bool) -> jax.Array:
+  """Shifts each image at random, and mirrors half of them if `mirror`.
 
-  def cut(image, shift):
+  A shift is at most a fourteenth of the height, but one pixel is always possible.
+  """
+  n, height, width, _ = images.shape
+  max_shift = max(height // 14, 1)
+  shift_key, mirror_key = jax.random.split(key)
+  shifts = jax.random.randint(shift_key, (n, 2), 0, 2 * max_shift + 1)
+  padded = jnp.pad(images, [(0, 0), (max_shift, max_shift), (max_shift, max_shift), (0, 0)])
+
+  def crop(image, shift):
     return lax.dynamic_slice(image, (shift[0], shift[1], 0), (height, width, image.shape[2]))
 
-  moved = jax.vmap(cut)(padded, shifts)
+  shifted = jax.vmap(crop)(padded, shifts)
   if not mirror:
-    return moved
-  turned = jax.random.bernoulli(mirror_key, shape=(n, 1, 1, 1))
-  return jnp.where(turned, moved[:, :, ::-1], moved)
+    return shifted
+  mirrored = jax.random.bernoulli(mirror_key, shape=(n, 1, 1, 1))
+  return jnp.where(mirrored, shifted[:, :, ::-1], shifted)
 
 
-def _accuracy(model, images, labels) -> float:
+def _accuracy(model: Classifier, images: np.ndarray, labels: np.ndarray) -> float:
   logits = jax.jit(model.__call__)
-  found = [
+  predicted = [
     np.argmax(logits(pixels(images[i : i + 1000])), axis=1) for i in range(0, len(images), 1000)
   ]
-  return float(np.mean(np.concatenate(found) == labels))
+  return float(np.mean(np.concatenate(predicted) == labels))
 
 
 if __name__ == "__main__":

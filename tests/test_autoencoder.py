@@ -26,7 +26,7 @@ def _model(
 IMAGES = np.random.default_rng(0).uniform(size=(5, 4, 3, 1)).astype(np.float32)
 
 
-def test_a_users_own_pair():
+def test_autoencoder_trains_custom_networks():
   rngs = nnx.Rngs(0)
   encoder = nnx.Sequential(
     _flatten, nnx.Linear(12, 6, rngs=rngs), nnx.relu, nnx.Linear(6, 2, rngs=rngs)
@@ -48,19 +48,49 @@ def test_a_users_own_pair():
   assert error(step) < before
 
 
-def test_posterior_of_a_deterministic_encoder():
+def test_posterior_of_deterministic_encoder_has_no_log_variance():
   posterior = _model().posterior(IMAGES)
   assert isinstance(posterior, Posterior)
   assert posterior.log_variance is None
   np.testing.assert_array_equal(posterior.mean, _flatten(IMAGES)[:, :2])
 
 
-def test_posterior_of_a_gaussian_encoder():
+def test_posterior_of_gaussian_encoder_has_mean_and_log_variance():
   model = _model(encoder=lambda x: (_flatten(x)[:, :2], _flatten(x)[:, 2:4]))
   mean, log_variance = model.posterior(IMAGES)
   np.testing.assert_array_equal(mean, _flatten(IMAGES)[:, :2])
   np.testing.assert_array_equal(log_variance, _flatten(IMAGES)[:, 2:4])
   np.testing.assert_array_equal(model.encode(IMAGES), mean)
+
+
+def test_posterior_sample_of_deterministic_encoder_returns_the_latents():
+  posterior = _model().posterior(IMAGES)
+  assert posterior.sample(jax.random.key(0)) is posterior.mean
+  assert posterior.reparameterize(jnp.ones((5, 2))) is posterior.mean
+
+
+def test_posterior_reparameterize_scales_noise_by_standard_deviation():
+  log_variance = jnp.log(jnp.array([[4.0, 0.25]]))
+  posterior = Posterior(jnp.array([[1.0, -1.0]]), log_variance)
+  found = posterior.reparameterize(jnp.array([[3.0, -2.0]]))
+  np.testing.assert_allclose(found, [[7.0, -2.0]], rtol=1e-6)
+
+
+def test_posterior_sample_has_mean_and_variance():
+  n, key = 20_000, jax.random.key(0)
+  mean = jnp.tile(jnp.array([3.0, -1.0]), (n, 1))
+  posterior = Posterior(mean, jnp.full((n, 2), np.log(4.0)))
+  z = posterior.sample(key)
+  # The standard errors are 2/√n = 0.014 for means and 4 √(2/n) = 0.04 for variances.
+  np.testing.assert_allclose(z.mean(0), [3.0, -1.0], atol=0.07)
+  np.testing.assert_allclose(z.var(0), 4.0, atol=0.2)
+  np.testing.assert_array_equal(z, posterior.sample(key))
+  assert not np.allclose(z, posterior.sample(jax.random.key(1)))
+
+
+def test_posterior_sample_rejects_a_bad_key(without_beartype):
+  with pytest.raises(ValueError, match=r"^key must be a jax\.random\.key, but is"):
+    Posterior(jnp.ones((3, 2)), jnp.ones((3, 2))).sample(0)
 
 
 @pytest.mark.parametrize(
@@ -71,15 +101,15 @@ def test_posterior_of_a_gaussian_encoder():
     ("tanh", [0.0, 0.11920292, 0.5, 0.98201379]),
   ],
 )
-def test_output(output, expected):
+def test_decode_applies_output_activation(output, expected):
   model = _model(output=output, decoder=lambda z: z.reshape(1, 2, 2, 1), latent_dim=4)
   latents = jnp.array([[-30.0, -1.0, 0.0, 2.0]])
-  # A few units in the last place of float32.
+  # The tolerance is a few units in the last place of float32.
   np.testing.assert_allclose(model.decode(latents).ravel(), expected, rtol=1e-6)
   np.testing.assert_array_equal(model.logits(latents).ravel(), latents[0])
 
 
-def test_reconstruct_is_decode_of_encode():
+def test_reconstruct_decodes_the_encoded_images():
   model = _model(output="sigmoid")
   np.testing.assert_array_equal(model.reconstruct(IMAGES), model.decode(model.encode(IMAGES)))
 
@@ -90,7 +120,7 @@ def test_generate_decodes_standard_normal_latents():
   np.testing.assert_array_equal(model.generate(key, 7), model.decode(latents))
 
 
-def test_networks_see_and_give_float32_whatever_they_compute_in():
+def test_autoencoder_converts_to_and_from_float32():
   seen = []
 
   def encoder(images):
@@ -124,7 +154,7 @@ def test_networks_see_and_give_float32_whatever_they_compute_in():
     (lambda x: (x, x, x), "the pair (mean, log_variance), but returned 3 values"),
   ],
 )
-def test_a_wrong_encoder_is_named(encoder, sentence):
+def test_encode_rejects_wrong_encoder(encoder, sentence):
   with pytest.raises(ValueError, match="encoder must return") as error:
     _model(encoder).encode(IMAGES)
   assert sentence in str(error.value)
@@ -139,26 +169,26 @@ def test_a_wrong_encoder_is_named(encoder, sentence):
     (lambda z: jnp.tile(z, 6).reshape(5, 3, 4, 1), "but returned (5, 3, 4, 1)"),
   ],
 )
-def test_a_wrong_decoder_is_named(decoder, sentence):
+def test_reconstruct_rejects_wrong_decoder(decoder, sentence):
   with pytest.raises(ValueError, match="decoder must return") as error:
     _model(decoder=decoder).reconstruct(IMAGES)
   assert sentence in str(error.value)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int32])
-def test_integer_images_are_refused(dtype):
+def test_encode_rejects_integer_images(dtype):
   with pytest.raises(ValueError, match=r"images must be floats in \[0, 1\], not u?int"):
     _model().encode(np.ones((5, 4, 3, 1), dtype))
 
 
-def test_an_image_without_a_batch_is_refused():
-  # Under pytest the annotation would speak first.
+def test_posterior_rejects_a_single_image():
+  # Without `unwrap`, beartype would reject the image first.
   posterior = inspect.unwrap(Autoencoder.posterior)
   with pytest.raises(ValueError, match=r"images must have shape \(n, h, w, c\), not \(4, 3, 1\)"):
     posterior(_model(), IMAGES[0])
 
 
-def test_other_mistakes_are_named():
+def test_autoencoder_rejects_bad_arguments():
   with pytest.raises(ValueError, match=r"latents must have shape \(n, 2\), not \(4, 3\)"):
     _model().decode(jnp.zeros((4, 3)))
   with pytest.raises(ValueError, match="latent_dim must be a whole number from 1 up, but is 0"):
@@ -176,7 +206,7 @@ def test_other_mistakes_are_named():
     (lambda rngs: nnx.Dropout(0.5, rngs=rngs), r"encoder\.layers\.1\.rngs\..* is Rng"),
   ],
 )
-def test_hidden_state_is_refused(layer, path):
+def test_autoencoder_rejects_hidden_state(layer, path):
   rngs = nnx.Rngs(0)
   encoder = nnx.Sequential(_flatten, layer(rngs), nnx.Linear(12, 2, rngs=rngs))
   with pytest.raises(ValueError, match=path):

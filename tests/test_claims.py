@@ -1,4 +1,4 @@
-"""What the talk says of autoencoders, tried on the digits."""
+"""Tests two claims about autoencoders on the digits."""
 
 import jax
 import jax.numpy as jnp
@@ -35,7 +35,7 @@ def _train(model, objective, optimizer, images, *, steps, batch_size=None):
   return merge(model, run(state).params)
 
 
-def test_a_linear_autoencoder_is_pca(digits):
+def test_linear_autoencoder_reaches_the_error_of_pca(digits):
   dim = 8
   pixels = (digits.train.reshape(len(digits.train), -1) / 255).astype(np.float32)
   pca = PCA(dim).fit(pixels)
@@ -46,18 +46,18 @@ def test_a_linear_autoencoder_is_pca(digits):
   model = _train(model, AE(), optax.adam(rate), digits.train, steps=3000)
   reconstructions = np.asarray(model.reconstruct(pixels.reshape(-1, 8, 8, 1))).reshape(-1, 64)
   error = np.sum((reconstructions - pixels) ** 2) / len(pixels)
-  # No linear map of this rank does better (Eckart & Young), and one can come arbitrarily close.
+  # PCA is the best linear map of this rank (Eckart & Young).
   assert pca_error * (1 - 1e-5) < error < 1.01 * pca_error
 
-  # The columns of the decoder are any basis of the space that PCA's are an orthonormal one of.
+  # The decoder's columns are a basis of the space that the principal components span.
   basis = np.asarray(model.decoder.to_pixels.kernel[...]).T
   assert basis.shape == (64, dim)
-  # An error that is 1 % too large still allows an angle of some 25°, where one component stands
-  # in for the next.
+  # An error that is 1 % too large still allows an angle of about 25°, if one component replaces
+  # the next.
   assert np.rad2deg(subspace_angles(basis, pca.components_.T).max()) < 5
 
 
-def test_cramer_wold_makes_the_latents_normal(digits):
+def test_cwae_makes_the_latents_normal(digits):
   distance, error = {}, {}
   for objective in (AE(), CWAE(weight=1.0)):
     model = networks.build("linear", (8, 8, 1), latent_dim=4, key=jax.random.key(0))
@@ -67,5 +67,5 @@ def test_cramer_wold_makes_the_latents_normal(digits):
     distance[name] = float(distances.cramer_wold(model.encode(test)))
     error[name] = float(jnp.mean(jnp.sum((model.reconstruct(test) - test) ** 2, (1, 2, 3))))
   assert distance["CWAE"] < distance["AE"] / 10
-  # At a small price: a decoder can undo any change of the latents' basis.
+  # The error hardly grows, because the decoder can invert any change of the latents' basis.
   assert error["CWAE"] < 1.3 * error["AE"]

@@ -93,13 +93,13 @@ def test_user_errors_leave_other_warnings_alone():
     warnings.warn("old", DeprecationWarning, stacklevel=1)
 
 
-def test_warn_names_the_line_that_calls_the_library(tmp_path):
+def test_warn_names_the_innermost_line_outside_aejax(tmp_path):
   script = tmp_path / "script.py"
   script.write_text(
     "from aejax import _messages\n\ndef library():\n  _messages.warn('odd.')\n\nlibrary()\n"
   )
   done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
-  assert f"{script}:6: AejaxWarning: odd." in done.stderr
+  assert f"{script}:4: AejaxWarning: odd." in done.stderr
 
 
 def test_notes_reach_the_logger_aejax_and_nothing_is_printed(capsys, caplog):
@@ -120,6 +120,40 @@ def test_user_errors_take_errors_of_the_running_script_as_the_users(tmp_path):
     [sys.executable, script.name], capture_output=True, text=True, timeout=120, cwd=tmp_path
   )
   assert (done.returncode, done.stderr) == (2, "error: num must be 1.\n")
+
+
+def test_user_errors_know_files_behind_links_and_other_packages(tmp_path):
+  """A module next to the linked script is the user's; an installed package is not."""
+  source = tmp_path / "source"
+  installed = source / ".venv" / "lib" / "site-packages"
+  installed.mkdir(parents=True)
+  (source / "mine.py").write_text("def fail():\n  raise ValueError('mine')\n")
+  (installed / "theirs.py").write_text("def fail():\n  raise ValueError('theirs')\n")
+  (source / "script.py").write_text(
+    "import sys\n"
+    f"sys.path[:0] = [{str(source)!r}, {str(installed)!r}]\n"
+    "import importlib\n"
+    "from aejax._user_errors import user_errors\n"
+    "with user_errors():\n"
+    "  importlib.import_module(sys.argv[1]).fail()\n"
+  )
+  (tmp_path / "link.py").symlink_to(source / "script.py")
+
+  def run(module):
+    command = [sys.executable, tmp_path / "link.py", module]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+  assert (run("mine").returncode, run("mine").stderr) == (2, "error: mine\n")
+  assert run("theirs").returncode == 1
+  assert "Traceback" in run("theirs").stderr
+
+
+def test_user_errors_restore_the_levels_of_other_loggers():
+  loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
+  before = [one.level for one in loggers]
+  with user_errors():
+    assert all(one.level == logging.CRITICAL for one in loggers)
+  assert [one.level for one in loggers] == before
 
 
 def test_user_errors_keep_tracebacks_of_defects():

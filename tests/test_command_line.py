@@ -19,7 +19,7 @@ def _choose(*arguments):
   return choose_method(Options, arguments, prog="train.py")
 
 
-def test_only_what_is_given_is_returned():
+def test_choose_method_returns_given_options_only():
   assert _choose("cwae") == ("cwae", {}, Options())
   method, objective, options = _choose(
     *("swae", "--weight", "1", "--num-directions", "7", "--sample-prior"),
@@ -39,7 +39,7 @@ def test_only_what_is_given_is_returned():
   )
 
 
-def test_switches_and_choices():
+def test_choose_method_reads_switches_and_choices():
   assert _choose("cwae", "--no-log", "--approximate")[1] == {"log": False, "approximate": True}
   assert _choose("ae", "--reconstruction", "binary_cross_entropy")[1] == {
     "reconstruction": "binary_cross_entropy"
@@ -48,7 +48,7 @@ def test_switches_and_choices():
 
 
 @pytest.mark.parametrize("method", objectives.BY_NAME)
-def test_every_method_offers_its_fields_with_their_defaults(method, capsys):
+def test_choose_method_offers_fields_with_defaults(method, capsys):
   with pytest.raises(SystemExit) as exit:
     _choose(method, "--help")
   assert exit.value.code == 0
@@ -103,7 +103,7 @@ def test_the_list_of_methods(capsys):
       assert f"\n  {name} " in text
 
 
-def test_an_unknown_method_is_named_with_the_nearest():
+def test_choose_method_names_the_nearest_method():
   with pytest.raises(ValueError, match="There is no method 'cwea': did you mean cwae"):
     _choose("cwea", "--epochs", "3")
   with pytest.raises(ValueError, match=r"There is no method 'qqq'\. There are ae, vae, wae-mmd"):
@@ -125,7 +125,7 @@ def test_parse():
   assert parse(Few, ["--kind", "b"]) == Few(3, "b")
 
 
-def test_the_users_mistakes_are_one_sentence(capsys):
+def test_user_errors_print_one_sentence(capsys):
   with pytest.raises(SystemExit) as exit, user_errors():
     data.load("mnits")
   assert exit.value.code == 2
@@ -140,7 +140,7 @@ def test_the_users_mistakes_are_one_sentence(capsys):
   assert "/nowhere/at/all" in capsys.readouterr().err
 
 
-def test_what_a_name_holds_does_not_reach_the_terminal(capsys):
+def test_user_errors_escape_control_characters(capsys):
   with pytest.raises(SystemExit), user_errors():
     Path("/nowhere/\x1b[31mred\nand\tmore").read_text()
   err = capsys.readouterr().err
@@ -152,14 +152,14 @@ def test_what_a_name_holds_does_not_reach_the_terminal(capsys):
   assert capsys.readouterr().err == "error: first\\x1b[2J line second line\n"
 
 
-def test_the_users_mistakes_inside_jit_are_one_sentence(capsys):
+def test_user_errors_print_one_sentence_under_jit(capsys):
   with pytest.raises(SystemExit) as exit, user_errors():
     jax.jit(lambda z: objectives.CWAE(weight=-1.0) and z)(np.ones(3))
   assert exit.value.code == 2
   assert capsys.readouterr().err.startswith("error: The weight of the penalty must be finite")
 
 
-def test_an_extra_that_is_not_installed_is_named(capsys, monkeypatch):
+def test_user_errors_name_a_missing_extra(capsys, monkeypatch):
   for name in [name for name in sys.modules if name.partition(".")[0] == "ott"]:
     monkeypatch.delitem(sys.modules, name)
   monkeypatch.setitem(sys.modules, "ott", None)  # what importing finds for a missing module
@@ -169,7 +169,7 @@ def test_an_extra_that_is_not_installed_is_named(capsys, monkeypatch):
   assert "pip install aejax[sinkhorn]" in capsys.readouterr().err
 
 
-def test_defects_keep_their_traceback():
+def test_user_errors_keep_other_tracebacks():
   with pytest.raises(ValueError, match="invalid literal"), user_errors():
     int("ten")
   with pytest.raises(ImportError), user_errors():
@@ -178,14 +178,14 @@ def test_defects_keep_their_traceback():
     _ = 1 / 0
 
 
-def test_control_c_is_no_traceback(capsys):
+def test_user_errors_exit_with_130_after_control_c(capsys):
   with pytest.raises(SystemExit) as exit, user_errors():
     raise KeyboardInterrupt
   assert exit.value.code == 130
   assert capsys.readouterr().err == ""
 
 
-def test_the_compilation_cache_is_where_the_user_wants_it(tmp_path, monkeypatch):
+def test_compilation_cache_respects_the_environment(tmp_path, monkeypatch):
   before = jax.config.jax_compilation_cache_dir
   seconds = jax.config.jax_persistent_cache_min_compile_time_secs
   try:

@@ -8,11 +8,11 @@ import pytest
 from aejax._files import check_space, clear_partial, read_json, replacing, write_json
 
 
-def test_a_file_is_replaced_whole(tmp_path):
+def test_replacing_writes_the_file_at_once(tmp_path):
   path = tmp_path / "new" / "folder" / "file.txt"
   with replacing(path) as temporary:
     assert temporary.parent == path.parent
-    assert temporary.suffix == ".txt"  # matplotlib and Pillow choose the format by it
+    assert temporary.suffix == ".txt"  # matplotlib and Pillow choose the format by the suffix
     temporary.write_text("first")
     assert not path.exists()
   assert path.read_text() == "first"
@@ -23,7 +23,7 @@ def test_a_file_is_replaced_whole(tmp_path):
   assert [p.name for p in path.parent.iterdir()] == ["file.txt"]
 
 
-def test_a_failure_leaves_what_was_there(tmp_path):
+def test_replacing_keeps_the_old_file_after_an_error(tmp_path):
   path = tmp_path / "file.txt"
   path.write_text("first")
   with pytest.raises(RuntimeError), replacing(path) as temporary:  # noqa: PT012
@@ -33,11 +33,11 @@ def test_a_failure_leaves_what_was_there(tmp_path):
   assert [p.name for p in tmp_path.iterdir()] == ["file.txt"]
 
 
-def test_what_a_killed_process_leaves_is_cleared(tmp_path):
+def test_clear_partial_removes_temporary_files(tmp_path):
   (tmp_path / "file.txt").write_text("whole")
   (tmp_path / ".hidden").touch()
   left = replacing(tmp_path / "file.txt")
-  left.__enter__().write_text("hal")  # killed here
+  left.__enter__().write_text("hal")  # the process is killed here
   assert len(list(tmp_path.iterdir())) == 3
   clear_partial(tmp_path)
   assert {path.name for path in tmp_path.iterdir()} == {"file.txt", ".hidden"}
@@ -45,7 +45,7 @@ def test_what_a_killed_process_leaves_is_cleared(tmp_path):
   clear_partial(tmp_path / "nowhere")
 
 
-def test_space_is_tried_for_and_nothing_left(tmp_path):
+def test_check_space_rejects_a_full_disk_and_leaves_no_file(tmp_path):
   check_space(tmp_path, 4096)
   with pytest.raises(OSError, match="No space left") as error:
     check_space(tmp_path, 2**60)
@@ -54,7 +54,7 @@ def test_space_is_tried_for_and_nothing_left(tmp_path):
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o077])
-def test_the_users_umask_is_kept(tmp_path, umask):
+def test_write_json_respects_the_umask(tmp_path, umask):
   before = os.umask(umask)
   try:
     write_json(tmp_path / "file.json", {})
@@ -63,14 +63,14 @@ def test_the_users_umask_is_kept(tmp_path, umask):
   assert stat.S_IMODE((tmp_path / "file.json").stat().st_mode) == 0o666 & ~umask
 
 
-def test_json_round_trip(tmp_path):
+def test_read_json_reads_what_write_json_wrote(tmp_path):
   value = {"a": [1, 2.5, None, True], "λ": "żółw"}
   write_json(tmp_path / "file.json", value)
   assert read_json(tmp_path / "file.json") == value
   assert (tmp_path / "file.json").read_text(encoding="utf-8") == json.dumps(value, indent=2) + "\n"
 
 
-def test_json_that_is_missing_or_damaged(tmp_path):
+def test_read_json_rejects_missing_or_damaged_files(tmp_path):
   path = tmp_path / "file.json"
   with pytest.raises(ValueError, match=rf"There is no {path}\."):
     read_json(path)

@@ -64,7 +64,7 @@ def wheel(tmp_path_factory):
   return path
 
 
-def test_all_data_files_are_in_it_and_nothing_else(wheel):
+def test_wheel_holds_the_package_and_its_metadata(wheel):
   with zipfile.ZipFile(wheel) as archive:
     names = {name for name in archive.namelist() if ".dist-info/" not in name}
     metadata = next(n for n in archive.namelist() if n.endswith("/METADATA"))
@@ -99,7 +99,7 @@ def _used(python, folder):
     assert (n, d > 1) == (2, True)
 
 
-def test_it_works_beside_its_dependencies_alone(wheel, tmp_path):
+def test_wheel_works_next_to_its_dependencies(wheel, tmp_path):
   venv.create(tmp_path / "env", symlinks=True)
   python = tmp_path / "env" / "bin" / "python"
   purelib = next((tmp_path / "env").glob("lib/python*/site-packages"))
@@ -112,7 +112,7 @@ def test_it_works_beside_its_dependencies_alone(wheel, tmp_path):
 
 
 @pytest.mark.slow
-def test_it_installs_into_a_clean_environment(wheel, tmp_path):
+def test_wheel_installs_into_a_clean_environment(wheel, tmp_path):
   venv.create(tmp_path / "env", with_pip=True)
   python = tmp_path / "env" / "bin" / "python"
   _run(

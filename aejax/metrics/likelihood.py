@@ -1,4 +1,4 @@
-"""Importance-weighted bounds of the log-likelihood of images under a variational autoencoder."""
+"""How likely a variational autoencoder finds images: importance-weighted bounds."""
 
 import math
 from collections.abc import Callable
@@ -17,7 +17,7 @@ __all__ = ["importance_weighted_bound"]
 
 Scalars = Float[Array, " n"]
 
-# Images, and latents, in a call of the decoder: they bound the memory of its activations.
+# Images, and latents decoded at once: they bound the memory of the decoder's activations.
 _IMAGES, _DECODED = 64, 4096
 
 
@@ -29,38 +29,36 @@ def importance_weighted_bound(
   key: Key[Array, ""],
   samples: int = 5000,
 ) -> Float[np.ndarray, " n"]:
-  """Computes a lower bound of log p(x) in nats for each image; more samples make it tighter.
+  """A lower bound of log p(x) in nats for each image, tighter the more samples.
 
-  The bound is log 1/K Σ_k p(x | z_k) p(z_k) / q(z_k | x) with K draws z_k from the posterior q. Its
-  expected value is below log p(x) and rises with K; for K = 1 it is the evidence lower bound. The
-  gap is about χ² / 2K, where χ² is the divergence of the true posterior from q. Report K with every
-  value.
+  log 1/K Σ_k p(x | z_k) p(z_k) / q(z_k | x) with K draws z_k from the posterior q. On average it is
+  below log p(x), at K = 1 the evidence lower bound, and rises with K: the gap is about χ² / 2K with
+  χ² the divergence of the true posterior from q. Say K with every value.
 
-  The objective determines the likelihood p(x | z) of an image with P pixels:
+  The likelihood p(x | z) is the one that the objective stands for, P pixels an image:
 
   - squared error: the VAE minimises |x − x̂|² + β KL. A Gaussian decoder of variance s has
-    −log p(x | z) = |x − x̂|² / 2s + P/2 log 2πs, so 2s times its negative bound is
-    |x − x̂|² + 2s KL plus a constant. Hence s = β/2 and log p(x | z) = −|x − x̂|² / β − P/2 log πβ.
-    This is a density of pixels in [0, 1]: it may exceed 1, and its logarithm 0.
-  - binary cross-entropy: Bernoulli, log p(x | z) = Σ x log x̂ + (1 − x) log(1 − x̂), independent of
-    β. This is a probability for black-and-white images; for grey images it is customary but not a
-    likelihood.
+    −log p(x | z) = |x − x̂|² / 2s + P/2 log 2πs, so that 2s times its negative bound is
+    |x − x̂|² + 2s KL and a constant: s = β/2, and log p(x | z) = −|x − x̂|² / β − P/2 log πβ.
+    A density of pixels in [0, 1]: it may exceed 1, and its logarithm 0.
+  - binary cross-entropy: Bernoulli, log p(x | z) = Σ x log x̂ + (1 − x) log(1 − x̂), whatever β. A
+    probability of black-and-white images; of grey ones the customary number, not a likelihood.
 
-  The draws for an image depend only on the key and the image's index, not on the batch size.
+  The draws of an image depend on the key and its place alone, not on how the work is cut up.
 
   Args:
-    model: autoencoder with a Gaussian encoder.
+    model: with a Gaussian encoder.
     images: uint8 or floats in [0, 1].
-    objective: VAE objective that the model was trained with.
-    key: random key that draws the samples.
-    samples: number of samples K.
+    objective: that the model was trained with.
+    key: draws the samples.
+    samples: K.
 
   Returns:
-    The bound of each image; report their mean.
+    The bounds, one an image; their mean is the figure to report.
 
   Raises:
-    ValueError: if there are no images, `samples` is not positive, the encoder is not Gaussian, the
-      decoder returns another shape, β is zero where it is a variance, or a bound is not finite.
+    ValueError: if there is no image, `samples` is not positive, the encoder gives no Gaussian, the
+      decoder gives other shapes, β is zero where it is a variance, or a bound is not finite.
 
   Reference: Burda, Grosse & Salakhutdinov, ICLR 2016, arXiv 1509.00519, eq. (8).
   """
@@ -76,17 +74,16 @@ def importance_weighted_bound(
   chunk = min(samples, _DECODED // batch)
 
   @jax.jit
-  def weight_sums(images: Array, indices: Array) -> tuple[Scalars, Scalars]:
-    """Returns each image's largest log-weight, and its weights divided by that one, summed."""
+  def parts(images: Array, numbers: Array) -> tuple[Scalars, Scalars]:
+    """Largest log-weight of each image, and the sum of the weights over that."""
     x = pixels(images)
     posterior = model.posterior(x)
     mean, log_variance = posterior.mean, posterior.log_variance
     if log_variance is None:
       raise ValueError("model must have a Gaussian encoder: see networks.build(gaussian=).")
-    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, indices)
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, numbers)
     draw = jax.vmap(
-      lambda image_key, k: jax.random.normal(jax.random.fold_in(image_key, k), mean.shape[1:]),
-      (None, 0),
+      lambda own, k: jax.random.normal(jax.random.fold_in(own, k), mean.shape[1:]), (None, 0)
     )
 
     def add_chunk(i: Array, sums: tuple[Scalars, Scalars]) -> tuple[Scalars, Scalars]:
@@ -100,11 +97,11 @@ def importance_weighted_bound(
           f"{list(logits.shape[1:])}."
         )
       evidence = log_likelihood(jnp.repeat(x, chunk, axis=0), logits).reshape(-1, chunk)
-      # log p(z) − log q(z | x), in which the two factors (2π)^{−D/2} cancel.
+      # Of log p(z) − log q(z | x) the two (2π)^{−D/2} cancel.
       ratio = (jnp.sum(noise**2 - latents**2, -1) + jnp.sum(log_variance, -1)[:, None]) / 2
       weights = jnp.where(k < samples, evidence + ratio, -jnp.inf)
-      # Carry (maximum, scaled sum) rather than their logsumexp. The logsumexp is hundreds of nats,
-      # so float32 would lose precision at every chunk.
+      # The sum beside its maximum, and not the logarithm of both together: that one is hundreds of
+      # nats large, and would be rounded once a chunk.
       largest, total = sums
       top = jnp.maximum(largest, jnp.max(weights, axis=1))
       total = total * jnp.exp(largest - top) + jnp.sum(jnp.exp(weights - top[:, None]), axis=1)
@@ -115,11 +112,11 @@ def importance_weighted_bound(
 
   bounds = np.empty(len(images))
   for start in range(0, len(images), batch):
-    # The last batch overlaps the one before it, so that all have one size and compile once.
+    # The last batch is a full one too, of which some images were seen before: compiled once.
     first = min(start, len(images) - batch)
-    indices = np.arange(first, first + batch)
-    largest, total = weight_sums(jnp.asarray(images[first : first + batch]), indices)
-    bounds[indices] = np.asarray(largest, np.float64) + np.log(np.asarray(total, np.float64))
+    numbers = np.arange(first, first + batch)
+    largest, total = parts(jnp.asarray(images[first : first + batch]), numbers)
+    bounds[numbers] = np.asarray(largest, np.float64) + np.log(np.asarray(total, np.float64))
   bounds += constant - math.log(samples)
   if not np.isfinite(bounds).all():
     raise ValueError(
@@ -132,7 +129,7 @@ def importance_weighted_bound(
 def _decoder_likelihood(
   objective: VAE, model: Autoencoder, num_pixels: int
 ) -> tuple[Callable[[Array, Array], Array], float]:
-  """Returns a function of images and logits for log p(x | z) up to a constant, and the constant."""
+  """Log p(x | z) from images and the decoder's logits, summed over pixels, but for a constant."""
   axes = (1, 2, 3)
   if objective.reconstruction == "binary_cross_entropy":
     if model.output != "sigmoid":

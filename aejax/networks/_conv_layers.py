@@ -1,4 +1,4 @@
-"""Layers of convolution and transposed convolution, for images of any size."""
+"""Layers for convolution and transposed convolution of images of any size."""
 
 import math
 
@@ -19,11 +19,11 @@ def downsampled(size: tuple[int, int], factor: int) -> tuple[int, int]:
 
 
 class Convolution(nnx.Module):
-  """A convolution with bias.
+  """A convolution, with a bias by default.
 
   Attributes:
-    kernel: `[kernel_size, kernel_size, in_channels, out_channels]`.
-    bias: `[out_channels]`, or None.
+    kernel: parameter of shape `[kernel_size, kernel_size, in_channels, out_channels]`.
+    bias: parameter of shape `[out_channels]`, or None.
   """
 
   def __init__(
@@ -38,20 +38,20 @@ class Convolution(nnx.Module):
     use_bias: bool = True,
     dtype: DTypeLike = jnp.float32,
     rngs: nnx.Rngs,
-  ):
-    """Initialises the layer.
+  ) -> None:
+    """Creates the layer.
 
     Args:
       in_channels: number of channels of the input.
       out_channels: number of channels of the result.
       kernel_size: side of the square kernel.
-      stride: number of pixels between two windows.
+      stride: pixels between two windows.
       padding: "SAME" or "VALID".
-      gain: ratio of the variances of result and input at initialisation; 2 compensates for a ReLU
-        that follows, 1 is for a layer without one.
-      use_bias: False if a normalisation with its own bias follows.
+      gain: ratio of the result's variance to the input's at initialisation. Use 2 before a ReLU,
+        which removes half of the variance, and otherwise 1.
+      use_bias: whether to add a bias; not needed before a normalisation, which has its own.
       dtype: dtype of the computation; the parameters are float32.
-      rngs: random streams for the initial kernel.
+      rngs: source of the initial kernel.
     """
     shape = (kernel_size, kernel_size, in_channels, out_channels)
     self.kernel = nnx.Param(_initial_kernel(shape, gain, rngs))
@@ -61,7 +61,7 @@ class Convolution(nnx.Module):
     self.dtype = dtype
 
   def __call__(self, x: Float[Array, "n h w i"]) -> Float[Array, "n p q o"]:
-    """Returns the convolution of `x` in the dtype of the layer."""
+    """Returns the convolution of `x` in the layer's dtype."""
     kernel = self.kernel[...].astype(self.dtype)
     bias = None if self.bias is None else self.bias[...]
     x = x.astype(self.dtype)
@@ -69,11 +69,11 @@ class Convolution(nnx.Module):
 
 
 class TransposedConvolution(nnx.Module):
-  """A transposed convolution with bias, to a given height and width.
+  """A transposed convolution to a given height and width, with a bias by default.
 
   Attributes:
-    kernel: `[kernel_size, kernel_size, in_channels, out_channels]`.
-    bias: `[out_channels]`, or None.
+    kernel: parameter of shape `[kernel_size, kernel_size, in_channels, out_channels]`.
+    bias: parameter of shape `[out_channels]`, or None.
   """
 
   def __init__(
@@ -88,23 +88,23 @@ class TransposedConvolution(nnx.Module):
     use_bias: bool = True,
     dtype: DTypeLike = jnp.float32,
     rngs: nnx.Rngs,
-  ):
-    """Initialises the layer.
+  ) -> None:
+    """Creates the layer.
 
     Args:
       in_channels: number of channels of the input.
       out_channels: number of channels of the result.
       kernel_size: side of the square kernel.
-      stride: number of pixels of the result for each pixel of the input.
+      stride: pixels of the result for each pixel of the input.
       size: height and width of the result; those of the input are `downsampled(size, stride)`.
-      gain: ratio of the variances of result and input at initialisation, as in `Convolution`.
-      use_bias: False if a normalisation with its own bias follows.
+      gain: ratio of the result's variance to the input's at initialisation, as in `Convolution`.
+      use_bias: whether to add a bias; not needed before a normalisation, which has its own.
       dtype: dtype of the computation; the parameters are float32.
-      rngs: random streams for the initial kernel.
+      rngs: source of the initial kernel.
     """
     shape = (kernel_size, kernel_size, in_channels, out_channels)
-    # A pixel of the result depends on one in stride² of the weights of the kernel. Without this
-    # factor, each layer would shrink the signal by the stride.
+    # Only one in stride² of the kernel's weights contributes to a pixel of the result. With the
+    # usual fan-in, each layer would divide the signal by its stride.
     self.kernel = nnx.Param(_initial_kernel(shape, gain * stride**2, rngs))
     self.bias = nnx.Param(jnp.zeros(out_channels)) if use_bias else None
     self.stride = stride
@@ -112,7 +112,7 @@ class TransposedConvolution(nnx.Module):
     self.dtype = dtype
 
   def __call__(self, x: Float[Array, "n p q i"]) -> Float[Array, "n h w o"]:
-    """Returns the transposed convolution of `x` in the dtype of the layer."""
+    """Returns the transposed convolution of `x` in the layer's dtype."""
     kernel = self.kernel[...].astype(self.dtype)
     bias = None if self.bias is None else self.bias[...]
     x = x.astype(self.dtype)
@@ -122,6 +122,7 @@ class TransposedConvolution(nnx.Module):
 def _initial_kernel(
   shape: tuple[int, int, int, int], gain: float, rngs: nnx.Rngs
 ) -> Float[Array, "k k i o"]:
+  """Returns a normal kernel that changes the variance of its input by `gain`."""
   init = variance_scaling(gain, "fan_in", "truncated_normal")
-  # XLA takes two to four times as long to compile a four-dimensional draw, so draw a matrix.
+  # XLA takes two to four times as long to compile a sample with four dimensions as a matrix.
   return init(rngs.params(), (math.prod(shape[:3]), shape[3]), jnp.float32).reshape(shape)

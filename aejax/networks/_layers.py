@@ -1,4 +1,4 @@
-"""Bases of all encoders and decoders: their checks, and the last layer of an encoder."""
+"""The base classes of encoders and decoders, an encoder's last layer, and argument checks."""
 
 import math
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ Latents = Float[Array, "n d"] | tuple[Float[Array, "n d"], Float[Array, "n d"]]
 
 
 def check_image_shape(image_shape: Any) -> ImageShape:
-  """Returns (height, width, channels), or raises a ValueError."""
+  """Returns (height, width, channels), or raises a ValueError for anything else."""
   try:
     height, width, channels = (_checks.integer("side", side) for side in image_shape)
   except (TypeError, ValueError):
@@ -43,7 +43,7 @@ def check_image_shape(image_shape: Any) -> ImageShape:
 
 
 def check_dtype(dtype: DTypeLike) -> jnp.dtype:
-  """Returns a floating-point dtype, or raises a ValueError."""
+  """Returns a floating-point dtype, or raises a ValueError for anything else."""
   try:
     found = jnp.dtype(dtype)
   except TypeError:
@@ -56,7 +56,7 @@ def check_dtype(dtype: DTypeLike) -> jnp.dtype:
 
 
 def check_sizes(name: str, sizes: Sequence[int]) -> tuple[int, ...]:
-  """Returns the sizes of layers, or raises a ValueError if one is not a whole number from 1 up."""
+  """Returns layer sizes, or raises a ValueError if one is not a whole number from 1 up."""
   try:
     return tuple(_checks.integer(name, size) for size in sizes)
   except (TypeError, ValueError):
@@ -66,27 +66,27 @@ def check_sizes(name: str, sizes: Sequence[int]) -> tuple[int, ...]:
 
 
 def check_images(images: Float[Array, "n h w c"], image_shape: ImageShape) -> Array:
-  """Returns images, or raises a ValueError if their shape is not that of the network."""
+  """Returns images, or raises a ValueError if their shape is not the network's."""
   images = _checks.array("images", images)
   if images.shape[1:] != image_shape:
     raise ValueError(
-      f"images must have shape (n, {', '.join(map(str, image_shape))}), as the network "
-      f"expects, not {images.shape}."
+      f"images must have shape (n, {', '.join(map(str, image_shape))}), for which the "
+      f"network was built, not {images.shape}."
     )
   return images
 
 
 def flat(x: Float[Array, "n h w c"]) -> Float[Array, "n f"]:
-  """Returns one row for each image; unlike −1, the explicit size works for an empty batch."""
+  """Reshapes each image to a row. The size is explicit because −1 fails on an empty batch."""
   return x.reshape(x.shape[0], math.prod(x.shape[1:]))
 
 
 class LatentLayer(nnx.Module):
-  """The last layer of an encoder: latents, or the mean and log-variance of a Gaussian.
+  """The last layer of an encoder, which returns latents or a Gaussian's mean and log-variance.
 
-  A Gaussian encoder starts with the mean of the deterministic encoder of the same key and with
-  log-variance 0, that of the prior. So neither noise nor the KL divergence dominates the first
-  steps. The log-variance is never clipped.
+  With the same key, a Gaussian layer starts with the mean of the deterministic layer. It starts
+  with log-variance 0, which is that of the prior: large noise would hide the mean, and the KL
+  divergence of another variance would dominate the first steps. The log-variance is never clipped.
   """
 
   def __init__(
@@ -97,7 +97,7 @@ class LatentLayer(nnx.Module):
     gaussian: bool,
     dtype: DTypeLike,
     rngs: nnx.Rngs,
-  ):
+  ) -> None:
     def init(key: jax.Array, shape: tuple[int, int], dtype: DTypeLike) -> jax.Array:
       mean = lecun_normal()(key, (shape[0], latent_dim), dtype)
       return jnp.pad(mean, ((0, 0), (0, shape[1] - latent_dim)))
@@ -116,7 +116,7 @@ class LatentLayer(nnx.Module):
 
 
 class Encoder(nnx.Module):
-  """Maps images to latents: `features` of a subclass, then its layer `latents`."""
+  """The base class of encoders: a subclass defines `features` and the last layer `latents`."""
 
   latents: LatentLayer
 
@@ -128,7 +128,7 @@ class Encoder(nnx.Module):
     gaussian: bool,
     dtype: DTypeLike,
     rngs: nnx.Rngs,
-  ):
+  ) -> None:
     self.image_shape = check_image_shape(image_shape)
     _checks.integer("latent_dim", latent_dim)
     _checks.boolean("gaussian", gaussian)
@@ -136,18 +136,20 @@ class Encoder(nnx.Module):
     _checks.instance("rngs", rngs, nnx.Rngs, "an nnx.Rngs")
 
   def features(self, images: Float[Array, "n h w c"]) -> Float[Array, "n f"]:
-    """Returns the inputs of the last layer for images."""
+    """Returns the input of the last layer."""
     raise NotImplementedError
 
   def __call__(self, images: Float[Array, "n h w c"]) -> Latents:
-    """Returns latents, or (mean, log_variance) of a Gaussian encoder."""
+    """Returns latents; a Gaussian encoder returns (mean, log_variance)."""
     return self.latents(self.features(check_images(images, self.image_shape)))
 
 
 class Decoder(nnx.Module):
-  """Maps latents to images by `forward` of a subclass."""
+  """The base class of decoders: a subclass defines `forward`."""
 
-  def __init__(self, image_shape: ImageShape, latent_dim: int, *, dtype: DTypeLike, rngs: nnx.Rngs):
+  def __init__(
+    self, image_shape: ImageShape, latent_dim: int, *, dtype: DTypeLike, rngs: nnx.Rngs
+  ) -> None:
     self.image_shape = check_image_shape(image_shape)
     self.latent_dim = _checks.integer("latent_dim", latent_dim)
     check_dtype(dtype)

@@ -1,4 +1,4 @@
-"""Networks by name."""
+"""Autoencoders by the name of their architecture."""
 
 import functools
 import math
@@ -42,21 +42,21 @@ def build(
   dtype: DTypeLike = jnp.float32,
   key: Key[Array, ""],
 ) -> Autoencoder:
-  """Returns a new autoencoder with sizes that follow from the image shape.
+  """Builds an autoencoder with initial parameters for images of any shape.
 
   Args:
-    architecture: one of `ARCHITECTURES`. "linear" is one affine map each way; "mlp" is the
-      network of the papers for MNIST and Fashion-MNIST; the depth of "convolutional" follows from
-      the image size; "cifar10" and "celeb_a" are the networks of the papers for these data sets.
-      Each takes any image shape.
+    architecture: one of `ARCHITECTURES`. "linear" has one affine encoder and decoder. "mlp" is the
+      papers' network for MNIST and Fashion-MNIST. "convolutional" has a depth that follows from
+      the image shape. "cifar10" and "celeb_a" are the papers' networks for those data sets.
     image_shape: height, width, channels.
     latent_dim: number of latent dimensions.
     gaussian: whether the encoder returns a mean and a log-variance, as a VAE needs.
-    dtype: dtype of the computation; parameters are always float32.
-    key: random key of the initial parameters.
+    dtype: dtype of the computation; the parameters are always float32.
+    key: random key for the initial parameters.
 
   Raises:
-    ValueError: if the architecture is unknown, a size is not positive, or `dtype` is not a float.
+    ValueError: if the architecture is unknown, a size is not positive, or `dtype` is not a
+      floating-point type.
 
   Example:
     >>> import jax
@@ -84,15 +84,15 @@ def build(
 def default_architecture(image_shape: tuple[int, ...]) -> str:
   """Returns the default architecture for images of a shape.
 
-  "mlp" for grey images with no side over 32 (the digits, MNIST, Fashion-MNIST), where it is the
-  network of the papers and the fastest; "convolutional" for all others.
+  It is "mlp" for grey images up to 32×32 such as MNIST, where it is the papers' network and the
+  fastest. It is "convolutional" for all other images.
   """
   height, width, channels = check_image_shape(image_shape)
   return "mlp" if channels == 1 and max(height, width) <= 32 else "convolutional"
 
 
 class _Network(NamedTuple):
-  """The arguments of `build` without the key."""
+  """The arguments of `build` except the key."""
 
   architecture: str
   image_shape: ImageShape
@@ -101,6 +101,7 @@ class _Network(NamedTuple):
   dtype: jnp.dtype
 
   def initial(self, key: Key[Array, ""]) -> Autoencoder:
+    """Returns the autoencoder with initial parameters."""
     make_encoder, make_decoder, output = _NETWORKS[self.architecture]
     shape, latent_dim, dtype = self.image_shape, self.latent_dim, self.dtype
     rngs = nnx.Rngs(key)
@@ -109,8 +110,9 @@ class _Network(NamedTuple):
     return Autoencoder(encoder, decoder, latent_dim=latent_dim, output=output)
 
 
-# Compile all initial values as one program, which the next seed reuses. One program for each
-# parameter would take almost twice as long.
+# Compile the initialisation once for all parameters and reuse it for the next seed. One
+# compilation for each parameter takes almost twice as long.
 @functools.partial(jax.jit, static_argnums=0)
 def _initial_parameters(network: _Network, key: Key[Array, ""]) -> PyTree:
+  """Returns the initial parameters."""
   return nnx.state(network.initial(key))

@@ -1,9 +1,9 @@
-"""The network of the papers for CelebA, for any image shape: wide 4×4 convolutions, normalised.
+"""The papers' network for CelebA, for any image shape: wide 4×4 convolutions with normalisation.
 
-The layers are those of gmum/cwae-pytorch, which took them from the WAE paper, with GroupNorm in
-place of BatchNorm. A BatchNorm keeps running statistics, a state in addition to the parameters,
-and makes the latents of an image depend on the other images of the batch: the batch size and the
-split over devices would change the value. GroupNorm uses one image only.
+The layers are those of gmum/cwae-pytorch, which took them from the WAE paper, with GroupNorm
+instead of BatchNorm. BatchNorm keeps running statistics, which are hidden state in addition to
+the parameters. It also makes an image's latents depend on the other images of the batch, so the
+batch size and the number of devices would change the result. GroupNorm uses only one image.
 
 References: Tolstikhin et al., 2018, arXiv 1711.01558; Knop et al., JMLR 21(164), 2020, arXiv
 1805.09235; Wu & He, 2018, arXiv 1803.08494.
@@ -24,7 +24,7 @@ __all__ = ["CelebADecoder", "CelebAEncoder"]
 
 
 class CelebAEncoder(Encoder):
-  """4×4 stride-2 convolutions 128, 256, 512, 1024 with GroupNorm and ReLU, then the latents."""
+  """4×4 convolutions of stride 2 (128, 256, 512, 1024), GroupNorm and ReLU, then the latents."""
 
   def __init__(
     self,
@@ -34,7 +34,7 @@ class CelebAEncoder(Encoder):
     gaussian: bool = False,
     dtype: DTypeLike = jnp.float32,
     rngs: nnx.Rngs,
-  ):
+  ) -> None:
     super().__init__(image_shape, latent_dim, gaussian=gaussian, dtype=dtype, rngs=rngs)
     channels = [image_shape[2], 128, 256, 512, 1024]
     self.convolutions = nnx.List(
@@ -48,7 +48,7 @@ class CelebAEncoder(Encoder):
     )
 
   def features(self, images: Float[Array, "n h w c"]) -> Float[Array, "n f"]:
-    """Returns the inputs of the last layer for images."""
+    """Returns the input of the last layer."""
     x = images
     for convolution, norm in zip(self.convolutions, self.norms, strict=True):
       x = nnx.relu(norm(convolution(x)))
@@ -56,7 +56,11 @@ class CelebAEncoder(Encoder):
 
 
 class CelebADecoder(Decoder):
-  """A layer of H/8·W/8·1024, 4×4 stride-2 transposed 512, 256, 128, one 3×3 to pixels."""
+  """A linear layer, transposed convolutions, and a convolution to pixels.
+
+  The linear layer has H/8·W/8·1024 units. The 4×4 transposed convolutions of stride 2 have 512,
+  256 and 128 channels, each with GroupNorm and ReLU. The last convolution is 3×3.
+  """
 
   def __init__(
     self,
@@ -65,7 +69,7 @@ class CelebADecoder(Decoder):
     *,
     dtype: DTypeLike = jnp.float32,
     rngs: nnx.Rngs,
-  ):
+  ) -> None:
     super().__init__(image_shape, latent_dim, dtype=dtype, rngs=rngs)
     channels = [1024, 512, 256, 128]
     self.map_shape = (*downsampled(image_shape[:2], 8), 1024)
@@ -97,6 +101,7 @@ class CelebADecoder(Decoder):
 
 
 def _norms(channels: list[int], *, dtype: DTypeLike, rngs: nnx.Rngs) -> list[nnx.GroupNorm]:
+  """Returns a GroupNorm layer for each number of channels."""
   return [
     nnx.GroupNorm(num, num_groups=32, epsilon=1e-5, dtype=dtype, rngs=rngs) for num in channels
   ]

@@ -1,7 +1,7 @@
-"""The network of the papers for CIFAR-10, for any image shape: one halving, small kernels.
+"""The papers' network for CIFAR-10, for any image shape: one downsampling and small kernels.
 
-The layers are those of gmum/cwae-pytorch; halving rounds odd sizes up. Their stride-1 transposed
-convolutions are written as the equivalent convolutions, padded on the same side.
+The layers are those of gmum/cwae-pytorch. The encoder rounds odd sizes up. The transposed
+convolutions of stride 1 are written as the equivalent convolutions, padded on the same side.
 
 Reference: Knop et al., JMLR 21(164), 2020, arXiv 1805.09235.
 """
@@ -22,7 +22,7 @@ __all__ = ["CIFAR10Decoder", "CIFAR10Encoder"]
 
 
 class CIFAR10Encoder(Encoder):
-  """2×2 convolutions C, 32 (stride 2), 32, 32, a layer of 128, the latents; ReLU between."""
+  """2×2 convolutions C, 32 (stride 2), 32, 32, a linear layer of 128, the latents; with ReLU."""
 
   def __init__(
     self,
@@ -32,7 +32,7 @@ class CIFAR10Encoder(Encoder):
     gaussian: bool = False,
     dtype: DTypeLike = jnp.float32,
     rngs: nnx.Rngs,
-  ):
+  ) -> None:
     super().__init__(image_shape, latent_dim, gaussian=gaussian, dtype=dtype, rngs=rngs)
     height, width = downsampled(image_shape[:2], 2)
     channels = image_shape[2]
@@ -40,8 +40,8 @@ class CIFAR10Encoder(Encoder):
       Convolution(before, after, kernel_size=2, stride=stride, dtype=dtype, rngs=rngs)
       for before, after, stride in [(channels, channels, 1), (channels, 32, 2)] + 2 * [(32, 32, 1)]
     )
-    # The first layer starts as the identity. From random weights, each of its C ReLU channels is
-    # dead on most of a non-negative image in one run of two, and a grey image has but one.
+    # The first layer starts as the identity. With random weights, each of its C ReLU channels is
+    # zero on most of a non-negative image with probability 1/2, and a grey image has only one.
     first = self.convolutions[0].kernel
     first[...] = jnp.zeros(first.shape).at[0, 0].set(jnp.eye(channels))
     self.hidden = nnx.Linear(
@@ -50,7 +50,7 @@ class CIFAR10Encoder(Encoder):
     self.latents = LatentLayer(128, latent_dim, gaussian=gaussian, dtype=dtype, rngs=rngs)
 
   def features(self, images: Float[Array, "n h w c"]) -> Float[Array, "n f"]:
-    """Returns the inputs of the last layer for images."""
+    """Returns the input of the last layer."""
     x = images
     for convolution in self.convolutions:
       x = nnx.relu(convolution(x))
@@ -58,7 +58,11 @@ class CIFAR10Encoder(Encoder):
 
 
 class CIFAR10Decoder(Decoder):
-  """Layers of 128 and H/2·W/2·32, two 2×2 convolutions, one 3×3 transposed, one 2×2 to pixels."""
+  """Two linear layers, three convolutions with ReLU, and a convolution to pixels.
+
+  The linear layers have 128 and H/2·W/2·32 units. The convolutions are 2×2, 2×2 and 3×3
+  transposed with stride 2. The last convolution is 2×2.
+  """
 
   def __init__(
     self,
@@ -67,7 +71,7 @@ class CIFAR10Decoder(Decoder):
     *,
     dtype: DTypeLike = jnp.float32,
     rngs: nnx.Rngs,
-  ):
+  ) -> None:
     super().__init__(image_shape, latent_dim, dtype=dtype, rngs=rngs)
     height, width, channels = image_shape
     self.map_shape = (*downsampled((height, width), 2), 32)
@@ -80,7 +84,7 @@ class CIFAR10Decoder(Decoder):
       [
         Convolution(32, 32, kernel_size=2, dtype=dtype, rngs=rngs),
         Convolution(32, 32, kernel_size=2, dtype=dtype, rngs=rngs),
-        # One row and column more than the image; the unpadded last layer removes them.
+        # The result has one more row and column than the image, which the last layer removes.
         TransposedConvolution(
           32, 32, kernel_size=3, stride=2, size=(height + 1, width + 1), dtype=dtype, rngs=rngs
         ),

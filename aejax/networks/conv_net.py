@@ -1,4 +1,4 @@
-"""Convolutional networks whose depth follows from the image size; default for colour images."""
+"""A convolutional network whose depth follows from the image, the default for colour images."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -17,7 +17,7 @@ __all__ = ["ConvolutionalDecoder", "ConvolutionalEncoder"]
 
 
 def _default_channels(image_shape: ImageShape) -> tuple[int, ...]:
-  """Returns 32, 64, 128, 256, 256, …, one for each halving until no side is longer than 7."""
+  """Returns 32, 64, 128, 256, 256, …, one for each halving until both sides are at most 7."""
   channels = [32]
   while max(downsampled(image_shape[:2], 2 ** len(channels))) > 7:
     channels.append(min(2 * channels[-1], 256))
@@ -30,15 +30,15 @@ def _all_channels(image_shape: ImageShape, channels: Sequence[int] | None) -> li
     channels = _default_channels(image_shape)
   sizes = check_sizes("channels", channels)
   if not sizes:
-    raise ValueError("channels must contain at least one whole number from 1 up, but is empty.")
+    raise ValueError("channels must be whole numbers from 1 up, but there are none.")
   return [image_shape[2], *sizes]
 
 
 class ConvolutionalEncoder(Encoder):
-  """4×4 convolutions of stride 2, a fully connected layer, the latents; ReLU between.
+  """4×4 convolutions of stride 2, a fully connected layer, and the latents, with ReLU.
 
-  The channels default to 32, 64, 128, 256, 256, …, one convolution for each halving until the
-  map is at most 7×7: two convolutions for 28×28, three for 32×32, four for 64×64.
+  The channels default to 32, 64, 128, 256, 256, …, with one convolution for each halving until
+  the feature map is at most 7×7: two convolutions for 28×28, three for 32×32, four for 64×64.
   """
 
   def __init__(
@@ -51,7 +51,7 @@ class ConvolutionalEncoder(Encoder):
     gaussian: bool = False,
     dtype: DTypeLike = jnp.float32,
     rngs: nnx.Rngs,
-  ):
+  ) -> None:
     super().__init__(image_shape, latent_dim, gaussian=gaussian, dtype=dtype, rngs=rngs)
     channels = _all_channels(image_shape, channels)
     _checks.integer("hidden_size", hidden_size)
@@ -66,7 +66,7 @@ class ConvolutionalEncoder(Encoder):
     self.latents = LatentLayer(hidden_size, latent_dim, gaussian=gaussian, dtype=dtype, rngs=rngs)
 
   def features(self, images: Float[Array, "n h w c"]) -> Float[Array, "n f"]:
-    """Returns the inputs of the last layer for images."""
+    """Returns the input of the last layer."""
     x = images
     for convolution in self.convolutions:
       x = nnx.relu(convolution(x))
@@ -74,7 +74,7 @@ class ConvolutionalEncoder(Encoder):
 
 
 class ConvolutionalDecoder(Decoder):
-  """The mirror of `ConvolutionalEncoder`; `channels` is in the order of the encoder."""
+  """The mirror image of `ConvolutionalEncoder`; `channels` has the encoder's order."""
 
   def __init__(
     self,
@@ -85,7 +85,7 @@ class ConvolutionalDecoder(Decoder):
     hidden_size: int = 256,
     dtype: DTypeLike = jnp.float32,
     rngs: nnx.Rngs,
-  ):
+  ) -> None:
     super().__init__(image_shape, latent_dim, dtype=dtype, rngs=rngs)
     channels = _all_channels(image_shape, channels)
     _checks.integer("hidden_size", hidden_size)

@@ -1,4 +1,4 @@
-"""One affine map each way; the best reconstruction of this autoencoder is that of PCA."""
+"""An affine encoder and decoder, whose best reconstruction is that of PCA."""
 
 import math
 
@@ -13,7 +13,7 @@ __all__ = ["LinearDecoder", "LinearEncoder"]
 
 
 class LinearEncoder(Encoder):
-  """Maps pixels to latents by one affine map."""
+  """An affine map from pixels to latents."""
 
   def __init__(
     self,
@@ -23,19 +23,19 @@ class LinearEncoder(Encoder):
     gaussian: bool = False,
     dtype: DTypeLike = jnp.float32,
     rngs: nnx.Rngs,
-  ):
+  ) -> None:
     super().__init__(image_shape, latent_dim, gaussian=gaussian, dtype=dtype, rngs=rngs)
     self.latents = LatentLayer(
       math.prod(image_shape), latent_dim, gaussian=gaussian, dtype=dtype, rngs=rngs
     )
 
   def features(self, images: Float[Array, "n h w c"]) -> Float[Array, "n f"]:
-    """Returns the inputs of the last layer for images."""
+    """Returns the input of the last layer."""
     return flat(images)
 
 
 class LinearDecoder(Decoder):
-  """Maps latents to pixels by one affine map."""
+  """An affine map from latents to pixels."""
 
   def __init__(
     self,
@@ -44,7 +44,7 @@ class LinearDecoder(Decoder):
     *,
     dtype: DTypeLike = jnp.float32,
     rngs: nnx.Rngs,
-  ):
+  ) -> None:
     super().__init__(image_shape, latent_dim, dtype=dtype, rngs=rngs)
     self.to_pixels = nnx.Linear(latent_dim, math.prod(image_shape), dtype=dtype, rngs=rngs)
 

@@ -1,4 +1,4 @@
-"""Fully connected networks, those of the papers for MNIST and Fashion-MNIST."""
+"""The papers' fully connected network for MNIST and Fashion-MNIST, for any image shape."""
 
 import math
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ __all__ = ["MLPDecoder", "MLPEncoder"]
 
 
 class MLPEncoder(Encoder):
-  """Fully connected ReLU layers from pixels to latents: 784–200–200–200–D on MNIST.
+  """Fully connected ReLU layers, then the latents: 784–200–200–200–D on MNIST.
 
   Reference: Knop et al., JMLR 21(164), 2020, arXiv 1805.09235.
   """
@@ -30,7 +30,7 @@ class MLPEncoder(Encoder):
     gaussian: bool = False,
     dtype: DTypeLike = jnp.float32,
     rngs: nnx.Rngs,
-  ):
+  ) -> None:
     super().__init__(image_shape, latent_dim, gaussian=gaussian, dtype=dtype, rngs=rngs)
     hidden_sizes = check_sizes("hidden_sizes", hidden_sizes)
     sizes = [math.prod(image_shape), *hidden_sizes]
@@ -38,7 +38,7 @@ class MLPEncoder(Encoder):
     self.latents = LatentLayer(sizes[-1], latent_dim, gaussian=gaussian, dtype=dtype, rngs=rngs)
 
   def features(self, images: Float[Array, "n h w c"]) -> Float[Array, "n f"]:
-    """Returns the inputs of the last layer for images."""
+    """Returns the input of the last layer."""
     x = flat(images)
     for layer in self.hidden:
       x = nnx.relu(layer(x))
@@ -46,7 +46,7 @@ class MLPEncoder(Encoder):
 
 
 class MLPDecoder(Decoder):
-  """The mirror of `MLPEncoder`; `hidden_sizes` is in the order of the encoder."""
+  """The mirror image of `MLPEncoder`; `hidden_sizes` has the encoder's order."""
 
   def __init__(
     self,
@@ -56,7 +56,7 @@ class MLPDecoder(Decoder):
     hidden_sizes: Sequence[int] = (200, 200, 200),
     dtype: DTypeLike = jnp.float32,
     rngs: nnx.Rngs,
-  ):
+  ) -> None:
     super().__init__(image_shape, latent_dim, dtype=dtype, rngs=rngs)
     hidden_sizes = check_sizes("hidden_sizes", hidden_sizes)
     sizes = [latent_dim, *reversed(hidden_sizes)]
@@ -72,6 +72,7 @@ class MLPDecoder(Decoder):
 
 
 def _relu_layers(sizes: Sequence[int], *, dtype: DTypeLike, rngs: nnx.Rngs) -> list[nnx.Linear]:
+  """Returns the linear layers between consecutive sizes, initialised for ReLU."""
   return [
     nnx.Linear(before, after, kernel_init=he_normal(), dtype=dtype, rngs=rngs)
     for before, after in pairwise(sizes)

@@ -1,13 +1,9 @@
-"""The cost of an autoencoder: reconstruction(X, D(E(X))) + λ · d(P_E(X), P_Z).
-
-An objective is a frozen dataclass that defines d. Its weight is λ, which means the same at every
-batch size and on any number of devices.
-"""
+"""The base class of objectives, the plain autoencoder, and sums of objectives."""
 
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import ClassVar, Literal, TypeVar, get_args
+from typing import Literal, TypeVar, get_args
 
 import jax
 import jax.numpy as jnp
@@ -35,7 +31,7 @@ Reconstruction = Literal["squared_error", "binary_cross_entropy"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Objective:
-  """The cost of an autoencoder; a subclass defines `penalty`.
+  """The base class of objectives; a subclass defines `penalty`.
 
   Attributes:
     reconstruction: the squared error, or the binary cross-entropy (for an `Autoencoder` whose
@@ -45,16 +41,18 @@ class Objective:
 
   reconstruction: Reconstruction = "squared_error"
 
-  gaussian_encoder: ClassVar[bool] = False
-  """Whether the encoder must return a mean and a log-variance."""
-
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     if self.reconstruction not in get_args(Reconstruction):
       raise ValueError(
         f"reconstruction must be {' or '.join(get_args(Reconstruction))}, but is "
         f"{_checks.short_repr(self.reconstruction)}."
       )
     _checks.not_negative("The weight of the penalty", self.penalty_weight)
+
+  @property
+  def gaussian_encoder(self) -> bool:
+    """Whether the encoder must return a mean and a log-variance."""
+    return False
 
   @property
   def penalty_weight(self) -> float:
@@ -64,25 +62,25 @@ class Objective:
   def penalty(
     self, posterior: Posterior, *, key: Key[Array, ""], axis_name: AxisName = None
   ) -> Scalar:
-    """Returns d(P_E(X), P_Z) of the global batch, which training minimises.
+    """Returns the penalty d(P_E(X), P_Z) of the global batch.
 
     Args:
-      posterior: output of the encoder for this batch; for a deterministic encoder,
+      posterior: the encoder's output for this batch; for a deterministic encoder,
         `posterior.mean` holds the latents [n, d].
-      key: random key, the same on all devices and a new one each step.
-      axis_name: name of the mapped axis over which the batch is spread.
+      key: random key, the same on all devices and a new one for each step.
+      axis_name: mapped axis that the batch is split over.
     """
     raise NotImplementedError
 
   def parameter_penalty(self, model: Autoencoder) -> Scalar | float:
-    """Returns a penalty of the parameters, which is added to the loss; 0 by default."""
+    """Returns the term of the loss that depends on the parameters alone; zero by default."""
     del model
     return 0.0
 
   def latents(
     self, posterior: Posterior, *, key: Key[Array, ""], axis_name: AxisName = None
   ) -> Float[Array, "n d"]:
-    """Returns the latents to decode: the encoder's output, or a draw from each posterior."""
+    """Returns the latents to decode: the encoder's output, or a sample of each posterior."""
     if posterior.log_variance is None:
       return posterior.mean
     noise = local_rows(
@@ -91,7 +89,7 @@ class Objective:
     return posterior.reparameterize(noise)
 
   def __add__(self, other: "Objective") -> "Objective":
-    """Returns the objective with both penalties, each with its weight."""
+    """Returns the objective that has both penalties, each with its weight."""
     return Combined.of(self, other)
 
   def __call__(
@@ -103,16 +101,16 @@ class Objective:
     axis_name: AxisName = None,
     accumulate: int = 1,
   ) -> tuple[Scalar, dict[str, Scalar]]:
-    """Returns the cost of a batch and its terms.
+    """Computes the cost of a batch, and its terms.
 
-    Under a mapped axis, the means over devices of the value and of its gradient are those of the
+    Under a mapped axis, average the value and its gradient over the devices to get those of the
     global batch.
 
     Args:
       model: the autoencoder.
       images: pixels in [0, 1].
-      key: random key, the same on all devices and a new one each step.
-      axis_name: name of the mapped axis over which the batch is spread.
+      key: random key, the same on all devices and a new one for each step.
+      axis_name: mapped axis that the batch is split over.
       accumulate: number of parts of the batch that the networks process one after the other. The
         penalty and the gradient are still those of the entire batch: see `microbatched`.
 
@@ -121,7 +119,7 @@ class Objective:
 
     Raises:
       ValueError: if the objective needs another kind of encoder, or `accumulate` does not divide
-        the batch size.
+        the batch.
     """
     _checks.instance("model", model, Autoencoder, "an Autoencoder")
     _checks.key("key", key)
@@ -136,9 +134,8 @@ class Objective:
       )
     noise_key, penalty_key = jax.random.split(key)
     latents = self.latents(posterior, key=noise_key, axis_name=axis_name)
-    score = functools.partial(self._reconstruction, model)
-    losses = microbatched(score, accumulate, latents, images)
-    reconstruction, error = jnp.mean(losses[0]), jnp.mean(losses[1])
+    each = microbatched(functools.partial(self._reconstruction, model), accumulate, latents, images)
+    reconstruction, error = jnp.mean(each[0]), jnp.mean(each[1])
     penalty = self.penalty(posterior, key=penalty_key, axis_name=axis_name)
     loss = reconstruction + self.penalty_weight * penalty + self.parameter_penalty(model)
     return loss, {"loss": loss, "reconstruction_error": error, "penalty": penalty}
@@ -146,7 +143,7 @@ class Objective:
   def _reconstruction(
     self, model: Autoencoder, latents: Float[Array, "n d"], images: Float[Array, "n h w c"]
   ) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
-    """Returns the reconstruction loss of each image, and its squared error."""
+    """Returns the reconstruction loss and the squared error of each image."""
     logits = model.logits(latents)
     reconstructions = model.output_activation(logits)
     if reconstructions.shape != images.shape:
@@ -176,10 +173,10 @@ class AE(Objective):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Combined(Objective):
-  """A sum of objectives: one reconstruction and the weighted penalties of all terms.
+  """A sum of objectives: one reconstruction term and the weighted penalty of each objective.
 
   Attributes:
-    terms: the objectives whose penalties are added.
+    terms: objectives whose penalties are added.
 
   Example:
     >>> from aejax.objectives import CWAE, Energy
@@ -189,10 +186,10 @@ class Combined(Objective):
 
   terms: tuple[Objective, ...]
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     if not isinstance(self.terms, tuple) or not self.terms:
       raise ValueError(
-        f"terms must be a tuple of at least one objective, but is {_checks.short_repr(self.terms)}."
+        f"terms must be a non-empty tuple of objectives, but is {_checks.short_repr(self.terms)}."
       )
     for term in self.terms:
       _checks.instance("terms", term, Objective, "objectives")
@@ -202,21 +199,21 @@ class Combined(Objective):
 
   @classmethod
   def of(cls, *objectives: Objective) -> "Combined":
-    """Returns the sum of objectives, which may be sums."""
+    """Returns the sum of objectives, some of which may be sums."""
     for objective in objectives:
       _checks.instance("What is added to an objective", objective, Objective, "an objective")
-    terms = [o.terms if isinstance(o, Combined) else (o,) for o in objectives]
-    flat = tuple(term for several in terms for term in several)
+    groups = [o.terms if isinstance(o, Combined) else (o,) for o in objectives]
+    flat = tuple(term for group in groups for term in group)
     return cls(terms=flat, reconstruction=flat[0].reconstruction)
 
   @property
-  def gaussian_encoder(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-    """Whether a term needs a Gaussian encoder; the other terms work with it too."""
+  def gaussian_encoder(self) -> bool:
+    """Whether any term needs a Gaussian encoder; the other terms work with one too."""
     return any(term.gaussian_encoder for term in self.terms)
 
   @property
   def penalty_weight(self) -> float:
-    """One; each term has its own weight."""
+    """One, because each term has its own weight."""
     return 1.0
 
   def penalty(
@@ -224,25 +221,25 @@ class Combined(Objective):
   ) -> Scalar:
     """Returns the sum of the weighted penalties."""
     total = jnp.zeros(())
-    for term, own_key in zip(self.terms, jax.random.split(key, len(self.terms)), strict=True):
-      penalty = term.penalty(posterior, key=own_key, axis_name=axis_name)
+    for term, term_key in zip(self.terms, jax.random.split(key, len(self.terms)), strict=True):
+      penalty = term.penalty(posterior, key=term_key, axis_name=axis_name)
       total += term.penalty_weight * penalty
     return total
 
   def parameter_penalty(self, model: Autoencoder) -> Scalar | float:
-    """Returns the sum of the parameter penalties of the terms."""
+    """Returns the sum of the parameter penalties of all terms."""
     return sum(term.parameter_penalty(model) for term in self.terms)
 
 
 def microbatched(function: Callable[..., T], parts: int, *rows: Array) -> T:
-  """Applies a function that treats each row separately to parts of the rows, one after another.
+  """Applies a function that treats each row independently to one part of the rows at a time.
 
-  The gradient recomputes intermediate values part by part instead of storing them. This divides
-  the memory for activations by the number of parts and computes the forward pass twice. Only the
-  results are stored, for all rows, so a distance between latents sees the entire batch.
+  The backward pass recomputes the activations of each part. The memory for activations falls by
+  the number of parts, and the forward pass runs twice. The results of all rows are kept, so a
+  distance between latents sees the entire batch.
 
   Args:
-    function: function from arrays with a leading axis of rows to arrays with one.
+    function: takes arrays with a leading axis of rows and returns such arrays.
     parts: number of parts.
     rows: arrays with the same number of rows.
 
@@ -251,23 +248,27 @@ def microbatched(function: Callable[..., T], parts: int, *rows: Array) -> T:
   """
   n = rows[0].shape[0]
   if n % parts:
-    raise ValueError(f"accumulate must divide the batch size {n}, but is {parts}.")
+    raise ValueError(f"accumulate must divide the batch of {n}, but is {parts}.")
   if parts == 1:
     return function(*rows)
-  # Each part takes rows from the entire batch, so that a batch spread over devices stays spread.
+  # Each part takes rows from the entire batch, so that a batch split over devices stays split.
   split = [v.reshape(n // parts, parts, *v.shape[1:]).swapaxes(0, 1) for v in rows]
   results = lax.map(lambda part: jax.checkpoint(function, prevent_cse=False)(*part), split)
   return jax.tree.map(lambda v: v.swapaxes(0, 1).reshape(n, *v.shape[2:]), results)
 
 
 def _per_example(losses: Float[Array, "n h w c"]) -> Float[Array, " n"]:
+  """Returns the sum over the pixels of each image."""
   return jnp.sum(losses.reshape(losses.shape[0], -1), axis=1)
 
 
 def local_rows(draw: Callable[[int], Array], like: Array, axis_name: AxisName) -> Array:
-  """Returns this device's rows of `draw(global n)`, so draws do not depend on the devices."""
+  """Returns this device's rows of `draw(global n)`.
+
+  The samples of the global batch then do not depend on the number of devices.
+  """
   n = like.shape[0]
   if axis_name is None:
     return draw(n)
-  global_rows = draw(n * lax.axis_size(axis_name))
-  return lax.dynamic_slice_in_dim(global_rows, lax.axis_index(axis_name) * n, n)
+  drawn = draw(n * lax.axis_size(axis_name))
+  return lax.dynamic_slice_in_dim(drawn, lax.axis_index(axis_name) * n, n)

@@ -18,13 +18,19 @@ __all__ = ["CWAE", "SWAE", "WAEMMD", "Energy", "SIGReg", "Sinkhorn"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DistanceObjective(Objective):
-  """An objective whose penalty is a distance between the latents of a batch and a prior."""
+  """The base class of these objectives.
+
+  Attributes:
+    weight: λ, the weight of the distance.
+    prior: prior that the latents are matched to; N(0, I) by default.
+    sample_prior: whether the target is samples of the prior instead of its closed form.
+  """
 
   weight: float = 1.0
   prior: Prior | None = None
   sample_prior: bool = False
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     super().__post_init__()
     if self.prior is not None:
       _checks.instance("prior", self.prior, Prior, "None or a prior")
@@ -33,13 +39,13 @@ class DistanceObjective(Objective):
   def target(
     self, latents: Float[Array, "n d"], key: Key[Array, ""], axis_name: AxisName
   ) -> Prior | Float[Array, "n d"] | None:
-    """The distance's target: the prior for its closed form, or samples with `sample_prior`."""
+    """Returns the target: the prior, or samples of it if `sample_prior` is true."""
     return self.samples(latents, key, axis_name) if self.sample_prior else self.prior
 
   def samples(
     self, latents: Float[Array, "n d"], key: Key[Array, ""], axis_name: AxisName
   ) -> Float[Array, "n d"]:
-    """Samples of the prior, as many as there are latents."""
+    """Returns one sample of the prior for each latent."""
     prior = StandardNormal(latents.shape[1]) if self.prior is None else self.prior
     return local_rows(lambda n: jnp.asarray(prior.sample(key, n)), latents, axis_name)
 
@@ -49,10 +55,11 @@ class WAEMMD(DistanceObjective):
   """The Wasserstein autoencoder with the maximum mean discrepancy.
 
   Attributes:
-    weight: the weight λ of the distance.
-    kernel: kernel of the MMD; by default the seven-scale inverse multiquadric of the paper.
-    prior: N(0, I) by default. A prior without a closed form for the distance needs `sample_prior`.
-    sample_prior: draw as many samples of the prior as there are latents, as the paper does,
+    weight: λ, the weight of the distance.
+    kernel: kernel of the MMD; by default the seven-scale inverse multiquadric of the paper's code.
+    prior: N(0, I) by default. A prior without a closed form for the distance needs
+      `sample_prior`.
+    sample_prior: whether to draw one sample of the prior for each latent, as the paper does,
       instead of the closed form.
 
   Reference: Tolstikhin et al., ICLR 2018, arXiv 1711.01558, algorithm 2.
@@ -60,7 +67,7 @@ class WAEMMD(DistanceObjective):
 
   kernel: distances.Kernel = distances.imq()
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     super().__post_init__()
     check_kernel(self.kernel)
 
@@ -77,11 +84,11 @@ class CWAE(DistanceObjective):
   """The Cramer-Wold autoencoder.
 
   Attributes:
-    weight: the weight λ of the distance.
-    log: minimise log(d² + 1e-7), as published. The gradient then keeps its size as d shrinks.
-    approximate: use the published approximation of φ_D instead of the exact function.
+    weight: λ, the weight of the distance.
+    log: whether to minimise log(d² + 1e-7), as published; its gradient keeps its size as d shrinks.
+    approximate: whether to use the published approximation of φ_D instead of the exact function.
     prior: N(0, I) by default; a `priors.GaussianMixture` has a closed form too.
-    sample_prior: draw as many samples of the prior as there are latents, instead of the closed
+    sample_prior: whether to draw one sample of the prior for each latent instead of the closed
       form.
 
   Reference: Knop et al., JMLR 21(164), 2020, arXiv 1805.09235, section 5.
@@ -90,7 +97,7 @@ class CWAE(DistanceObjective):
   log: bool = True
   approximate: bool = False
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     super().__post_init__()
     _checks.boolean("log", self.log)
     _checks.boolean("approximate", self.approximate)
@@ -103,7 +110,7 @@ class CWAE(DistanceObjective):
     distance = distances.cramer_wold(
       z, self.target(z, key, axis_name), approximate=self.approximate, axis_name=axis_name
     )
-    # Rounding can make a distance near zero negative, where the logarithm is not defined.
+    # Rounding can make a distance near zero negative, and its logarithm would be NaN.
     return jnp.log(jnp.maximum(distance, 0.0) + 1e-7) if self.log else distance
 
 
@@ -112,10 +119,10 @@ class SWAE(DistanceObjective):
   """The sliced Wasserstein autoencoder.
 
   Attributes:
-    weight: the weight λ of the distance.
-    num_directions: number of directions, drawn again each step.
-    prior: N(0, I) by default. A prior without a closed form for the distance needs `sample_prior`.
-    sample_prior: draw as many samples of the prior as there are latents, as the paper does,
+    weight: λ, the weight of the distance.
+    num_directions: number of random directions, drawn anew for each step.
+    prior: N(0, I) by default. One without a closed form for the distance needs `sample_prior`.
+    sample_prior: whether to draw one sample of the prior for each latent, as the paper does,
       instead of the exact quantiles.
 
   Reference: Kolouri et al., 2018, arXiv 1804.01947, algorithm 1.
@@ -123,7 +130,7 @@ class SWAE(DistanceObjective):
 
   num_directions: int = 50
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     super().__post_init__()
     _checks.integer("num_directions", self.num_directions)
 
@@ -141,12 +148,12 @@ class SWAE(DistanceObjective):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Energy(DistanceObjective):
-  """The autoencoder with the energy distance, which has no bandwidth.
+  """The autoencoder with the energy distance, which has no bandwidth to choose.
 
   Attributes:
-    weight: the weight λ of the distance.
-    prior: N(0, I) by default. A prior without a closed form for the distance needs `sample_prior`.
-    sample_prior: draw as many samples of the prior as there are latents, instead of the closed
+    weight: λ, the weight of the distance.
+    prior: N(0, I) by default. One without a closed form for the distance needs `sample_prior`.
+    sample_prior: whether to draw one sample of the prior for each latent instead of the closed
       form.
 
   Reference: Székely & Rizzo, J. Stat. Plan. Inference 143, 2013; with autoencoders as the
@@ -163,10 +170,10 @@ class Energy(DistanceObjective):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SIGReg(Objective):
-  """The autoencoder with SIGReg, averaged exactly over all directions.
+  """The autoencoder with SIGReg, exact over all directions.
 
   Attributes:
-    weight: the weight λ of the statistic.
+    weight: λ, the weight of the statistic.
 
   Reference: Balestriero & LeCun, 2025, arXiv 2511.08544.
   """
@@ -176,7 +183,7 @@ class SIGReg(Objective):
   def penalty(
     self, posterior: Posterior, *, key: Key[Array, ""], axis_name: AxisName = None
   ) -> Scalar:
-    """Returns the statistic divided by n. As published, it grows with the batch size."""
+    """Returns the statistic divided by n; λ would otherwise grow with the batch."""
     z = posterior.mean
     n = z.shape[0] * (1 if axis_name is None else jax.lax.axis_size(axis_name))
     return distances.sigreg(z, axis_name=axis_name) / n
@@ -184,12 +191,12 @@ class SIGReg(Objective):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sinkhorn(DistanceObjective):
-  """The Sinkhorn autoencoder; it needs the extra aejax[sinkhorn].
+  """The Sinkhorn autoencoder, which needs the extra aejax[sinkhorn].
 
   Attributes:
-    weight: the weight λ of the divergence.
+    weight: λ, the weight of the divergence.
     prior: N(0, I) by default; one sample of it is drawn for each latent.
-    epsilon: the entropic regularisation, relative to 2 D, the mean cost between two draws of
+    epsilon: entropic regularisation, relative to 2 D, the mean cost between two samples of
       N(0, I).
 
   Reference: Patrini et al., UAI 2019, arXiv 1810.01118.
@@ -198,7 +205,7 @@ class Sinkhorn(DistanceObjective):
   sample_prior: bool = dataclasses.field(default=True, init=False)  # no closed form is known
   epsilon: float = 0.05
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     super().__post_init__()
     _checks.positive("epsilon", self.epsilon)
 

@@ -1,6 +1,6 @@
 """Objectives by name: "cwae", or a sum such as "cwae+energy".
 
-This file is the only reader of method names and of the prefixes that the fields of a sum have.
+Only this file reads method names and the prefixes of the fields of a sum.
 """
 
 import dataclasses
@@ -27,16 +27,16 @@ BY_NAME: dict[str, type[Objective]] = {
   "sinkhorn": Sinkhorn,
   "rae": RAE,
 }
-"""The objectives by their names on the command line."""
+"""Objectives by their names on the command line."""
 
 
 class Term(NamedTuple):
   """One term of a method.
 
   Attributes:
-    name: a key of `BY_NAME`.
-    objective: the class of that name.
-    prefix: what the term's fields begin with: "" for a single term, "cwae_" in "cwae+energy".
+    name: key of `BY_NAME`.
+    objective: class of that name.
+    prefix: prefix of the term's fields: "" for a single term, "cwae_" in "cwae+energy".
   """
 
   name: str
@@ -54,7 +54,7 @@ def parse(method: str) -> tuple[Term, ...]:
   """Splits a method into its terms.
 
   Args:
-    method: a name of `BY_NAME`, or several joined by "+".
+    method: name in `BY_NAME`, or several names joined by "+".
 
   Raises:
     ValueError: if a name is unknown or occurs twice.
@@ -79,14 +79,14 @@ def make(method: str, fields: dict[str, Any]) -> Objective:
   """Returns the objective named by `method`.
 
   Args:
-    method: a name of `BY_NAME`, or names joined by "+".
-    fields: fields of the objective; in a sum, each with its term's prefix: `cwae_weight`.
+    method: name in `BY_NAME`, or several names joined by "+".
+    fields: fields of the objective; in a sum, each has the prefix of its term: `cwae_weight`.
 
   Raises:
     ValueError: if a name or a field is unknown, or a value is out of range.
   """
-  own = term_fields(method, fields)
-  terms = [term.objective(**own[term.name]) for term in parse(method)]
+  by_term = term_fields(method, fields)
+  terms = [term.objective(**by_term[term.name]) for term in parse(method)]
   return terms[0] if len(terms) == 1 else Combined.of(*terms)
 
 
@@ -99,9 +99,9 @@ def term_fields(method: str, fields: dict[str, Any]) -> dict[str, dict[str, Any]
   terms = parse(method)
   if not isinstance(fields, dict):
     raise ValueError(f"fields must be a dict, but is {_checks.type_name(fields)}.")
-  every = [prefixed for term in terms for prefixed, _ in term.fields()]
+  allowed = [prefixed for term in terms for prefixed, _ in term.fields()]
   for field in fields:
-    _checks.one_of(f"field of {method}", field, every)
+    _checks.one_of(f"field of {method}", field, allowed)
   return {
     term.name: {name: fields[prefixed] for prefixed, name in term.fields() if prefixed in fields}
     for term in terms

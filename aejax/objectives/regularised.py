@@ -17,12 +17,12 @@ __all__ = ["RAE"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RAE(Objective):
-  """The regularised autoencoder: small latents and a decoder with weight decay (RAE-L2).
+  """The regularised autoencoder RAE-L2: small latents, and weight decay of the decoder.
 
-  Its latents do not follow a prior. To generate images, fit a density to them afterwards.
+  The latents do not follow a prior. To generate images, fit a density to them after training.
 
   Attributes:
-    weight: weight of the mean over the batch of |z|²/2.
+    weight: λ, the weight of the mean of |z|²/2 over the batch.
     decay: weight of the sum of the squared parameters of the decoder.
 
   Reference: Ghosh et al., ICLR 2020, arXiv 1903.12436, eq. (6) and (8).
@@ -31,7 +31,7 @@ class RAE(Objective):
   weight: float = 1e-2
   decay: float = 1e-6
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     super().__post_init__()
     _checks.not_negative("decay", self.decay)
 

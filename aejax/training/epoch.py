@@ -58,7 +58,12 @@ def epoch_order(key: Key[Array, ""], epoch: Int[Array, ""] | int, n: int) -> Int
 
 
 def make_run_steps(
-  train_step: TrainStep, batch_size: int, *, together: bool = False, mesh: Mesh | None = None
+  train_step: TrainStep,
+  batch_size: int,
+  *,
+  image_shape: tuple[int, ...],
+  together: bool = False,
+  mesh: Mesh | None = None,
 ) -> Callable[..., tuple[TrainState, Sums]]:
   """Returns the jitted function `run_steps(state, sums, images, order, count)`; it donates `state`.
 
@@ -69,6 +74,7 @@ def make_run_steps(
   Args:
     train_step: the pure step.
     batch_size: number of images in a step.
+    image_shape: height, width and channels of the images, which are stored flat.
     together: whether several runs are trained at once on the same images. State, sums and order
       then have a leading axis with one entry per run.
     mesh: mesh of the devices that share each batch; the images are those of `shard_images`.
@@ -77,7 +83,7 @@ def make_run_steps(
   def run_steps(
     state: TrainState,
     sums: Sums,
-    images: UInt8[Array, "m h w c"],
+    images: UInt8[Array, "m pixels"],
     order: Int[Array, " n"],
     count: Int[Array, ""] | int,
   ) -> tuple[TrainState, Sums]:
@@ -87,7 +93,8 @@ def make_run_steps(
       state, sums = carry
       start = (state.step % steps_per_epoch) * batch_size
       rows = lax.dynamic_slice_in_dim(order, start, batch_size)
-      state, metrics = train_step(state, take_rows(images, rows, mesh))
+      batch = take_rows(images, rows, mesh).reshape(batch_size, *image_shape)
+      state, metrics = train_step(state, batch)
       sums = sums.add(metrics, state.step - 1)
       return constrain_sharding(state, None if together else mesh), sums
 

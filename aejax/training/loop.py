@@ -136,7 +136,11 @@ class _Trainer:
     self.models, states, steps = zip(*built, strict=True)
     step, restored = self.checkpoints.restore([fresh(state) for state in states], self.mesh)
     self.run_steps = make_run_steps(
-      steps[0], self.configuration.batch_size, together=self.together, mesh=self.mesh
+      steps[0],
+      self.configuration.batch_size,
+      image_shape=self.configuration.image_shape,
+      together=self.together,
+      mesh=self.mesh,
     )
     put = replicate if self.together else shard_state
     return step, put(stack(restored), self.mesh)
@@ -221,10 +225,10 @@ class _Trainer:
     """
     if self.warned_of_collapse or jax.process_count() > 1:
       return
-    images = pixels(self.images[:_COLLAPSE_IMAGES])
+    images = self.images[:_COLLAPSE_IMAGES].reshape(-1, *self.configuration.image_shape)
     states = unstack(state, len(self.runs))
     for (member, _), model, run_state in zip(self.runs, self.models, states, strict=True):
-      means = np.asarray(merge(model, run_state.train.params).encode(images))
+      means = np.asarray(merge(model, run_state.train.params).encode(pixels(images)))
       sentence = collapse(means, gaussian=member.make_objective().gaussian_encoder)
       if sentence is not None:
         self.warned_of_collapse = True

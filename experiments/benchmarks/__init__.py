@@ -1,6 +1,6 @@
-"""What things cost in time and memory: `experiments/benchmark_*.py` are thin scripts over this.
+"""Benchmarks: what distances and training cost in time and memory.
 
-`timing`, `environment`, `results`, `progress` and `flops` know nothing of distances and serve any
-benchmark. Nothing in aejax imports this package, and it imports other libraries' code only while
-it measures them.
+`experiments/benchmark_*.py` are thin scripts over this package, which is not part of the wheel.
+`timing`, `environment`, `results`, `tasks`, `child_process` and `flops` serve every benchmark.
+Other libraries are imported only when they are measured.
 """

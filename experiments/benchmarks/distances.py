@@ -7,65 +7,15 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from aejax import distances
 
-__all__ = ["DISTANCES", "NORMAL", "SAMPLES", "Cell", "Data", "Distance", "value_and_gradient"]
+__all__ = ["DISTANCES", "NORMAL", "SAMPLES", "Data", "Distance", "value_and_gradient"]
 
 Data = Mapping[str, Any]
 Form = Callable[[Data, str | None], jax.Array]
 
 NORMAL, SAMPLES = "N(0, I)", "samples"
-
-
-@dataclasses.dataclass(frozen=True)
-class Cell:
-  """One distance at one size: what is measured at one go.
-
-  Attributes:
-    distance: its name in DISTANCES.
-    n: latents, of the global batch.
-    d: their dimension.
-    slices: directions, for sliced distances.
-    dtype: of latents and samples.
-    devices: how many share the batch.
-    kind: sets these rows apart from others in a file.
-  """
-
-  distance: str
-  n: int
-  d: int
-  slices: int | None = None
-  dtype: str = "float32"
-  devices: int = 1
-  kind: str = "time"
-
-  def fields(self) -> dict[str, Any]:
-    """As the fields of a row."""
-    return dataclasses.asdict(self)
-
-  def __str__(self) -> str:
-    slices = f", {self.slices} slices" if self.slices else ""
-    dtype = "" if self.dtype == "float32" else f", {self.dtype}"
-    devices = f", {self.devices} devices" if self.devices > 1 else ""
-    return f"{self.distance}  n {self.n}, D {self.d}{slices}{dtype}{devices}"
-
-  def data(self) -> dict[str, np.ndarray]:
-    """Latents off N(0, I), the same in each run, and what else a distance may need, in float32.
-
-    So far off that no peer's float32 drowns in the cancellation near the prior, and so near that
-    every term counts.
-    """
-    generator = np.random.default_rng(0)
-    draws = [generator.standard_normal((self.n, self.d), np.float32) for _ in range(3)]
-    directions = generator.standard_normal((self.slices or 1, self.d), np.float32)
-    return {
-      "latents": 0.8 * draws[0] + np.float32(0.2),
-      "log_variance": 0.3 * draws[1] - np.float32(0.5),
-      "samples": draws[2],
-      "directions": directions / np.linalg.norm(directions, axis=1, keepdims=True),
-    }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +26,7 @@ class Distance:
     forms: by target, (data, axis_name) -> scalar.
     cost: as a formula.
     growth: the exponents of n, D and slices that the formula tends to.
-    floor: what no program can do without, a name in `floors`, or None.
+    lower_bound: what no program can do without, a name in `lower_bounds`, or None.
     slices: whether it takes directions.
     pairwise: whether it sums over pairs.
     inputs: the data that its gradient is taken by.
@@ -85,7 +35,7 @@ class Distance:
   forms: Mapping[str, Form]
   cost: str
   growth: tuple[float, float, float]
-  floor: str | None = None
+  lower_bound: str | None = None
   slices: bool = False
   pairwise: bool = False
   inputs: tuple[str, ...] = ("latents",)
@@ -145,11 +95,11 @@ def _sinkhorn(data: Data, axis: str | None) -> jax.Array:
 
 
 def _pairwise(forms: Mapping[str, Form]) -> Distance:
-  return Distance(forms, "n²D", (2, 1, 0), floor="products", pairwise=True)
+  return Distance(forms, "n²D", (2, 1, 0), lower_bound="products", pairwise=True)
 
 
 def _sliced(forms: Mapping[str, Form]) -> Distance:
-  return Distance(forms, "LnD + L n log n", (1, 1, 1), floor="sort", slices=True)
+  return Distance(forms, "LnD + L n log n", (1, 1, 1), lower_bound="sort", slices=True)
 
 
 def _both(function: Callable[..., jax.Array]) -> dict[str, Form]:
@@ -158,7 +108,7 @@ def _both(function: Callable[..., jax.Array]) -> dict[str, Form]:
 
 DISTANCES: dict[str, Distance] = {
   "kl_divergence": Distance(
-    {NORMAL: _kl}, "nD", (1, 1, 0), floor="pass", inputs=("latents", "log_variance")
+    {NORMAL: _kl}, "nD", (1, 1, 0), lower_bound="pass", inputs=("latents", "log_variance")
   ),
   "cramer_wold": _pairwise(
     {
@@ -188,7 +138,7 @@ DISTANCES: dict[str, Distance] = {
     {NORMAL: _on_slices(distances.epps_pulley)},
     "LnD + 20 Ln",
     (1, 1, 1),
-    floor="projections",
+    lower_bound="projections",
     slices=True,
   ),
   "cramer_von_mises": _sliced({NORMAL: _on_slices(distances.cramer_von_mises)}),

@@ -1,4 +1,4 @@
-"""Where a measurement was made: without it a number means little."""
+"""The environment of a measurement: machine, devices, versions and a digest of the code."""
 
 import datetime
 import hashlib
@@ -14,15 +14,15 @@ import jax
 
 __all__ = ["describe", "difference", "environment", "num_threads"]
 
-_JAX = ("aejax", "jax", "jaxlib", "numpy", "scipy")
+_DISTRIBUTIONS = ("aejax", "jax", "jaxlib", "numpy", "scipy")
 
 
 def environment(sources: Iterable[ModuleType], libraries: Iterable[str] = ()) -> dict[str, Any]:
-  """Date, machine, devices and versions.
+  """Returns date, machine, devices, versions and code digest.
 
   Args:
-    sources: packages of aejax whose code the measurement depends on; a digest of it is taken.
-    libraries: distributions to name the versions of, besides JAX; those not installed are left out.
+    sources: packages whose code the measurement depends on.
+    libraries: other distributions whose versions to record, if they are installed.
   """
   return {
     "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -33,19 +33,19 @@ def environment(sources: Iterable[ModuleType], libraries: Iterable[str] = ()) ->
     "platform": jax.default_backend(),
     "devices": _devices(),
     "flags": os.environ.get("XLA_FLAGS", ""),
-    "versions": {name: v for name in (*_JAX, *libraries) if (v := _version(name))},
+    "versions": {name: v for name in (*_DISTRIBUTIONS, *libraries) if (v := _version(name))},
     "code": _digest(sources),
   }
 
 
 def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
-  """The first thing that differs but for the date, as words, or None."""
+  """Returns the first difference in words, or None; the date may differ."""
   for key in now:
     old, new = before.get(key), now[key]
     if key == "date" or old == new:
       continue
     if key == "code":
-      return "aejax's code is another"
+      return "aejax's code has changed"
     if isinstance(old, Mapping):
       key = next(k for k in sorted({*old, *new}) if old.get(k) != new.get(k))
       old, new = old.get(key, "missing"), new.get(key, "missing")
@@ -54,7 +54,7 @@ def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
 
 
 def describe(where: Mapping[str, Any]) -> str:
-  """The environment as one line."""
+  """Returns the environment as one line."""
   versions = ", ".join(f"{name} {version}" for name, version in where["versions"].items())
   return (
     f"{where['date']}; {where['processor']}, {where['threads']} threads, {where['system']}; "
@@ -63,7 +63,7 @@ def describe(where: Mapping[str, Any]) -> str:
 
 
 def num_threads() -> int:
-  """Hardware threads that this process may use: XLA's CPU takes them all."""
+  """Returns the number of hardware threads this process may use; XLA's CPU backend uses all."""
   if hasattr(os, "sched_getaffinity"):
     return len(os.sched_getaffinity(0))
   return os.cpu_count() or 1
@@ -92,7 +92,7 @@ def _version(name: str) -> str | None:
 
 
 def _digest(sources: Iterable[ModuleType]) -> str:
-  """Of the text of all Python files in these packages."""
+  """Returns a digest of all Python files in these packages."""
   digest = hashlib.sha256()
   for package in sources:
     folder = Path(package.__path__[0])

@@ -1,15 +1,13 @@
-"""How long a user waits for the first step, in a process of its own.
+"""Time to the first training step, in a process of its own.
 
-    python -m aejax.benchmarks.first_step '{"method": "cwae", "network": "mlp"}'
+    python -m benchmarks.first_step '{"method": "cwae", "network": "mlp"}'
 
-prints a line of JSON: seconds to make model, data and state, and to compile the loop and take the
-first step in it.
+prints one JSON object: the seconds to make model, data and state, and the seconds to compile the
+training loop and take its first step. `measure_first_step` runs this command.
 """
 
 import dataclasses
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -17,6 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from aejax import objectives
+from benchmarks.child_process import run_module
 from benchmarks.training_programs import Training, Workload
 
 __all__ = ["measure_first_step"]
@@ -25,44 +24,25 @@ __all__ = ["measure_first_step"]
 def measure_first_step(
   workload: Workload, method: str, *, timeout: float = 120.0
 ) -> Iterator[dict[str, Any]]:
-  """Seconds in a process that finds no compiled program, and in the next, which finds the first's.
+  """Measures a process with an empty compilation cache, then one with the programs of the first.
 
   Raises:
-    RuntimeError: if a process fails or takes longer than `timeout` seconds.
+    RuntimeError: if a process fails or exceeds `timeout` seconds.
   """
+  request = {**dataclasses.asdict(workload), "method": method}
   with tempfile.TemporaryDirectory() as cache:
     for cached in (False, True):
-      yield {"cached": cached, **_in_process(workload, method, cache, timeout)}
-
-
-def _in_process(workload: Workload, method: str, cache: str, timeout: float) -> dict[str, float]:
-  request = json.dumps({**dataclasses.asdict(workload), "method": method})
-  environment = {
-    **os.environ,
-    "JAX_ENABLE_COMPILATION_CACHE": "true",
-    "JAX_COMPILATION_CACHE_DIR": cache,
-    # As `aejax.command_line.compilation_cache` has it.
-    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
-    # A process that takes a whole GPU at its start leaves the next nothing.
-    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-  }
-  start = time.perf_counter()
-  try:
-    done = subprocess.run(
-      [sys.executable, "-m", "benchmarks.first_step", request],
-      capture_output=True,
-      text=True,
-      timeout=timeout,
-      env=environment,
-      check=False,
-    )
-  except subprocess.TimeoutExpired:
-    raise RuntimeError(f"its process took longer than {timeout:.0f} s") from None
-  if done.returncode:
-    last_line = (done.stderr.strip().splitlines() or ["killed"])[-1]
-    raise RuntimeError(f"its process failed: {last_line}")
-  found = json.loads(done.stdout.splitlines()[-1])
-  return {**found, "process_seconds": time.perf_counter() - start}
+      start = time.perf_counter()
+      found = run_module(
+        "first_step",
+        request,
+        timeout=timeout,
+        JAX_ENABLE_COMPILATION_CACHE="true",
+        JAX_COMPILATION_CACHE_DIR=cache,
+        # The value that the command `aejax` sets.
+        JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0.2",
+      )
+      yield {"cached": cached, **found[-1], "process_seconds": time.perf_counter() - start}
 
 
 def _serve(request: dict[str, Any]) -> dict[str, float]:

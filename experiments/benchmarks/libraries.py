@@ -1,4 +1,4 @@
-"""Functions of other libraries, called as their documentation says, with our arguments' meaning."""
+"""Functions of other libraries, called as their documentation says, with arguments like ours."""
 
 import math
 from collections.abc import Callable
@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.foreign import foreign
+from benchmarks.peer import optional_import
 from benchmarks.torch_formulas import epps_pulley
 
 __all__ = [
-  "LEJEPA_SLICES",
+  "LEJEPA_DIRECTIONS",
   "bandwidth",
   "cw_to_normal",
   "cw_to_samples",
@@ -27,43 +27,43 @@ __all__ = [
   "silverman",
 ]
 
-LEJEPA_SLICES = 1024
+LEJEPA_DIRECTIONS = 1024
 
 
 def silverman(n: int) -> float:
-  """The Cramer-Wold distance's γ for n latents."""
+  """Returns the default γ of the Cramer-Wold distance for n latents."""
   return (4 / (3 * n)) ** 0.4
 
 
 def bandwidth(d: int) -> float:
-  """The Gaussian kernel's: k = exp(−|x − y|² / (2 D)), as pythae has it."""
+  """Returns the bandwidth of the Gaussian kernel exp(−|x − y|² / (2 D)), as in pythae."""
   return math.sqrt(d)
 
 
 def epsilon(d: int) -> float:
-  """A tenth of the mean squared distance of two draws from N(0, I)."""
+  """Returns a tenth of the mean squared distance between two samples of N(0, I)."""
   return 0.2 * d
 
 
 def cw_to_normal() -> Callable[..., Any]:
-  """cw-torch's distance to N(0, I)."""
-  distance = foreign("cw_torch.metric").cw_normality
+  """Returns cw-torch's Cramer-Wold distance to N(0, I)."""
+  distance = optional_import("cw_torch.metric").cw_normality
   return lambda z: distance(z, _gamma(z))
 
 
 def cw_to_samples() -> Callable[..., Any]:
-  """cw-torch's distance to samples."""
-  distance = foreign("cw_torch.metric").cw
+  """Returns cw-torch's Cramer-Wold distance to samples."""
+  distance = optional_import("cw_torch.metric").cw
   return lambda z, y: distance(z, y, _gamma(z))
 
 
-def _gamma(z):
-  return foreign("torch").as_tensor(silverman(len(z)), device=z.device)
+def _gamma(z: Any) -> Any:
+  return optional_import("torch").as_tensor(silverman(len(z)), device=z.device)
 
 
 def lejepa() -> Callable[..., Any]:
-  """LeJEPA's SIGReg: as many slices as it has by default, here the same each time."""
-  torch = foreign("torch")
+  """Returns LeJEPA's SIGReg with its default number of directions, equal in every call."""
+  torch = optional_import("torch")
   made = {}
 
   def statistic(z):
@@ -75,22 +75,22 @@ def lejepa() -> Callable[..., Any]:
 
 
 def lejepa_directions(d: int) -> np.ndarray:
-  """1024 unit vectors, one a row."""
-  directions = np.random.default_rng(1).standard_normal((LEJEPA_SLICES, d), np.float32)
+  """Returns 1024 unit vectors as rows."""
+  directions = np.random.default_rng(1).standard_normal((LEJEPA_DIRECTIONS, d), np.float32)
   return directions / np.linalg.norm(directions, axis=1, keepdims=True)
 
 
 def pythae(kernel: str) -> Callable[[], Callable[..., Any]]:
-  """The penalty of pythae's WAE_MMD."""
+  """Returns a maker of the penalty of pythae's WAE_MMD."""
 
   def make():
-    torch, models = foreign("torch"), foreign("pythae.models")
+    torch, models = optional_import("torch"), optional_import("pythae.models")
     made = {}
 
     def penalty(z, y):
       n, d = z.shape
       if not made:
-        # A model is needed to call its loss; the smallest images make its other term free.
+        # The penalty is part of a model's loss. With images of one pixel, the rest costs nothing.
         options = models.WAE_MMD_Config(input_dim=(1,), latent_dim=d, kernel_choice=kernel)
         made["model"] = models.WAE_MMD(options)
         made["image"] = torch.zeros(n, 1, device=z.device)
@@ -104,30 +104,30 @@ def pythae(kernel: str) -> Callable[[], Callable[..., Any]]:
 def geomloss(
   loss: str, blur: Callable[[int], float] = lambda d: 0.05, **options: Any
 ) -> Callable[[], Callable[..., Any]]:
-  """A SamplesLoss of geomloss, its blur a function of the dimension."""
+  """Returns a maker of a SamplesLoss of geomloss, whose blur is a function of the dimension."""
 
   def make():
-    loss_of = foreign("geomloss").SamplesLoss
-    # The other backends take KeOps, a compiler of its own.
+    samples_loss = optional_import("geomloss").SamplesLoss
+    # The other backends need KeOps, which has its own compiler.
     options["backend"] = "tensorized"
-    return lambda z, y: loss_of(loss, blur=blur(z.shape[1]), **options)(z, y)
+    return lambda z, y: samples_loss(loss, blur=blur(z.shape[1]), **options)(z, y)
 
   return make
 
 
 def pot(name: str) -> Callable[[], Callable[..., Any]]:
-  """A sliced distance of POT, squared, for it returns roots."""
+  """Returns a maker of a sliced distance of POT, squared, because POT returns the root."""
 
   def make():
-    function = getattr(foreign("ot"), name)
+    function = getattr(optional_import("ot"), name)
     return lambda z, y, directions: function(z, y, projections=directions.T) ** 2
 
   return make
 
 
 def ott_sliced() -> Callable[..., Any]:
-  """ott-jax's sliced distance on the directions given."""
-  sliced_wasserstein = foreign("ott.tools.sliced").sliced_wasserstein
+  """Returns ott-jax's sliced Wasserstein distance on given directions."""
+  sliced_wasserstein = optional_import("ott.tools.sliced").sliced_wasserstein
 
   def function(data):
     def project(x):
@@ -139,12 +139,12 @@ def ott_sliced() -> Callable[..., Any]:
 
 
 def ott_sinkhorn() -> Callable[..., Any]:
-  """ott-jax's Sinkhorn divergence."""
-  sinkdiv = foreign("ott.tools.sinkhorn_divergence").sinkdiv
+  """Returns ott-jax's Sinkhorn divergence."""
+  sinkdiv = optional_import("ott.tools.sinkhorn_divergence").sinkdiv
 
   def function(data):
     z, y = data["latents"], data["samples"]
-    # The marginals as right as ours; its default is ten times as lax.
+    # The same tolerance of the marginals as ours; ott-jax's default is ten times larger.
     return sinkdiv(z, y, epsilon=epsilon(z.shape[1]), solve_kwargs={"threshold": 1e-4})[0]
 
   return function

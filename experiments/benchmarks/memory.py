@@ -1,19 +1,17 @@
-"""Peak memory of value and gradient, measured in a process of its own.
+"""Peak memory of value and gradient, in a process of its own.
 
-    python -m aejax.benchmarks.memory '{"distance": "cramer_wold", "contestant": "aejax",
+    python -m benchmarks.memory '{"distance": "cramer_wold", "implementation": "aejax",
       "form": "N(0, I)", "d": 64, "sizes": [1024, 4096]}'
 
-prints a line of JSON for each size. On a CPU it is the peak of the process's resident memory, on an
-accelerator that of the device's allocator; both beyond what the process held before the call, its
-inputs among it.
+prints one JSON object for each size. `measure_memory` runs this command. On a CPU, the peak is that
+of the process's resident memory; on an accelerator, that of the device's allocator. The memory that
+the process held before the call, including its inputs, is subtracted.
 """
 
 import contextlib
 import ctypes
 import gc
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,52 +19,40 @@ from typing import Any
 
 import jax
 
-from benchmarks.contestants import Contestant, contestants
-from benchmarks.distances import DISTANCES, Cell
+from benchmarks.child_process import run_module
+from benchmarks.distance_plan import Case
+from benchmarks.distances import DISTANCES
+from benchmarks.implementations import implementations
 from benchmarks.peers import PEERS
 
-__all__ = ["MEMORY_SLICES", "measure_memory", "peak_bytes"]
+__all__ = ["MEMORY_DIRECTIONS", "measure_memory", "peak_bytes"]
 
-# Slices, for those that take them.
-MEMORY_SLICES = 50
+MEMORY_DIRECTIONS = 50
+"""Number of directions of sliced distances where memory is measured."""
+
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def measure_memory(
-  distance: str, contestant: str, form: str, d: int, sizes: list[int], *, timeout: float
+  distance: str, implementation: str, form: str, d: int, sizes: list[int], *, timeout: float
 ) -> dict[int, int]:
-  """Bytes by number of latents, each measured after the smaller ones, in a fresh process.
+  """Returns peak bytes by number of latents, each measured after the smaller ones.
 
   Raises:
-    RuntimeError: if the process fails or takes longer than `timeout` seconds.
+    RuntimeError: if the process fails or exceeds `timeout` seconds.
   """
-  request = json.dumps(
-    {"distance": distance, "contestant": contestant, "form": form, "d": d, "sizes": sizes}
-  )
-  command = [sys.executable, "-m", "benchmarks.memory", request]
-  # A process that takes a whole GPU at its start leaves the next nothing.
-  environment = {**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
-  try:
-    done = subprocess.run(
-      command,
-      capture_output=True,
-      text=True,
-      timeout=timeout,
-      env=environment,
-      check=False,
-      start_new_session=True,  # a Ctrl-C is the parent's, which stops after the cell
-    )
-  except subprocess.TimeoutExpired:
-    raise RuntimeError(f"its process took longer than {timeout:.0f} s") from None
-  if done.returncode:
-    last_line = (done.stderr.strip().splitlines() or ["killed"])[-1]
-    raise RuntimeError(f"its process failed: {last_line}")
-  lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"n"')]
-  return {line["n"]: line["bytes"] for line in lines}
+  request = {
+    "distance": distance,
+    "implementation": implementation,
+    "form": form,
+    "d": d,
+    "sizes": sizes,
+  }
+  return {line["n"]: line["bytes"] for line in run_module("memory", request, timeout=timeout)}
 
 
 def peak_bytes(call: Callable[[], Any]) -> int:
-  """How far memory rises during a call above what it was before."""
+  """Returns how far memory rises during a call above its level before the call."""
   stats = jax.devices()[0].memory_stats()
   if stats and "peak_bytes_in_use" in stats:
     before = stats["bytes_in_use"]
@@ -74,8 +60,8 @@ def peak_bytes(call: Callable[[], Any]) -> int:
     after = jax.devices()[0].memory_stats() or {}
     return after["peak_bytes_in_use"] - before
   gc.collect()
-  _give_back()
-  _forget_peak()
+  _trim_heap()
+  _reset_peak()
   before = _resident("VmRSS")
   call()
   return max(0, _resident("VmHWM") - before)
@@ -88,34 +74,32 @@ def _resident(field: str) -> int:
         return int(line.split()[1]) * 1024
   import resource
 
-  # In KiB, but on macOS in bytes: a peak, and so no baseline; rising sizes still show it.
+  # In KiB, on macOS in bytes. This is the peak of the whole process, so there is no level before
+  # the call, but the differences between rising sizes are right.
   peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
   return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _forget_peak() -> None:
+def _reset_peak() -> None:
   if _CLEAR.exists():
     _CLEAR.write_text("5", encoding="utf-8")
 
 
-def _give_back() -> None:
-  """What the compiler freed goes back to the system, else the call could hide in it."""
+def _trim_heap() -> None:
+  """Returns freed memory to the system: the call could otherwise reuse what the compiler freed."""
   with contextlib.suppress(OSError, AttributeError):  # no glibc
     ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
-def _find(cell: Cell, name: str, form: str) -> Contestant:
-  return next(c for c in contestants(cell, PEERS) if (c.name, c.form) == (name, form))
-
-
 def _serve(request: dict[str, Any]) -> Iterator[dict[str, int]]:
   distance, sizes = request["distance"], sorted(request["sizes"])
-  slices = MEMORY_SLICES if DISTANCES[distance].slices else None
-  # The first call loads libraries and starts threads.
+  wanted = request["implementation"], request["form"]
+  directions = MEMORY_DIRECTIONS if DISTANCES[distance].slices else None
+  # The first, uncounted call loads libraries and starts threads.
   for n in [min(128, *sizes), *sizes]:
-    cell = Cell(distance, n, request["d"], slices)
-    calls = _find(cell, request["contestant"], request["form"]).prepare(cell)
-    num_bytes = peak_bytes(calls["gradient"])
+    case = Case(distance, n, request["d"], directions)
+    implementation = next(i for i in implementations(case, PEERS) if (i.name, i.form) == wanted)
+    num_bytes = peak_bytes(implementation.prepare(case)["gradient"])
     if n in sizes:
       yield {"n": n, "bytes": num_bytes}
 

@@ -1,29 +1,69 @@
-"""A function of another library beside ours: the same data, as many threads, float32.
+"""Peers: functions of other libraries to compare ours with, on the same data and threads.
 
-Nothing foreign is imported before a peer is prepared.
+Another library is imported only when a peer is prepared.
 """
 
+import contextlib
 import dataclasses
+import importlib
 import importlib.util
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.distances import Cell, Data, Form
+from benchmarks.distance_plan import Case
+from benchmarks.distances import Data, Form
 from benchmarks.environment import num_threads
-from benchmarks.foreign import foreign, quiet
-from benchmarks.timing import compile_program
+from benchmarks.programs import compile_program
 
-__all__ = ["DISTRIBUTIONS", "INSTALL", "Calls", "JaxPeer", "Peer", "TorchPeer", "absence"]
+__all__ = [
+  "DISTRIBUTIONS",
+  "Calls",
+  "JaxPeer",
+  "Peer",
+  "TorchPeer",
+  "absence",
+  "not_installed",
+  "optional_import",
+  "quiet",
+  "torch_device",
+]
 
-# By mode: "forward", and "gradient", which returns the value and the gradients.
 Calls = dict[str, Callable[[], Any]]
+"""Calls by mode: "forward", and "gradient", which returns the value and the gradients."""
 
-INSTALL = "pip install 'aejax[bench]'"
 DISTRIBUTIONS = ("ott-jax", "POT", "torch", "geomloss", "cw-torch", "pythae")
+
+
+def optional_import(name: str) -> Any:
+  """Imports a module of another library, untyped because a type checker may not find it."""
+  with quiet():
+    return importlib.import_module(name)
+
+
+def not_installed(module: str) -> str | None:
+  """Returns a sentence if a module is not installed, else None."""
+  if importlib.util.find_spec(module) is None:
+    return f"{module} is not installed: pip install 'aejax[bench]'"
+  return None
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+  """Ignores warnings in the block: other libraries warn when they are imported or traced."""
+  with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    yield
+
+
+def torch_device() -> str:
+  """Returns "cuda" if both JAX and PyTorch use a GPU, else "cpu"."""
+  torch = optional_import("torch")
+  return "cuda" if jax.default_backend() == "gpu" and torch.cuda.is_available() else "cpu"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,64 +71,65 @@ class Peer:
   """A function of another library, or published code.
 
   Attributes:
-    name: as tables have it.
-    distance: ours that it stands beside.
-    rivals: the forms of ours that serve the same end.
-    form: the target it takes.
-    prepare: data -> its calls.
-    ours: what it computes, in our terms: it is checked to be `factor` times that.
-    factor: see `ours`.
-    tolerance: of that check, relative, of value and gradient.
-    module: what must be importable.
-    num_bytes: about how much memory value and gradient take.
+    name: name in tables.
+    distance: our distance that it is compared with.
+    counterparts: our forms that serve the same purpose.
+    form: target that it compares with.
+    prepare: function of the data that returns calls by mode.
+    ours: our function whose value, times `factor`, it must compute.
+    factor: constant factor of its value over that of `ours`.
+    tolerance: relative tolerance of that check, for value and gradient.
+    module: module that must be importable.
+    num_bytes: function of the case: approximate memory of value and gradient.
   """
 
   name: str
   distance: str
-  rivals: tuple[str, ...]
+  counterparts: tuple[str, ...]
   form: str
   prepare: "Callable[[Data], Calls]"
   ours: Form
   module: str
-  num_bytes: Callable[[Cell], float]
+  num_bytes: Callable[[Case], float]
   factor: float = 1.0
-  # float32 sums over pairs, whose difference is some hundredth of each: measured, at most 4e-5.
+  # A distance is about a hundredth of the float32 sums over pairs whose difference it is. Measured:
+  # at most 4e-5.
   tolerance: float = 2e-4
 
   def compiled(self) -> "Peer | None":
-    """The same by torch.compile, or None if it is no PyTorch."""
+    """Returns this peer under torch.compile, or None if it is not in PyTorch."""
     if not isinstance(self.prepare, TorchPeer):
       return None
-    prepare = dataclasses.replace(self.prepare, optimised=True)
+    prepare = dataclasses.replace(self.prepare, torch_compile=True)
     return dataclasses.replace(self, name=f"{self.name}, torch.compile", prepare=prepare)
 
 
 @dataclasses.dataclass(frozen=True)
 class TorchPeer:
-  """Prepares a function of tensors.
+  """Prepares the calls of a function of PyTorch tensors.
 
   Attributes:
-    make: imports what it takes, and returns the function.
-    names: the data it is called with.
-    inputs: those of them that its gradient is taken by.
-    optimised: by torch.compile.
+    make: function that imports what is needed and returns the function.
+    names: names of the data that are its arguments.
+    inputs: names of the arguments whose gradients are computed.
+    torch_compile: whether to compile it with torch.compile.
   """
 
   make: Callable[[], Callable[..., Any]]
   names: tuple[str, ...]
   inputs: tuple[str, ...] = ("latents",)
-  optimised: bool = False
+  torch_compile: bool = False
 
   def __call__(self, data: Data) -> Calls:
-    """The calls, on as many threads as XLA has, or on the GPU that JAX uses."""
-    torch = foreign("torch")
+    """Returns the calls, on as many threads as XLA uses, or on the GPU that JAX uses."""
+    torch = optional_import("torch")
     torch.set_num_threads(num_threads())
     function = self.make()
-    if self.optimised:
-      # Beyond eight shapes it would go back to eager without a word.
+    if self.torch_compile:
+      # Without a reset, torch.compile silently falls back to eager mode after eight shapes.
       torch._dynamo.reset()
       function = torch.compile(function, dynamic=False)
-    device = _torch_device()
+    device = torch_device()
     tensors = {name: torch.tensor(np.asarray(data[name]), device=device) for name in self.names}
     leaves = [tensors[name].requires_grad_() for name in self.inputs]
     arguments = list(tensors.values())
@@ -107,8 +148,8 @@ class TorchPeer:
       return value, gradients
 
     calls = {"forward": forward, "gradient": gradient}
-    if self.optimised:
-      # It compiles when it is first called, which says nothing of how long a call takes.
+    if self.torch_compile:
+      # The first call compiles, which must not count against the cut-off.
       for call in calls.values():
         call()
     return calls
@@ -116,16 +157,16 @@ class TorchPeer:
 
 @dataclasses.dataclass(frozen=True)
 class JaxPeer:
-  """Prepares a function written in JAX: jitted, as ours are.
+  """Prepares the calls of a JAX function, which is jitted as ours are.
 
   Attributes:
-    make: imports what it takes, and returns the function of the data.
+    make: function that imports what is needed and returns the function of the data.
   """
 
   make: Callable[[], Callable[[Mapping[str, jax.Array]], jax.Array]]
 
   def __call__(self, data: Data) -> Calls:
-    """The calls."""
+    """Returns the calls."""
     function = self.make()
     arrays = {name: jnp.asarray(value) for name, value in data.items()}
 
@@ -144,16 +185,12 @@ class JaxPeer:
 
 
 def absence(peer: Peer) -> str | None:
-  """Why a peer cannot be compared here, or None."""
-  for module in {peer.module, "torch" if isinstance(peer.prepare, TorchPeer) else peer.module}:
-    if importlib.util.find_spec(module) is None:
-      return f"{module} is not installed: {INSTALL}"
+  """Returns why a peer cannot be compared on this machine, or None."""
+  in_torch = isinstance(peer.prepare, TorchPeer)
+  for module in {peer.module, "torch" if in_torch else peer.module}:
+    if reason := not_installed(module):
+      return reason
   backend = jax.default_backend()
-  if isinstance(peer.prepare, TorchPeer) and backend != "cpu" and _torch_device() == "cpu":
-    return f"this torch does not compute on the {backend}"
+  if in_torch and backend != "cpu" and torch_device() == "cpu":
+    return f"this build of PyTorch cannot use the {backend}"
   return None
-
-
-def _torch_device() -> str:
-  torch = foreign("torch")
-  return "cuda" if jax.default_backend() == "gpu" and torch.cuda.is_available() else "cpu"

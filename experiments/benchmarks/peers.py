@@ -1,4 +1,4 @@
-"""The peers, and what each computes as a multiple of ours."""
+"""The list of peers, each with the function of ours that it must be a multiple of."""
 
 import math
 from collections.abc import Callable
@@ -10,14 +10,16 @@ import jax.numpy as jnp
 from aejax import distances
 from benchmarks import libraries
 from benchmarks import torch_formulas as formulas
-from benchmarks.distances import DISTANCES, NORMAL, SAMPLES, Cell, Data, Form
+from benchmarks.distance_plan import Case
+from benchmarks.distances import DISTANCES, NORMAL, SAMPLES, Data, Form
 from benchmarks.peer import Calls, JaxPeer, Peer, TorchPeer
 
 __all__ = ["PEERS"]
 
+# Arguments of the functions.
 _Z, _ZY = ("latents",), ("latents", "samples")
-_SLICES, _ZY_SLICES = ("latents", "directions"), ("latents", "samples", "directions")
-# Its 17 nodes on [0, 3] leave out the tail of the integral: measured, 0.4 % of the gradient.
+_Z_DIRECTIONS, _ZY_DIRECTIONS = ("latents", "directions"), ("latents", "samples", "directions")
+# LeJEPA's 17 nodes on [0, 3] omit the tail of the integral: measured, 0.4 % of the gradient.
 _SEVENTEEN_NODES = 0.01
 
 
@@ -25,17 +27,17 @@ def _published(function: Callable[..., Any], names: tuple[str, ...], **options: 
   return TorchPeer(lambda: function, names, **options)
 
 
-def _matrices(count: float, per_dimension: float = 0.0) -> Callable[[Cell], float]:
-  """So many n × n matrices in float32."""
-  return lambda cell: 4.0 * (count + per_dimension * cell.d) * cell.n**2
+def _matrices(count: float, per_dimension: float = 0.0) -> Callable[[Case], float]:
+  """Returns the size of a number of n × n matrices in float32."""
+  return lambda case: 4.0 * (count + per_dimension * case.d) * case.n**2
 
 
-def _projections(count: float, slices: int | None = None) -> Callable[[Cell], float]:
-  """So many n × slices matrices in float32."""
-  return lambda cell: 4.0 * count * cell.n * (slices or cell.slices or 1)
+def _projections(count: float, directions: int | None = None) -> Callable[[Case], float]:
+  """Returns the size of a number of n × directions matrices in float32."""
+  return lambda case: 4.0 * count * case.n * (directions or case.slices or 1)
 
 
-def _ours_on_its_slices(data: Data, _: str | None) -> jax.Array:
+def _ours_on_its_directions(data: Data, _: str | None) -> jax.Array:
   directions = jnp.asarray(libraries.lejepa_directions(data["latents"].shape[1]))
   return distances.epps_pulley(data["latents"], directions=directions)
 
@@ -50,7 +52,7 @@ def _approximate(target: str | None) -> Form:
 
 
 def _blur(d: int) -> float:
-  """Its ε is blur², of half the squared distance."""
+  """Returns the blur for our ε: geomloss uses ε = blur² with half the squared distance."""
   return math.sqrt(libraries.epsilon(d) / 2)
 
 
@@ -64,24 +66,24 @@ def _biased_gaussian(data: Data, _: str | None) -> jax.Array:
 
 
 def _peer(name: str, distance: str, prepare: Callable[[Data], Calls], **fields: Any) -> Peer:
-  """One that takes samples, and so stands beside the form to N(0, I) too, if there is one."""
-  rivals = tuple(form for form in (NORMAL, SAMPLES) if form in DISTANCES[distance].forms)
-  fields = {"rivals": rivals, "form": SAMPLES, "module": "torch", **fields}
+  """Makes a peer; by default it takes samples, and is compared with our form to N(0, I) too."""
+  counterparts = tuple(form for form in (NORMAL, SAMPLES) if form in DISTANCES[distance].forms)
+  fields = {"counterparts": counterparts, "form": SAMPLES, "module": "torch", **fields}
   fields.setdefault("ours", DISTANCES[distance].forms.get(fields["form"]))
   return Peer(name=name, distance=distance, prepare=prepare, **fields)
 
 
 _KL = ("latents", "log_variance")
-_TO_NORMAL = {"form": NORMAL, "rivals": (NORMAL,)}
-_CW = {"form": NORMAL, "rivals": (NORMAL, "approximate"), "ours": _approximate(None)}
-_CW_SAMPLES = {"rivals": (SAMPLES,), "ours": _approximate(SAMPLES)}
+_TO_NORMAL = {"form": NORMAL, "counterparts": (NORMAL,)}
+_CW = {"form": NORMAL, "counterparts": (NORMAL, "approximate"), "ours": _approximate(None)}
+_CW_SAMPLES = {"counterparts": (SAMPLES,), "ours": _approximate(SAMPLES)}
 
 PEERS: tuple[Peer, ...] = (
   _peer(
     "torch",
     "kl_divergence",
     _published(formulas.kl_divergence, _KL, inputs=_KL),
-    num_bytes=lambda cell: 40.0 * cell.n * cell.d,
+    num_bytes=lambda case: 40.0 * case.n * case.d,
     **_TO_NORMAL,
   ),
   _peer(
@@ -119,9 +121,9 @@ PEERS: tuple[Peer, ...] = (
     "lejepa",
     "sigreg",
     TorchPeer(libraries.lejepa, _Z),
-    ours=_ours_on_its_slices,
+    ours=_ours_on_its_directions,
     tolerance=_SEVENTEEN_NODES,
-    num_bytes=_projections(6 * 17, libraries.LEJEPA_SLICES),
+    num_bytes=_projections(6 * 17, libraries.LEJEPA_DIRECTIONS),
     **_TO_NORMAL,
   ),
   _peer("gmum", "mmd_imq", _published(formulas.mmd_imq, _ZY), num_bytes=_matrices(45)),
@@ -160,13 +162,13 @@ PEERS: tuple[Peer, ...] = (
   _peer(
     "gmum",
     "sliced_wasserstein",
-    _published(formulas.sliced_wasserstein, _ZY_SLICES),
+    _published(formulas.sliced_wasserstein, _ZY_DIRECTIONS),
     num_bytes=_projections(12),
   ),
   _peer(
     "POT",
     "sliced_wasserstein",
-    TorchPeer(libraries.pot("sliced_wasserstein_distance"), _ZY_SLICES),
+    TorchPeer(libraries.pot("sliced_wasserstein_distance"), _ZY_DIRECTIONS),
     module="ot",
     num_bytes=_projections(50),
   ),
@@ -180,14 +182,14 @@ PEERS: tuple[Peer, ...] = (
   _peer(
     "POT",
     "max_sliced_wasserstein",
-    TorchPeer(libraries.pot("max_sliced_wasserstein_distance"), _ZY_SLICES),
+    TorchPeer(libraries.pot("max_sliced_wasserstein_distance"), _ZY_DIRECTIONS),
     module="ot",
     num_bytes=_projections(50),
   ),
   _peer(
     "lejepa",
     "epps_pulley",
-    _published(formulas.epps_pulley, _SLICES),
+    _published(formulas.epps_pulley, _Z_DIRECTIONS),
     tolerance=_SEVENTEEN_NODES,
     num_bytes=_projections(6 * 17),
     **_TO_NORMAL,
@@ -195,29 +197,29 @@ PEERS: tuple[Peer, ...] = (
   _peer(
     "torch",
     "cramer_von_mises",
-    _published(formulas.cramer_von_mises, _SLICES),
+    _published(formulas.cramer_von_mises, _Z_DIRECTIONS),
     num_bytes=_projections(12),
     **_TO_NORMAL,
   ),
   _peer(
     "torch",
     "anderson_darling",
-    _published(formulas.anderson_darling, _SLICES),
+    _published(formulas.anderson_darling, _Z_DIRECTIONS),
     num_bytes=_projections(20),
     **_TO_NORMAL,
   ),
   _peer(
     "torch",
     "kolmogorov_smirnov",
-    _published(formulas.kolmogorov_smirnov, _SLICES),
+    _published(formulas.kolmogorov_smirnov, _Z_DIRECTIONS),
     num_bytes=_projections(20),
     **_TO_NORMAL,
   ),
   _peer(
     "geomloss",
     "sinkhorn_divergence",
-    # It anneals ε with one step at each, and stops. At its default, ε falling by a quarter, up to
-    # 33 % of the gradient was wrong; at this 2 to 9 %.
+    # geomloss lowers ε with one iteration at each value, and then stops. With its default scaling,
+    # the gradient had an error of up to 33 %; with this one, 2 to 9 %.
     TorchPeer(libraries.geomloss("sinkhorn", _blur, scaling=0.9), _ZY),
     module="geomloss",
     factor=1 / 2,
@@ -229,7 +231,7 @@ PEERS: tuple[Peer, ...] = (
     "sinkhorn_divergence",
     JaxPeer(libraries.ott_sinkhorn),
     module="ott",
-    # Two fixed points, each within 1e-4 of its marginals.
+    # Both solvers stop within 1e-4 of their marginals.
     tolerance=1e-3,
     num_bytes=_matrices(16),
   ),

@@ -1,36 +1,42 @@
-"""How long a call takes: warmed up, in turns with its rivals, quartiles over many repetitions."""
+"""How long calls take: warmed up, in turns with each other, quartiles over many repetitions."""
 
 import contextlib
 import dataclasses
 import gc
 import math
+import os
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import TypeVar
 
-import jax
 import numpy as np
 
-__all__ = ["Program", "Timing", "compile_program", "measure"]
+__all__ = ["Timing", "alternate", "contention", "measure", "time_limit"]
 
 Name = TypeVar("Name")
+Clock = Callable[[], float]
 
-# A machine that slows down for a while must not slow down one rival alone.
+# Turns spread a slow phase of the machine over all calls.
 _TURNS = 5
-# Below this many seconds a call feels what ran before it: cold caches, another library's threads
-# still spinning. The first call of each turn is then not counted.
-_FEELS_OTHERS = 0.05
+# Calls below this many seconds are slowed by the call before: cold caches, or another library's
+# threads that still spin. The first call of each turn is then not counted.
+_SHORT_CALL = 0.05
+_MIN_PAIRS = 5
+_STAT = Path("/proc/stat")
 
 
 @dataclasses.dataclass(frozen=True)
 class Timing:
-  """Seconds a call takes.
+  """Seconds per call.
 
   Attributes:
-    median: over the repetitions.
-    lower: the first quartile.
-    upper: the third.
-    repetitions: how many were timed; one, where a call is too slow to be repeated.
+    median: median over the repetitions.
+    lower: first quartile.
+    upper: third quartile.
+    repetitions: number of calls timed; 1 if a call is too slow to be repeated.
   """
 
   median: float
@@ -43,30 +49,30 @@ def measure(
   calls: Mapping[Name, Callable[[], object]],
   *,
   seconds: float = 0.3,
-  patience: float = math.inf,
-  clock: Callable[[], float] = time.perf_counter,
+  max_seconds: float = math.inf,
+  clock: Clock = time.perf_counter,
 ) -> dict[Name, Timing]:
-  """Times calls that block until their result is there, in turns, with garbage collection off.
+  """Times calls that block until their result is ready, in turns, without garbage collection.
 
-  Each call is made at least three times after a warm-up, but only once if three would take longer
-  than `patience`.
+  Each call is made at least three times after a warm-up, but only once if three calls would take
+  longer than `max_seconds`.
 
   Args:
-    calls: by name.
-    seconds: to spend on each.
-    patience: the most seconds to spend on each, beyond the first call.
-    clock: in seconds.
+    calls: the calls by name.
+    seconds: seconds to spend on each call.
+    max_seconds: maximum number of seconds to spend on each call after the first.
+    clock: clock in seconds.
   """
   with _no_garbage_collection():
-    plans = {name: _plan(call, seconds, patience, clock) for name, call in calls.items()}
+    schedules = {name: _schedule(call, seconds, max_seconds, clock) for name, call in calls.items()}
     for turn in range(_TURNS):
       for name in calls if turn % 2 == 0 else reversed(list(calls)):
-        _take_turn(calls[name], plans[name], turn, clock)
-  return {name: plan.timing() for name, plan in plans.items()}
+        _take_turn(calls[name], schedules[name], turn, clock)
+  return {name: schedule.timing() for name, schedule in schedules.items()}
 
 
 @dataclasses.dataclass
-class _Plan:
+class _Schedule:
   estimate: float
   repetitions: int
   times: list[float]
@@ -76,24 +82,27 @@ class _Plan:
     return Timing(median, lower, upper, len(self.times))
 
 
-def _plan(call, seconds, patience, clock) -> _Plan:
+def _schedule(
+  call: Callable[[], object], seconds: float, max_seconds: float, clock: Clock
+) -> _Schedule:
   estimate = _time(call, clock)
-  if 3 * estimate > patience:
-    return _Plan(estimate, 0, [estimate])
+  if 3 * estimate > max_seconds:
+    return _Schedule(estimate, 0, [estimate])
   if estimate < seconds:
     estimate = _time(call, clock)
-  return _Plan(estimate, max(3, round(seconds / max(estimate, 1e-7))), [])
+  return _Schedule(estimate, max(3, round(seconds / max(estimate, 1e-7))), [])
 
 
-def _take_turn(call, plan, turn, clock):
-  # Of 7 repetitions in 5 turns: 1, 1, 2, 1, 2.
-  count = plan.repetitions * (turn + 1) // _TURNS - plan.repetitions * turn // _TURNS
-  if count and plan.estimate < _FEELS_OTHERS:
+def _take_turn(call: Callable[[], object], schedule: _Schedule, turn: int, clock: Clock) -> None:
+  # Seven repetitions in five turns are 1, 1, 2, 1, 2.
+  repetitions = schedule.repetitions
+  count = repetitions * (turn + 1) // _TURNS - repetitions * turn // _TURNS
+  if count and schedule.estimate < _SHORT_CALL:
     call()
-  plan.times += [_time(call, clock) for _ in range(count)]
+  schedule.times += [_time(call, clock) for _ in range(count)]
 
 
-def _time(call, clock) -> float:
+def _time(call: Callable[[], object], clock: Clock) -> float:
   start = clock()
   call()
   return clock() - start
@@ -111,44 +120,92 @@ def _no_garbage_collection() -> Iterator[None]:
       gc.enable()
 
 
-@dataclasses.dataclass(frozen=True)
-class Program:
-  """A compiled JAX function and its arguments: call it to run it to its end.
+def alternate(
+  first: Callable[[], object],
+  second: Callable[[], object],
+  *,
+  seconds: float,
+  clock: Clock = time.perf_counter,
+) -> list[tuple[float, float]]:
+  """Times two calls in pairs, so that a drift of the machine's speed affects both equally.
 
-  Attributes:
-    compile_seconds: tracing, lowering and compiling, from nothing.
-    bytes: of arguments, results and temporaries, by the compiler's plan; None where it tells none.
-    flops: by the compiler's count, on one device. A loop's body is counted once.
+  Every other pair is in reverse order, because a call may slow down the one after it. There are at
+  least five pairs.
+
+  Args:
+    first: a call that blocks until its result is ready.
+    second: another such call.
+    seconds: seconds to spend in total.
+    clock: clock in seconds.
+
+  Returns:
+    Seconds of the first and of the second call, for each pair.
   """
+  _time(first, clock)
+  _time(second, clock)
+  both = _time(first, clock) + _time(second, clock)
+  pairs = []
+  for number in range(max(_MIN_PAIRS, round(seconds / max(both, 1e-7)))):
+    if number % 2:
+      after = _time(second, clock)
+      pairs.append((_time(first, clock), after))
+    else:
+      pairs.append((_time(first, clock), _time(second, clock)))
+  return pairs
 
-  executable: Callable[..., Any]
-  arguments: tuple[Any, ...]
-  compile_seconds: float
-  bytes: int | None
-  flops: float | None
 
-  def __call__(self) -> Any:
-    """Runs it, and returns its result once that is there."""
-    return jax.block_until_ready(self.executable(*self.arguments))
+def contention() -> Callable[[], float | None]:
+  """Starts to measure how much CPU time other processes take.
+
+  Returns:
+    A function that returns the share of all processors that other processes used since the start,
+    from 0 to 1; None if the system does not report it. CPU time that a hypervisor withholds counts
+    as used by others.
+  """
+  start = _cpu_seconds()
+
+  def share() -> float | None:
+    end = _cpu_seconds()
+    if start is None or end is None:
+      return None
+    wall, busy, local = (b - a for a, b in zip(start, end, strict=True))
+    # The kernel counts in hundredths of a second.
+    return min(1.0, max(0.0, (busy - local) / max(wall, 0.01) / (os.cpu_count() or 1)))
+
+  return share
 
 
-def compile_program(
-  function: Callable[..., Any],
-  *arguments: Any,
-  clock: Callable[[], float] = time.perf_counter,
-) -> Program:
-  """Compiles `function` (jitted here) for arguments of these shapes, dtypes and shardings."""
-  start = clock()
-  executable = jax.jit(function).lower(*arguments).compile()
-  seconds = clock() - start
-  memory, cost = executable.memory_analysis(), executable.cost_analysis()
-  planned = None
-  if memory is not None:
-    planned = (
-      memory.argument_size_in_bytes
-      + memory.output_size_in_bytes
-      + memory.temp_size_in_bytes
-      - memory.alias_size_in_bytes
-    )
-  flops = (cost or {}).get("flops")
-  return Program(executable, arguments, seconds, planned, flops)
+def _cpu_seconds() -> tuple[float, float, float] | None:
+  """Returns wall time, CPU time of all processes, and CPU time of this process."""
+  try:
+    fields = map(int, _STAT.read_text(encoding="utf-8").splitlines()[0].split()[1:9])
+    user, nice, system, _idle, _waiting, interrupt, soft, stolen = fields
+    tick = os.sysconf("SC_CLK_TCK")
+  except (OSError, ValueError, IndexError):
+    return None
+  times = os.times()
+  busy = (user + nice + system + interrupt + soft + stolen) / tick
+  return time.monotonic(), busy, times.user + times.system
+
+
+@contextlib.contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+  """Ends the block after a number of seconds, on systems that have alarm signals.
+
+  Raises:
+    TimeoutError: if the block takes longer.
+  """
+  if not hasattr(signal, "SIGALRM") or (threading.current_thread() is not threading.main_thread()):
+    yield
+    return
+
+  def stop(number, frame):
+    raise TimeoutError(f"took longer than {seconds:g} s")
+
+  previous = signal.signal(signal.SIGALRM, stop)
+  signal.setitimer(signal.ITIMER_REAL, seconds)
+  try:
+    yield
+  finally:
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, previous)

@@ -1,13 +1,13 @@
-"""Published PyTorch code that no package has, written down again: whole matrices, eager.
+"""Published PyTorch formulas that no package offers: full matrices, eager mode.
 
-Each does the same operations on the same shapes as its source, so that its time is the source's.
-Tensors in, a scalar tensor out.
+Each function does the same operations on the same shapes as its source, so that it takes the same
+time. It takes tensors and returns a scalar tensor.
 """
 
 import math
 from typing import Any
 
-from benchmarks.foreign import foreign
+from benchmarks.peer import optional_import
 
 __all__ = [
   "anderson_darling",
@@ -21,19 +21,19 @@ __all__ = [
   "sliced_wasserstein",
 ]
 
-# torch need not be installed, so its types cannot be named.
+# PyTorch is optional, so annotations cannot name its types.
 Tensor = Any
 
 _SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
 def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
-  """The VAE's penalty, mean over examples (Kingma & Welling, 2014, appendix B)."""
+  """Returns the penalty of the VAE, averaged over images (Kingma & Welling, 2014, appendix B)."""
   return -0.5 * (1 + log_variance - mean**2 - log_variance.exp()).sum(1).mean()
 
 
 def cramer_wold(z: Tensor) -> Tensor:
-  """Cramer-Wold to N(0, I) without its factor 1/(2√π), φ approximated (gmum/cwae-pytorch)."""
+  """Returns the Cramer-Wold distance to N(0, I), approximate, times 2√π (gmum/cwae-pytorch)."""
   n, d = z.shape
   gamma, k = (4 / (3 * n)) ** 0.4, 1 / (2 * d - 3)
   pairs = (1 / (gamma + k * _squared_distances(z, z)).sqrt()).sum() / n**2
@@ -42,7 +42,7 @@ def cramer_wold(z: Tensor) -> Tensor:
 
 
 def cramer_wold_to_samples(z: Tensor, y: Tensor) -> Tensor:
-  """Cramer-Wold to as many samples, φ approximated (gmum/cwae-pytorch)."""
+  """Returns the approximate Cramer-Wold distance to n samples (gmum/cwae-pytorch)."""
   n, d = z.shape
   gamma = (4 / (3 * n)) ** 0.4
 
@@ -54,53 +54,49 @@ def cramer_wold_to_samples(z: Tensor, y: Tensor) -> Tensor:
 
 
 def mmd_imq(z: Tensor, y: Tensor) -> Tensor:
-  """The WAE's penalty, seven scales, unbiased (tolstikhin/wae, gmum/cwae-pytorch)."""
-  torch = foreign("torch")
-
+  """Returns the unbiased seven-scale penalty of the WAE (tolstikhin/wae, gmum/cwae-pytorch)."""
+  torch = optional_import("torch")
   n, d = z.shape
   zz, yy, zy = (_squared_distances(a, b, clamp=False) for a, b in ((z, z), (y, y), (z, y)))
   off_diagonal = 1 - torch.eye(n, dtype=z.dtype, device=z.device)
   statistic = 0.0
   for scale in _SCALES:
     c = 2 * d * scale
-    own = (c / (c + zz) + c / (c + yy)) * off_diagonal
-    statistic = statistic + own.sum() / (n * n - n) - (c / (c + zy)).sum() * 2 / (n * n)
+    same = (c / (c + zz) + c / (c + yy)) * off_diagonal
+    statistic = statistic + same.sum() / (n * n - n) - (c / (c + zy)).sum() * 2 / (n * n)
   return statistic
 
 
 def sliced_wasserstein(z: Tensor, y: Tensor, directions: Tensor) -> Tensor:
-  """The SWAE's penalty (skolouri/swae, gmum/cwae-pytorch)."""
+  """Returns the penalty of the SWAE (skolouri/swae, gmum/cwae-pytorch)."""
   theta = directions.T
   p, q = ((v @ theta).T.sort(dim=1)[0] for v in (z, y))
   return ((p - q) ** 2).mean()
 
 
 def epps_pulley(z: Tensor, directions: Tensor) -> Tensor:
-  """SIGReg: Epps–Pulley on slices, 17 nodes on [0, 3] (LeJEPA, arXiv 2511.08544, section 4)."""
-  torch = foreign("torch")
-
+  """Returns SIGReg with 17 nodes on [0, 3] (LeJEPA, arXiv 2511.08544, section 4)."""
+  torch = optional_import("torch")
   t = torch.linspace(0, 3, 17, dtype=z.dtype, device=z.device)
   target = (-(t**2) / 2).exp()
   weights = torch.full_like(t, 2 * 3 / 16)
   weights[0] = weights[-1] = 3 / 16
-  angles = (z @ directions.T)[..., None] * t  # [n, slices, nodes]
+  angles = (z @ directions.T)[..., None] * t  # [n, directions, nodes]
   error = (angles.cos().mean(0) - target) ** 2 + angles.sin().mean(0) ** 2
   return (error @ (weights * target)).mean() * z.shape[0]
 
 
 def cramer_von_mises(z: Tensor, directions: Tensor) -> Tensor:
-  """Cramér–von Mises on slices (Anderson, 1962, eq. 1)."""
-  torch = foreign("torch")
-
+  """Returns the sliced Cramér–von Mises statistic (Anderson, 1962, eq. 1)."""
+  torch = optional_import("torch")
   u = torch.special.ndtr(_sorted_projections(z, directions))
   n = u.shape[0]
   return 1 / (12 * n) + ((u - (2 * _ranks(u) + 1) / (2 * n)) ** 2).sum(0).mean()
 
 
 def anderson_darling(z: Tensor, directions: Tensor) -> Tensor:
-  """Anderson–Darling on slices (Anderson & Darling, 1954)."""
-  torch = foreign("torch")
-
+  """Returns the sliced Anderson–Darling statistic (Anderson & Darling, 1954)."""
+  torch = optional_import("torch")
   x = _sorted_projections(z, directions)
   n = x.shape[0]
   logs = torch.special.log_ndtr(x) + torch.special.log_ndtr(-x.flip(0))
@@ -108,9 +104,8 @@ def anderson_darling(z: Tensor, directions: Tensor) -> Tensor:
 
 
 def kolmogorov_smirnov(z: Tensor, directions: Tensor) -> Tensor:
-  """Kolmogorov–Smirnov on slices (Massey, 1951)."""
-  torch = foreign("torch")
-
+  """Returns the sliced Kolmogorov–Smirnov statistic (Massey, 1951)."""
+  torch = optional_import("torch")
   u = torch.special.ndtr(_sorted_projections(z, directions))
   n, ranks = u.shape[0], _ranks(u)
   return torch.maximum((ranks + 1) / n - u, u - ranks / n).max(0)[0].mean()
@@ -126,6 +121,5 @@ def _sorted_projections(z: Tensor, directions: Tensor) -> Tensor:
 
 
 def _ranks(x: Tensor) -> Tensor:
-  torch = foreign("torch")
-
+  torch = optional_import("torch")
   return torch.arange(x.shape[0], dtype=x.dtype, device=x.device)[:, None]

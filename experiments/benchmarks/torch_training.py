@@ -1,24 +1,21 @@
-"""The same training in PyTorch, layer for layer from our weights, and by pythae's own trainer."""
+"""The same training in PyTorch, with our layers and weights, and by pythae's trainer."""
 
 import contextlib
 import io
 import logging
 import math
 import shutil
-import signal
 import tempfile
-import threading
 import weakref
 from collections.abc import Iterator
 from typing import Any
 
-import jax
 import numpy as np
 
 from aejax.autoencoder import Autoencoder
 from benchmarks import torch_formulas as formulas
 from benchmarks.environment import num_threads
-from benchmarks.foreign import foreign, quiet
+from benchmarks.peer import optional_import, quiet, torch_device
 from benchmarks.training_programs import LEARNING_RATE, Workload
 
 __all__ = [
@@ -26,48 +23,46 @@ __all__ = [
   "PYTHAE_METHODS",
   "PythaeTraining",
   "TorchTraining",
-  "time_limit",
-  "torch_device",
 ]
 
-# torch need not be installed, so its types cannot be named.
+# PyTorch is optional, so annotations cannot name its types.
 Tensor = Any
 Module = Any
 
 METHODS = ("ae", "vae", "wae-mmd", "cwae", "swae")
-"""Those whose published formula is written down here."""
+"""Methods whose published formula is in `torch_formulas`."""
 
 PYTHAE_METHODS = ("wae-mmd",)
 
 _DIRECTIONS = 50
-# An epoch of pythae's trainer, which can be asked for no less.
+# Steps of an epoch of pythae's trainer, the smallest unit it can be asked for.
 _PYTHAE_STEPS = 16
 
 
 class TorchTraining:
-  """A training loop as PyTorch's users write it, on as many threads as ours, or on the same GPU.
+  """A usual PyTorch training loop, on as many threads as ours, or on the same GPU.
 
-  The data stay on the device as uint8; each step takes its rows. Nothing is read back before the
-  last step.
+  The data stay on the device as uint8, and each step takes its rows. The loss is read back only
+  after the last step.
 
   Attributes:
-    num_parameters: of the model.
+    num_parameters: number of parameters of the model.
   """
 
   def __init__(
-    self, workload: Workload, method: str, model: Autoencoder, *, optimised: bool = False
+    self, workload: Workload, method: str, model: Autoencoder, *, torch_compile: bool = False
   ):
-    """Takes over the weights.
+    """Copies the weights of a model of ours.
 
     Args:
-      workload: what is trained on what.
+      workload: network and data.
       method: one of `METHODS`.
-      model: ours, of this workload.
-      optimised: by torch.compile, with the fused Adam.
+      model: our model for this workload.
+      torch_compile: whether to compile the loss with torch.compile and use the fused Adam.
     """
-    torch = foreign("torch")
+    torch = optional_import("torch")
     torch.set_num_threads(num_threads())
-    if optimised:
+    if torch_compile:
       torch._dynamo.reset()
     self._torch, self._batch_size = torch, workload.batch_size
     device = torch_device()
@@ -84,11 +79,11 @@ class TorchTraining:
       z, penalty = _latents_and_penalty(torch, method, encoder(x))
       return ((x - decoder(z)) ** 2).flatten(1).sum(1).mean() + penalty
 
-    self._loss = torch.compile(loss, dynamic=False) if optimised else loss
-    self._optimizer = torch.optim.Adam(parameters, lr=LEARNING_RATE, fused=optimised or None)
+    self._loss = torch.compile(loss, dynamic=False) if torch_compile else loss
+    self._optimizer = torch.optim.Adam(parameters, lr=LEARNING_RATE, fused=torch_compile or None)
 
   def __call__(self, count: int) -> float:
-    """Takes steps, and returns the last one's loss."""
+    """Takes `count` steps, and returns the loss of the last."""
     loss = None
     for _ in range(count):
       start = self._step % (len(self._order) // self._batch_size) * self._batch_size
@@ -103,24 +98,27 @@ class TorchTraining:
 
 
 class PythaeTraining:
-  """pythae's own trainer, its data loader included: what its users wait for.
+  """pythae's own trainer, including its data loader.
 
   Attributes:
-    num_parameters: of the model.
-    steps: that every call takes: an epoch.
+    num_parameters: number of parameters of the model.
+    steps: number of steps of every call, which is one epoch.
   """
 
   def __init__(self, workload: Workload, model: Autoencoder):
-    """Takes over the weights of a model of ours.
+    """Copies the weights of a model of ours.
 
     Args:
-      workload: what is trained on what.
-      model: ours, of this workload.
+      workload: network and data.
+      model: our model for this workload.
     """
     torch, models, trainers = (
-      foreign(name) for name in ("torch", "pythae.models", "pythae.trainers")
+      optional_import(name) for name in ("torch", "pythae.models", "pythae.trainers")
     )
-    nn, output = foreign("pythae.models.nn"), foreign("pythae.models.base.base_utils").ModelOutput
+    nn, output = (
+      optional_import("pythae.models.nn"),
+      optional_import("pythae.models.base.base_utils").ModelOutput,
+    )
     logging.getLogger("pythae").setLevel(logging.WARNING)
     logging.getLogger("pythae.trainers.base_trainer.base_trainer").setLevel(logging.WARNING)
     torch.set_num_threads(num_threads())
@@ -151,8 +149,8 @@ class PythaeTraining:
       kernel_choice="imq",
       reg_weight=1.0,
     )
-    peer = models.WAE_MMD(config, Encoder(), Decoder())
-    self.num_parameters = sum(parameter.numel() for parameter in peer.parameters())
+    theirs = models.WAE_MMD(config, Encoder(), Decoder())
+    self.num_parameters = sum(parameter.numel() for parameter in theirs.parameters())
     folder = tempfile.mkdtemp()
     weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
     options = trainers.BaseTrainerConfig(
@@ -162,13 +160,13 @@ class PythaeTraining:
       num_epochs=1,
       no_cuda=torch_device() == "cpu",
     )
-    dataset = foreign("pythae.data.datasets").BaseDataset(pixels, torch.zeros(len(pixels)))
+    dataset = optional_import("pythae.data.datasets").BaseDataset(pixels, torch.zeros(len(pixels)))
     with _silence():
-      self._trainer = trainers.BaseTrainer(peer, dataset, training_config=options)
+      self._trainer = trainers.BaseTrainer(theirs, dataset, training_config=options)
       self._trainer.prepare_training()
 
   def __call__(self, count: int) -> float:
-    """Trains an epoch, whatever the count, and returns the mean loss."""
+    """Trains one epoch for any `count`, and returns the mean loss."""
     del count
     with _silence(), quiet():
       loss = self._trainer.train_step(1)
@@ -177,10 +175,10 @@ class PythaeTraining:
 
 
 def translate(model: Autoencoder) -> tuple[Module, Module]:
-  """Encoder and decoder as PyTorch's modules, with copies of our weights; channels come first."""
+  """Returns encoder and decoder as PyTorch modules with copies of our weights, channels first."""
   encoder: Any = model.encoder
   decoder: Any = model.decoder
-  nn = foreign("torch").nn
+  nn = optional_import("torch").nn
   if not hasattr(encoder, "convolutions"):
     hidden = [part for layer in encoder.hidden for part in (_linear(layer), nn.ReLU())]
     back = [part for layer in decoder.hidden for part in (_linear(layer), nn.ReLU())]
@@ -192,8 +190,8 @@ def translate(model: Autoencoder) -> tuple[Module, Module]:
       ),
     )
   height, width, channels = shape = decoder.map_shape
-  down = [part for layer in encoder.convolutions for part in (_convolution(layer), nn.ReLU())]
-  up = [part for layer in decoder.convolutions for part in (nn.ReLU(), _transposed(layer))]
+  down = [part for layer in encoder.convolutions for part in (_conv(layer), nn.ReLU())]
+  up = [part for layer in decoder.convolutions for part in (nn.ReLU(), _conv_transpose(layer))]
   return (
     nn.Sequential(
       *down,
@@ -213,37 +211,8 @@ def translate(model: Autoencoder) -> tuple[Module, Module]:
   )
 
 
-def torch_device() -> str:
-  """The GPU if JAX uses one that PyTorch sees too."""
-  torch = foreign("torch")
-  return "cuda" if jax.default_backend() == "gpu" and torch.cuda.is_available() else "cpu"
-
-
-@contextlib.contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
-  """Raises a TimeoutError in the block after so long, where the system can.
-
-  Raises:
-    TimeoutError: when the time is over.
-  """
-  if not hasattr(signal, "SIGALRM") or (threading.current_thread() is not threading.main_thread()):
-    yield
-    return
-
-  def stop(number, frame):
-    raise TimeoutError(f"took longer than {seconds:g} s")
-
-  previous = signal.signal(signal.SIGALRM, stop)
-  signal.setitimer(signal.ITIMER_REAL, seconds)
-  try:
-    yield
-  finally:
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, previous)
-
-
 def _latents_and_penalty(torch: Any, method: str, encoded: Tensor) -> tuple[Tensor, Any]:
-  """With weight 1, as ours by default."""
+  """Returns latents and penalty, with weight 1 as in our default."""
   if method == "vae":
     mean, log_variance = encoded.chunk(2, dim=1)
     noise = torch.randn_like(mean)
@@ -253,13 +222,13 @@ def _latents_and_penalty(torch: Any, method: str, encoded: Tensor) -> tuple[Tens
   if method == "ae":
     return z, 0.0
   if method == "cwae":
-    # The formula leaves out the factor.
+    # The formula lacks the factor 1/(2√π).
     return z, torch.log(formulas.cramer_wold(z) / (2 * math.sqrt(math.pi)) + 1e-7)
   prior = torch.randn_like(z)
   if method == "wae-mmd":
     return z, formulas.mmd_imq(z, prior)
   if method != "swae":
-    raise ValueError(f"There is no published formula here for {method!r}.")
+    raise ValueError(f"There is no PyTorch formula for the method {method!r}.")
   directions = torch.nn.functional.normalize(
     torch.randn(_DIRECTIONS, z.shape[1], device=z.device), dim=1
   )
@@ -267,33 +236,39 @@ def _latents_and_penalty(torch: Any, method: str, encoded: Tensor) -> tuple[Tens
 
 
 def _linear(layer: Any, *, inputs: Any = None, outputs: Any = None) -> Module:
-  """A fully connected layer; `inputs` and `outputs` are images' shapes, which lie otherwise."""
+  """Returns a fully connected layer.
+
+  Args:
+    layer: our layer.
+    inputs: shape of the images that are its inputs, whose channels PyTorch has first.
+    outputs: shape of the images that are its outputs.
+  """
   kernel, bias = np.asarray(layer.kernel[...]), np.asarray(layer.bias[...])
   if inputs is not None:
     kernel = kernel.reshape(*inputs, -1).transpose(2, 0, 1, 3).reshape(kernel.shape)
   if outputs is not None:
     kernel = kernel.reshape(-1, *outputs).transpose(0, 3, 1, 2).reshape(kernel.shape)
     bias = bias.reshape(outputs).transpose(2, 0, 1).reshape(-1)
-  nn = foreign("torch").nn
-  return _filled(nn.Linear(*kernel.shape), kernel.T, bias)
+  nn = optional_import("torch").nn
+  return _with_weights(nn.Linear(*kernel.shape), kernel.T, bias)
 
 
-def _convolution(layer: Any) -> Module:
+def _conv(layer: Any) -> Module:
   kernel = np.asarray(layer.kernel[...])
   side, _, before, after = kernel.shape
-  made = foreign("torch").nn.Conv2d(before, after, side, layer.stride, padding=1)
-  return _filled(made, kernel.transpose(3, 2, 0, 1), layer.bias[...])
+  made = optional_import("torch").nn.Conv2d(before, after, side, layer.stride, padding=1)
+  return _with_weights(made, kernel.transpose(3, 2, 0, 1), layer.bias[...])
 
 
-def _transposed(layer: Any) -> Module:
+def _conv_transpose(layer: Any) -> Module:
   kernel = np.asarray(layer.kernel[...])
   side, _, before, after = kernel.shape
-  made = foreign("torch").nn.ConvTranspose2d(before, after, side, layer.stride, padding=1)
-  return _filled(made, kernel[::-1, ::-1].transpose(2, 3, 0, 1), layer.bias[...])
+  made = optional_import("torch").nn.ConvTranspose2d(before, after, side, layer.stride, padding=1)
+  return _with_weights(made, kernel[::-1, ::-1].transpose(2, 3, 0, 1), layer.bias[...])
 
 
-def _filled(module: Module, weight: np.ndarray, bias: Any) -> Module:
-  torch = foreign("torch")
+def _with_weights(module: Module, weight: np.ndarray, bias: Any) -> Module:
+  torch = optional_import("torch")
   with torch.no_grad():
     module.weight.copy_(torch.tensor(np.ascontiguousarray(weight)))
     module.bias.copy_(torch.tensor(np.asarray(bias)))
@@ -302,6 +277,6 @@ def _filled(module: Module, weight: np.ndarray, bias: Any) -> Module:
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-  """Without progress bars and messages."""
+  """Discards progress bars and messages."""
   with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
     yield

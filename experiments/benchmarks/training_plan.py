@@ -1,4 +1,4 @@
-"""What the benchmark of training measures, from a user's wishes."""
+"""What the benchmark of training measures."""
 
 import dataclasses
 import math
@@ -8,25 +8,25 @@ from typing import Any
 from aejax import _checks, objectives
 from benchmarks.training_programs import Workload
 
-__all__ = ["METHODS", "NETWORKS", "Plan", "make_plan"]
+__all__ = ["METHODS", "NETWORKS", "TrainingPlan", "plan_training"]
 
 METHODS = ("ae", "vae", "wae-mmd", "cwae", "swae", "sigreg", "energy")
 NETWORKS = ("mlp", "convolutional")
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
-  """What a run measures.
+class TrainingPlan:
+  """What a run of the benchmark of training measures.
 
   Attributes:
-    methods: names of `objectives.BY_NAME`.
-    workloads: one a network.
+    methods: names in `objectives.BY_NAME`.
+    workloads: workloads, one for each network.
     first_steps: methods whose first step is timed, in processes of their own.
-    peers: whether other libraries are set beside.
-    torch_compile: the most seconds it may take to compile; 0 leaves it out.
-    seeds: so many runs together beside one; 1 leaves it out.
-    seconds: to spend on each timing.
-    quick: a minute's run.
+    peers: whether to compare with other libraries.
+    torch_compile: maximum number of seconds for torch.compile; 0 leaves it out.
+    seeds: number of runs that are trained together and compared with one; 1 leaves this out.
+    seconds: seconds to spend on each timing.
+    quick: whether this is the short version.
   """
 
   methods: tuple[str, ...]
@@ -39,7 +39,7 @@ class Plan:
   quick: bool
 
   def settings(self) -> dict[str, Any]:
-    """What must be the same for two runs' rows to be comparable."""
+    """Returns the settings that must be equal for the rows of two runs to be comparable."""
     shape = self.workloads[0]
     return {
       "quick": self.quick,
@@ -52,7 +52,7 @@ class Plan:
     }
 
 
-def make_plan(
+def plan_training(
   *,
   methods: Iterable[str] = (),
   networks: Iterable[str] = (),
@@ -63,22 +63,22 @@ def make_plan(
   peers: bool = True,
   torch_compile: float = 120.0,
   quick: bool = False,
-) -> Plan:
-  """Completes a user's wishes.
+) -> TrainingPlan:
+  """Makes a plan.
 
   Args:
-    methods: by default those of the papers, and two newer ones.
-    networks: fully connected and convolutional by default.
-    side: pixels a side of the images, of which a convolutional network needs a multiple of 4.
-    latent_dim: D.
-    batch_size: images a step.
-    seeds: so many runs together beside one.
-    peers: whether other libraries are set beside.
-    torch_compile: the most seconds it may take to compile.
-    quick: less of everything.
+    methods: names of methods; by default those of the papers and two newer ones.
+    networks: names of networks; by default the fully connected and the convolutional one.
+    side: height and width of the images in pixels, a multiple of 4 for the convolutional network.
+    latent_dim: dimension of the latents.
+    batch_size: number of images per step.
+    seeds: number of runs that are trained together.
+    peers: whether to compare with other libraries.
+    torch_compile: maximum number of seconds for torch.compile; 0 leaves it out.
+    quick: whether to measure less, for less time.
 
   Raises:
-    ValueError: if a name or a number is none.
+    ValueError: if an argument is out of range or a name is unknown.
   """
   methods, networks = tuple(dict.fromkeys(methods)), tuple(dict.fromkeys(networks))
   for method in methods:
@@ -98,7 +98,7 @@ def make_plan(
     raise ValueError(f"torch_compile must be seconds, 0 or more, but is {torch_compile:g}.")
   methods = methods or (METHODS[:5] if quick else METHODS)
   shape = dict(side=side, latent_dim=latent_dim, batch_size=batch_size, num_images=64 * batch_size)
-  return Plan(
+  return TrainingPlan(
     methods=methods,
     workloads=tuple(Workload(network, **shape) for network in networks or NETWORKS),
     first_steps=methods[-2:-1] or methods if quick else methods,

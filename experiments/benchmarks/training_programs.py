@@ -1,4 +1,4 @@
-"""What is timed of our training: the compiled loop as `train` runs it, and the floor under it."""
+"""The training programs that are timed: the compiled loop of `train`, and its lower bound."""
 
 import dataclasses
 import functools
@@ -24,14 +24,14 @@ LEARNING_RATE = 1e-3
 
 @dataclasses.dataclass(frozen=True)
 class Workload:
-  """What is trained on what.
+  """A network and the data it is trained on.
 
   Attributes:
-    network: a name of `networks.ARCHITECTURES`.
-    side: pixels a side of the grey images.
-    latent_dim: D.
-    batch_size: images a step.
-    num_images: that the data have, all on the device as uint8.
+    network: name of the network in `networks.ARCHITECTURES`.
+    side: height and width of the grey images in pixels.
+    latent_dim: dimension of the latents.
+    batch_size: number of images per step.
+    num_images: number of images, all of them on the device as uint8.
   """
 
   network: str
@@ -42,15 +42,15 @@ class Workload:
 
   @property
   def image_shape(self) -> tuple[int, int, int]:
-    """Height, width, channels."""
+    """Height, width and channels of an image."""
     return self.side, self.side, 1
 
   def images(self) -> UInt8[np.ndarray, "n h w c"]:
-    """Noise: what a pixel holds costs nothing."""
+    """Returns images of noise: the time of a step does not depend on their content."""
     return _noise(self.num_images, self.image_shape)
 
   def order(self, seed: int = 0) -> Int[Array, " n"]:
-    """Of the images in an epoch."""
+    """Returns the order of the images in an epoch."""
     return epoch_order(jax.random.key(seed), 0, self.num_images)
 
 
@@ -60,11 +60,11 @@ def _noise(num_images: int, shape: tuple[int, ...]) -> np.ndarray:
 
 
 class Training:
-  """Training runs, one or several together. A call takes so many steps and waits for them.
+  """One training run, or several together. A call takes a number of steps and waits for them.
 
   Attributes:
-    model: with the initial parameters, of the last run if there are several.
-    num_parameters: of one run.
+    model: the model with its initial parameters; of several runs, that of the last.
+    num_parameters: number of parameters of one run.
   """
 
   def __init__(self, workload: Workload, objective: Objective, *, seeds: int = 1):
@@ -82,8 +82,13 @@ class Training:
       states.append(state)
     assert train_step is not None
     self.num_parameters = sum(leaf.size for leaf in jax.tree.leaves(states[0].params))
-    self._run_steps = make_run_steps(train_step, workload.batch_size, together=seeds > 1)
-    self._images = jnp.asarray(workload.images())
+    self._run_steps = make_run_steps(
+      train_step,
+      workload.batch_size,
+      image_shape=workload.image_shape,
+      together=seeds > 1,
+    )
+    self._images = jnp.asarray(workload.images().reshape(workload.num_images, -1))
     orders = [workload.order(seed) for seed in range(seeds)]
     self._state, self._sums, self._order = (
       trees[0] if seeds == 1 else jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
@@ -91,16 +96,16 @@ class Training:
     )
 
   def __call__(self, count: int) -> Sums:
-    """Takes steps, and returns the sums of their metrics."""
+    """Takes `count` steps, and returns the sums of their metrics."""
     self._state, sums = self._run_steps(self._state, self._sums, self._images, self._order, count)
     return jax.block_until_ready(sums)
 
 
 def matrix_products(training: Training, workload: Workload) -> Callable[[int], Any]:
-  """The products of a step of the fully connected network, in the same kind of loop.
+  """Returns a loop over only the matrix products of a step of the fully connected network.
 
-  For each layer the forward one and two backward ones, but for the first layer's, whose input needs
-  no gradient. Between them stands nothing: no bias, no ReLU, no loss, no Adam.
+  These are one forward and two backward products for each layer, and one less for the first, whose
+  input needs no gradient. There is no bias, ReLU, loss or Adam.
   """
   encoder: Any = training.model.encoder
   decoder: Any = training.model.decoder
@@ -118,7 +123,7 @@ def matrix_products(training: Training, workload: Workload) -> Callable[[int], A
       gradients.insert(0, inputs[number].T @ back)
       if number:
         back = back @ weight.T
-    # The products must be needed, and the numbers must stay what they are.
+    # Uses all gradients, so that XLA keeps the products, without changing the weights.
     return [w + 1e-30 * g for w, g in zip(weights, gradients, strict=True)]
 
   loop = jax.jit(lambda weights, count: lax.fori_loop(0, count, step, weights))

@@ -1,7 +1,7 @@
-"""Commands side by side, each on a processor core of its own.
+"""A pool of processes, each bound to one processor core.
 
-Small networks train faster so than one after the other on all cores: the threads of a step that
-takes milliseconds wait for each other.
+Small networks train faster in such a pool than one after another on all cores, because the threads
+of a step of a few milliseconds mostly wait for each other.
 """
 
 import collections
@@ -22,12 +22,12 @@ _POLL_SECONDS = 0.2
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-  """A command.
+  """A command to run.
 
   Attributes:
-    label: what it is called.
-    command: the program and its arguments.
-    log: the file that takes its output, after what is in it already.
+    label: name of the job.
+    command: program and arguments.
+    log: file to which the output is appended.
   """
 
   label: str
@@ -36,29 +36,30 @@ class Job:
 
 
 def cores() -> list[int]:
-  """The cores that this process may use; one, called 0, where no process can be bound to one."""
+  """Returns the cores that this process may use; only core 0 where processes cannot be bound."""
   return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_setaffinity") else [0]
 
 
-def run(jobs: Sequence[Job], on: Sequence[int], finished: Callable[[Job], None]) -> int | None:
-  """Runs all jobs, as many at a time as there are cores.
+def run(jobs: Sequence[Job], cores: Sequence[int], on_success: Callable[[Job], None]) -> int | None:
+  """Runs jobs in their order, one on each core at a time.
 
-  After Ctrl-C or SIGTERM, or when one fails, the others get a SIGTERM and are waited for.
+  After Ctrl-C or SIGTERM, or when a job fails, the running jobs get a SIGTERM, and this function
+  waits for them.
 
   Args:
-    jobs: what to run, the first ones first.
-    on: the numbers of the cores, of `cores()`.
-    finished: called in this process after each job that ended well.
+    jobs: jobs to run.
+    cores: numbers of the cores, as `cores()` returns them.
+    on_success: function called in this process with each job that succeeded.
 
   Returns:
-    The number of the signal that asked to stop, if any did.
+    The number of the signal that asked to stop, or None.
 
   Raises:
     ValueError: if a job fails, with the last line of its log.
   """
-  waiting, free = collections.deque(jobs), list(on)
+  waiting, free = collections.deque(jobs), list(cores)
   running: dict[subprocess.Popen[bytes], tuple[Job, int]] = {}
-  with interruption() as interrupted, _ended(running):
+  with interruption() as interrupted, _terminated_at_exit(running):
     while (waiting or running) and not interrupted():
       while waiting and free:
         job, core = waiting.popleft(), free.pop()
@@ -69,34 +70,34 @@ def run(jobs: Sequence[Job], on: Sequence[int], finished: Callable[[Job], None])
         if process.returncode != 0 and not interrupted():
           raise ValueError(f"{job.label} failed; the end of {job.log}: {_last_line(job.log)}")
         if process.returncode == 0:
-          finished(job)
+          on_success(job)
       time.sleep(_POLL_SECONDS)
     return interrupted()
 
 
 def _start(job: Job, core: int) -> subprocess.Popen[bytes]:
   job.log.parent.mkdir(parents=True, exist_ok=True)
-  with job.log.open("ab") as log, _bound_to(core):
+  with job.log.open("ab") as log, _affinity(core):
     return subprocess.Popen(job.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
 
 @contextlib.contextmanager
-def _bound_to(core: int) -> Iterator[None]:
-  """What is started here uses this core alone: a new process inherits it."""
+def _affinity(core: int) -> Iterator[None]:
+  """Binds processes started in the block to a core: they inherit the affinity of this process."""
   if not hasattr(os, "sched_setaffinity"):
     yield
     return
-  own = os.sched_getaffinity(0)
+  before = os.sched_getaffinity(0)
   os.sched_setaffinity(0, {core})
   try:
     yield
   finally:
-    os.sched_setaffinity(0, own)
+    os.sched_setaffinity(0, before)
 
 
 @contextlib.contextmanager
-def _ended(running: dict[subprocess.Popen[bytes], tuple[Job, int]]) -> Iterator[None]:
-  """At the end no process is left, whatever happened; each may save first."""
+def _terminated_at_exit(running: dict[subprocess.Popen[bytes], tuple[Job, int]]) -> Iterator[None]:
+  """Terminates the processes that are left after the block, and waits while they save."""
   try:
     yield
   finally:

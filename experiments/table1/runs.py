@@ -1,4 +1,4 @@
-"""The runs of Table 1 in their folder: which are scored, and the table of those that are."""
+"""The runs of Table 1: which of them are scored, and the table of those."""
 
 import math
 import platform
@@ -10,30 +10,30 @@ from typing import Any
 
 import jax
 import numpy as np
-from table1.table import ROWS, Row, write_table
 
 from aejax._files import read_json
 from aejax.metrics.features import Extractor
 from aejax.training.configuration import read
+from table1.table import ROWS, Row, write_table
 
 __all__ = ["is_scored", "write_scored"]
 
 
 def is_scored(workdir: Path, extractor: Extractor | None = None) -> bool:
-  """Whether a run has all figures, those of these features too if any are given."""
+  """Returns whether a run has all its metrics, including those of the extractor if one is given."""
   path = workdir / "summary.json"
   summary = read_json(path) if path.is_file() else {}
   return "normal_latents" in summary and (extractor is None or extractor.frechet_name in summary)
 
 
 def write_scored(out: Path, dataset: str, rows: Sequence[Row], seeds: int) -> None:
-  """Writes the table of the runs that are scored so far, if there is one.
+  """Writes the table of the runs that are scored so far, if there are any.
 
   Args:
-    out: the folder of the table; its runs are in `out/runs/ROW/seed-N`.
-    dataset: the data set's name.
-    rows: of the table.
-    seeds: how many runs each is to have.
+    out: folder of the table; its runs are in `out/runs/ROW/seed-N`.
+    dataset: name of the data set.
+    rows: rows of the table.
+    seeds: number of seeds of each row.
   """
   found = {
     row.run: [
@@ -44,16 +44,16 @@ def write_scored(out: Path, dataset: str, rows: Sequence[Row], seeds: int) -> No
     for row in rows
   }
   summaries = {
-    run: [read_json(workdir / "summary.json") for workdir in several]
-    for run, several in found.items()
-    if several
+    run: [read_json(workdir / "summary.json") for workdir in workdirs]
+    for run, workdirs in found.items()
+    if workdirs
   }
   if not summaries:
     return
   seconds = (
     _seconds(workdir, summary)
-    for run, several in summaries.items()
-    for workdir, summary in zip(found[run], several, strict=True)
+    for run, of_run in summaries.items()
+    for workdir, summary in zip(found[run], of_run, strict=True)
   )
   about = {
     "command": _command(dataset, rows, seeds),
@@ -66,7 +66,7 @@ def write_scored(out: Path, dataset: str, rows: Sequence[Row], seeds: int) -> No
 
 
 def _command(dataset: str, rows: Sequence[Row], seeds: int) -> str:
-  """What makes this table."""
+  """Returns the command that makes this table."""
   words = f"python experiments/reproduce_table1.py --dataset {dataset} --seeds {seeds}"
   if len(rows) == len(ROWS):
     return words
@@ -74,7 +74,10 @@ def _command(dataset: str, rows: Sequence[Row], seeds: int) -> str:
 
 
 def _seconds(workdir: Path, summary: Mapping[str, Any]) -> float:
-  """Of all a run's steps, at the speed of its last call: the calls before were interrupted."""
+  """Returns the training time of all steps at the speed of the last call.
+
+  The summary has only the speed of the last call. A run that was interrupted has had several.
+  """
   configuration = read(workdir)
   per_epoch = configuration.train_images // configuration.batch_size * configuration.batch_size
   return configuration.epochs * per_epoch / summary.get("images_per_second", math.inf)

@@ -1,7 +1,7 @@
-"""Table 1 of the Cramer-Wold paper: which runs it takes, what was published, and the page.
+"""Table 1 of the Cramer-Wold paper: its rows, the published values, and the page.
 
-Every row is a method with the published network, learning rate and λ. Where our closed forms need
-no sample or approximation that the published code has, both are run: `paper` has theirs.
+Every row is a method with the published network, learning rate and λ. Rows called "paper" use the
+samples or the approximation of the published code, where the other rows use a closed form.
 """
 
 import dataclasses
@@ -23,11 +23,12 @@ class Row:
   """A row of the table.
 
   Attributes:
-    label: as it stands in the table.
-    run: the folder of its runs; two rows may share their runs and differ in the sampler.
-    method: of the runs, as on the command line.
-    objective: fields of the objective that are not the published settings.
-    sampler: what latents are decoded for the generation metrics: prior, gaussian or mixture.
+    label: label in the table.
+    run: name of the folder of its runs; rows that share their runs differ in the sampler.
+    method: method of the runs, as on the command line.
+    objective: fields of the objective that differ from the published settings or the defaults.
+    sampler: distribution of the latents that are decoded for the generation metrics: prior,
+      gaussian or mixture.
   """
 
   label: str
@@ -37,7 +38,8 @@ class Row:
   sampler: str = "prior"
 
 
-# λ = 100 for SIGReg and the energy distance is ours: what WAE-MMD and SWAE have on Fashion-MNIST.
+# SIGReg and the energy distance are not in the paper. Their λ = 100 is that of WAE-MMD and SWAE on
+# Fashion-MNIST.
 ROWS = (
   Row("AE", "ae", "ae"),
   Row("VAE", "vae", "vae"),
@@ -53,14 +55,14 @@ ROWS = (
   Row("CWAE + Gaussian mixture", "cwae", "cwae", sampler="mixture"),
 )
 
-# Inception's FID as gmum/cwae-pytorch re-ran its own table; other features, so other numbers.
+# FID with Inception's features, as gmum/cwae-pytorch reports for its own runs. Values in other
+# features cannot be compared with these.
 PUBLISHED_FID = {
   "mnist": {"SWAE": 30.94, "WAE-MMD": 28.71, "CWAE": 24.22},
   "fashion_mnist": {"SWAE": 55.99, "WAE-MMD": 51.74, "CWAE": 50.35},
   "cifar10": {"SWAE": 131.6, "WAE-MMD": 136.6, "CWAE": 118.1},
   "celeb_a": {"SWAE": 62.42, "WAE-MMD": 51.29, "CWAE": 48.02},
 }
-
 
 _COLUMNS = {
   "reconstruction_error": "reconstruction error",
@@ -75,8 +77,8 @@ _COLUMNS = {
   "fid": "FID",
   "kid": "KID",
 }
-_OF_LATENTS = ("mardia_skewness", "mardia_kurtosis", "cramer_wold")
-_OF_SAMPLES = (
+_LATENT_METRICS = ("mardia_skewness", "mardia_kurtosis", "cramer_wold")
+_SAMPLE_METRICS = (
   "frechet_classifier",
   "kernel_classifier",
   "precision_classifier",
@@ -96,25 +98,25 @@ def write_table(
   """Writes table.md, table.json and, where there are Fréchet distances, frechet.png.
 
   Args:
-    out: the folder.
-    dataset: the data set's name.
-    rows: of the table.
-    summaries: of each run, one a seed.
-    about: how, when and where it was made.
+    out: folder of the table.
+    dataset: name of the data set.
+    rows: rows of the table.
+    summaries: summaries by run, one for each seed.
+    about: how, when and where the table was made.
 
   Returns:
-    The paths.
+    The paths of the files.
   """
-  shown = [(row.label, _figures(row, summaries[row.run])) for row in rows if row.run in summaries]
+  shown = [(row.label, _metrics(row, summaries[row.run])) for row in rows if row.run in summaries]
   counts = {row.label: len(summaries[row.run]) for row in rows if row.run in summaries}
-  columns = {n: h for n, h in _COLUMNS.items() if any(n in figures for _, figures in shown)}
+  columns = {n: h for n, h in _COLUMNS.items() if any(n in metrics for _, metrics in shown)}
   listed = shown
-  if len(set(counts.values())) > 1:  # not all runs are done
+  if len(set(counts.values())) > 1:  # some seeds are not scored yet
     columns = {"seeds": "seeds", **columns}
-    listed = [(label, figures | {"seeds": (counts[label], math.nan)}) for label, figures in shown]
+    listed = [(label, metrics | {"seeds": (counts[label], math.nan)}) for label, metrics in shown]
   published = PUBLISHED_FID.get(dataset, {})
   normal = next(iter(summaries.values()))[0].get("normal_latents", {})
-  reference = {n: (normal[n], math.nan) for n in _OF_LATENTS if n in normal}
+  reference = {n: (normal[n], math.nan) for n in _LATENT_METRICS if n in normal}
   lines = [
     f"# Table 1, {dataset}",
     "",
@@ -123,10 +125,10 @@ def write_table(
     "",
     markdown(columns, [*listed, ("*truly normal latents*", reference)], published),
     "",
-    "Rows called *paper* have the published code's samples of the prior (SWAE, WAE-MMD) and its",
-    "approximation of φ_D (CWAE), where ours have closed forms and exact values. The factor that",
-    "the published Cramer-Wold distance lacks is a constant under the logarithm. *+ Gaussian",
-    "mixture* decodes draws of ten Gaussians fitted to the training latents afterwards.",
+    "Rows called *paper* use samples of the prior (SWAE, WAE-MMD) and the approximation of φ_D",
+    "(CWAE), as in the published code. The other rows use closed forms and exact values. The",
+    "published Cramer-Wold distance lacks a factor, which the logarithm turns into a constant.",
+    "*+ Gaussian mixture* decodes samples of ten Gaussians fitted to the training latents.",
     "",
     *_about_features("fid" in columns),
     "",
@@ -135,46 +137,48 @@ def write_table(
   with replacing(table) as temporary:
     temporary.write_text("\n".join(lines), encoding="utf-8")
   rows_as_data = {
-    label: {n: {"mean": m, "standard_error": _or_none(e)} for n, (m, e) in figures.items()}
-    for label, figures in shown
+    label: {n: {"mean": m, "standard_error": _or_none(e)} for n, (m, e) in metrics.items()}
+    for label, metrics in shown
   }
   write_json(data, {"dataset": dataset, "seeds": counts, **about, "rows": rows_as_data})
   paths = [table, data]
-  distances = [(label, f["frechet_classifier"]) for label, f in shown if "frechet_classifier" in f]
+  distances = [(label, m["frechet_classifier"]) for label, m in shown if "frechet_classifier" in m]
   if distances:
-    paths.append(_save_distances(out / "frechet.png", distances))
+    paths.append(_plot_distances(out / "frechet.png", distances))
   return paths
 
 
 def _about_features(has_fid: bool) -> list[str]:
-  """What the distances of samples are between."""
+  """Returns lines that say which features the distances of images use."""
   lines = [
-    "Fréchet and kernel distances are between 64 features of a small classifier that comes with",
-    "aejax, of the test images and of as many generated ones; *of reconstructions* is what the",
+    "Fréchet and kernel distances compare the test images with the same number of generated images",
+    "in 64 features of a small classifier that comes with aejax. *Of reconstructions* is the",
+    "Fréchet distance of the reconstructed test images: the decoder's part of the distance.",
   ]
-  lost = "decoder loses of it, whatever the latents. The published FID is of Inception's features"
   if not has_fid:
-    return [*lines, f"{lost}: only", "the order of methods can be compared."]
+    return [
+      *lines,
+      "The published FID uses Inception's features, so only the order of methods can be compared.",
+    ]
   return [
     *lines,
-    f"{lost},",
-    "as FID and KID are here; both depend on the number of images, and the published may be of",
-    "another.",
+    "The published FID uses Inception's features, as FID and KID do here. Both depend on the",
+    "number of images, which may differ from the published one.",
   ]
 
 
-def _figures(row: Row, summaries: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, float]]:
-  """The figures of a row; a sampler fitted afterwards changes those of the samples."""
-  figures = statistics(summaries)
+def _metrics(row: Row, summaries: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, float]]:
+  """Returns the metrics of a row; a fitted sampler replaces those of generated images."""
+  metrics = statistics(summaries)
   if row.sampler == "prior":
-    return figures
-  kept = {name: value for name, value in figures.items() if name not in _OF_SAMPLES}
+    return metrics
+  kept = {name: value for name, value in metrics.items() if name not in _SAMPLE_METRICS}
   fitted = {name: f"{name}_{row.sampler}" for name in ("frechet_classifier", "fid")}
-  return kept | {name: figures[own] for name, own in fitted.items() if own in figures}
+  return kept | {name: metrics[key] for name, key in fitted.items() if key in metrics}
 
 
-def _save_distances(path: Path, distances: Sequence[tuple[str, tuple[float, float]]]) -> Path:
-  """Fréchet distances as points with their standard errors, the best at the top."""
+def _plot_distances(path: Path, distances: Sequence[tuple[str, tuple[float, float]]]) -> Path:
+  """Plots Fréchet distances as points with standard errors, the smallest at the top."""
   ordered = sorted(distances, key=lambda row: -row[1][0])
   height = 90 + 34 * len(ordered)
   figure = blank_figure(900, height)
@@ -208,7 +212,10 @@ def _or_none(value: float) -> float | None:
 
 
 def statistics(summaries: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, float]]:
-  """Mean and standard error over seeds of each figure that all have; one seed has no error."""
+  """Returns mean and standard error over seeds of each metric that all summaries have.
+
+  With one seed, the standard error is NaN.
+  """
   found = {}
   for name, first in summaries[0].items():
     if not isinstance(first, float) or not all(name in summary for summary in summaries):
@@ -224,28 +231,28 @@ def markdown(
   rows: Sequence[tuple[str, Mapping[str, tuple[float, float]]]],
   published: Mapping[str, float],
 ) -> str:
-  """The table: mean ± standard error.
+  """Returns a Markdown table of means ± standard errors.
 
   Args:
-    columns: the heading of each figure.
-    rows: the label of each row, and its figures.
-    published: of some rows, the published FID.
+    columns: headings by metric.
+    rows: label and metrics of each row.
+    published: published FID by label, for some rows.
   """
   heads = ["method", *columns.values(), *(["published FID"] if published else [])]
   lines = [f"| {' | '.join(heads)} |", "|---" + "|---:" * (len(heads) - 1) + "|"]
-  for label, figures in rows:
-    cells = [_cell(figures.get(name)) for name in columns]
+  for label, metrics in rows:
+    values = [_rounded(metrics.get(name)) for name in columns]
     if published:
-      cells.append(f"{published[label]:.2f}" if label in published else "")
-    lines.append(f"| {label} | {' | '.join(cells)} |")
+      values.append(f"{published[label]:.2f}" if label in published else "")
+    lines.append(f"| {label} | {' | '.join(values)} |")
   return "\n".join(lines)
 
 
-def _cell(figure: tuple[float, float] | None) -> str:
-  """A mean to the second digit of its error."""
-  if figure is None:
+def _rounded(metric: tuple[float, float] | None) -> str:
+  """Returns mean and standard error, rounded to the second digit of the error."""
+  if metric is None:
     return ""
-  mean, error = figure
+  mean, error = metric
   if not math.isfinite(error) or error == 0:
     return f"{mean:.4g}"
   digits = max(0, 1 - math.floor(math.log10(error)))

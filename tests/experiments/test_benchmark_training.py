@@ -5,36 +5,24 @@ import os
 import signal
 
 import pytest
-from benchmarks import training
+from benchmarks import training_benchmark
 
-from aejax._command_line import parse
-from aejax._user_errors import user_errors
+pytestmark = pytest.mark.bench
 
 TINY = ["--quick", "--no-peers", "--side", "8", "--batch-size", "16", "--seeds", "2"]
 TINY += ["--methods", "ae", "cwae"]
 
 
 @pytest.fixture
-def call(script, capsys, tmp_path):
-  """Calls the script as its last lines do, and returns exit code, stdout and stderr."""
-  module = script("benchmark_training")
-
-  def call(*arguments):
-    capsys.readouterr()
-    try:
-      with user_errors():
-        module.main(parse(module.Options, ["--out", str(tmp_path / "out"), *arguments]))
-    except SystemExit as exit:
-      return exit.code, *capsys.readouterr()
-    return 0, *capsys.readouterr()
-
-  return call
+def run(call, tmp_path):
+  """Calls the script with an output folder."""
+  return lambda *arguments: call("benchmark_training", "--out", tmp_path / "out", *arguments)
 
 
 @pytest.mark.slow
-def test_it_measures_goes_on_and_says_where(call, tmp_path, monkeypatch):
+def test_benchmark_training_stops_at_a_signal_and_continues(run, tmp_path, monkeypatch):
   out = tmp_path / "out"
-  overhead, calls = training._overhead, []
+  overhead, calls = training_benchmark._overhead, []
 
   def interrupted(*arguments):
     calls.append(arguments[-1])
@@ -42,14 +30,14 @@ def test_it_measures_goes_on_and_says_where(call, tmp_path, monkeypatch):
     return overhead(*arguments)
 
   with monkeypatch.context() as patch:
-    patch.setattr(training, "_overhead", interrupted)
-    code, printed, err = call(*TINY)
+    patch.setattr(training_benchmark, "_overhead", interrupted)
+    code, printed, err = run(*TINY)
   assert (code, printed, calls) == (128 + signal.SIGINT, "", ["cwae"])
-  assert err.splitlines()[-1] == f"Interrupted; the same command goes on from {out}."
+  assert err.splitlines()[-1] == f"Interrupted; the same command continues from {out}."
   assert [path.name for path in out.iterdir()] == ["results.json"]
   before = json.loads((out / "results.json").read_text())["rows"]
 
-  code, printed, _ = call(*TINY)
+  code, printed, _ = run(*TINY)
   assert code == 0
   paths = [out / name for name in ("results.json", "results.md", "step_time.png")]
   assert printed.splitlines() == [str(path) for path in paths]
@@ -62,7 +50,7 @@ def test_it_measures_goes_on_and_says_where(call, tmp_path, monkeypatch):
     ("step", "mlp", "cwae"),
     ("overhead", "mlp", "cwae"),
     ("first step", "mlp", "ae"),
-    ("first step", "mlp", "ae"),  # from the cache
+    ("first step", "mlp", "ae"),  # with a compilation cache
     ("seeds", "mlp", "cwae"),
     ("step", "convolutional", "ae"),
   ]
@@ -73,8 +61,8 @@ def test_it_measures_goes_on_and_says_where(call, tmp_path, monkeypatch):
   assert "2 runs of `cwae`, mlp, under one vmap train" in page
 
 
-def test_mistakes_are_one_sentence_and_leave_nothing(call, tmp_path):
-  code, printed, err = call("--methods", "cwa")
+def test_benchmark_training_rejects_a_method(run, tmp_path):
+  code, printed, err = run("--methods", "cwa")
   assert (code, printed) == (2, "")
   assert err.startswith("error: There is no method 'cwa': did you mean cwae")
   assert err.count("\n") == 1

@@ -1,12 +1,18 @@
+"""A pool of processes, one on each core."""
+
 import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from table1.process_pool import Job, cores, run
 
+pytestmark = pytest.mark.bench
+
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 CORES = cores()
 needs_two = pytest.mark.skipif(len(CORES) < 2, reason="one core only")
 
@@ -15,7 +21,7 @@ def job(tmp_path, name, code):
   return Job(name, [sys.executable, "-c", code], tmp_path / "logs" / f"{name}.txt")
 
 
-# Says where it runs, and waits for the other to have begun too.
+# Prints its cores once the other job has started too.
 PAIR = """
 import os, pathlib, time
 here = pathlib.Path({folder!r})
@@ -29,8 +35,8 @@ print(os.sched_getaffinity(0))
 
 
 @needs_two
-def test_two_at_a_time_each_on_a_core_of_its_own(tmp_path):
-  own = os.sched_getaffinity(0)
+def test_run_binds_each_job_to_a_core(tmp_path):
+  before = os.sched_getaffinity(0)
   pairs = [("a", "b"), ("b", "a"), ("c", "d"), ("d", "c")]
   jobs = [
     job(tmp_path, name, PAIR.format(folder=str(tmp_path), name=name, other=other))
@@ -39,16 +45,16 @@ def test_two_at_a_time_each_on_a_core_of_its_own(tmp_path):
   done = []
   assert run(jobs, CORES[:2], done.append) is None
   assert {job.label for job in done} == set("abcd")
-  said = [job.log.read_text() for job in jobs]
-  assert set(said[:2]) == set(said[2:]) == {f"{{{core}}}\n" for core in CORES[:2]}
-  assert os.sched_getaffinity(0) == own
+  printed = [job.log.read_text() for job in jobs]
+  assert set(printed[:2]) == set(printed[2:]) == {f"{{{core}}}\n" for core in CORES[:2]}
+  assert os.sched_getaffinity(0) == before
 
 
-def test_no_more_than_there_are_cores(tmp_path):
+def test_run_starts_one_job_a_core(tmp_path):
   code = f"""
 import pathlib, time
 here = pathlib.Path({str(tmp_path)!r}) / "running"
-here.mkdir()  # fails if another is there
+here.mkdir()  # fails while another job runs
 time.sleep(0.1)
 here.rmdir()
 """
@@ -69,7 +75,7 @@ time.sleep(60)
 
 
 @needs_two
-def test_one_that_fails_stops_the_others_which_may_save(tmp_path):
+def test_run_terminates_the_others_when_a_job_fails(tmp_path):
   saved, ready = tmp_path / "saved", tmp_path / "logs" / "long.txt"
   fails = f"""
 import pathlib, sys, time
@@ -88,17 +94,18 @@ sys.exit("error: no such thing.\\n")
   assert not (tmp_path / "begun").exists()
 
 
-def test_what_is_not_there_to_be_run(tmp_path):
+def test_run_of_a_program_that_does_not_exist(tmp_path):
   with pytest.raises(FileNotFoundError):
     run([Job("x", [tmp_path / "nowhere"], tmp_path / "x.txt")], CORES[:1], lambda job: None)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_is_passed_on_and_waited_for(tmp_path, number):
+def test_run_passes_a_signal_on_and_waits(tmp_path, number):
   saved, log = tmp_path / "saved", tmp_path / "log.txt"
   code = f"""
 import pathlib, sys
-from aejax.training.side_by_side import Job, cores, run
+sys.path.insert(0, {str(EXPERIMENTS)!r})
+from table1.process_pool import Job, cores, run
 command = [sys.executable, "-c", {SAVES.format(path=str(saved))!r}]
 job = Job("x", command, pathlib.Path({str(log)!r}))
 print(run([job, job], cores()[:1], print))
@@ -113,4 +120,4 @@ print(run([job, job], cores()[:1], print))
   out, _ = process.communicate(timeout=60)
   assert out == f"{number.value}\n"
   assert saved.read_text() == "saved"
-  assert log.read_text() == "ready\n"  # the second was not begun
+  assert log.read_text() == "ready\n"  # the second job did not start

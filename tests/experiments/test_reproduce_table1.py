@@ -1,3 +1,5 @@
+"""The script that reproduces Table 1, on the digits with one epoch."""
+
 import json
 import math
 import os
@@ -6,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from aejax._files import write_json
-from aejax.training.configuration import seed_runs
+
+pytestmark = pytest.mark.bench
 
 
 @pytest.fixture(scope="module")
@@ -14,7 +17,7 @@ def module(script):
   return script("reproduce_table1")
 
 
-def test_it_trains_what_is_missing_and_writes_the_table(module, tmp_path, capsys):
+def test_reproduce_table1_trains_missing_runs(module, tmp_path, capsys):
   out = tmp_path / "table"
   options = dict(dataset="digits", out=out, epochs=1, methods=("ae",))
   module.main(module.Table(**options, seeds=1))
@@ -43,16 +46,16 @@ def test_it_trains_what_is_missing_and_writes_the_table(module, tmp_path, capsys
   assert rows["AE"]["reconstruction_error"]["mean"] == pytest.approx(mean)
 
 
-def test_with_inception_what_is_trained_is_scored_again(module, tmp_path, monkeypatch, capsys):
+def test_reproduce_table1_scores_again_with_inception(module, tmp_path, monkeypatch, capsys):
   from aejax.metrics.inception import _Inception
 
-  thin = _Inception("inception", lambda images: images.mean(1).reshape(len(images), -1))
-  monkeypatch.setattr(module, "inception", lambda path: thin)
+  stub = _Inception("inception", lambda images: images.mean(1).reshape(len(images), -1))
+  monkeypatch.setattr(module, "inception", lambda path: stub)
   out = tmp_path / "table"
   options = dict(dataset="digits", out=out, epochs=1, methods=("ae",), seeds=1)
   module.main(module.Table(**options))
   log = out / "runs" / "ae" / "seed-0" / "metrics.jsonl"
-  before = log.read_text()  # with times, which training again would change
+  before = log.read_text()  # holds times, so a second training would change it
   assert "FID" not in (out / "table.md").read_text().split("Rows called")[0]
   for again in (True, False):
     capsys.readouterr()
@@ -61,20 +64,20 @@ def test_with_inception_what_is_trained_is_scored_again(module, tmp_path, monkey
   assert log.read_text() == before
   table = (out / "table.md").read_text()
   assert "| recall | FID | KID |" in table
-  assert "as FID and KID are here" in table
+  assert "as FID and KID do here" in table
   rows = json.loads((out / "table.json").read_text())["rows"]
   assert rows["AE"]["fid"]["mean"] > 0
   assert rows["AE"]["fid"] != rows["AE + Gaussian mixture"]["fid"]
 
 
-def test_on_an_accelerator_the_seeds_of_a_method_are_trained_at_once(
+def test_reproduce_table1_trains_seeds_together_on_an_accelerator(
   module, tmp_path, monkeypatch, capsys
 ):
-  def score(configuration, dataset, workdir, *, extractor, timing):
-    """In no time: how runs are scored is tested elsewhere."""
-    for member, folder in seed_runs(configuration, workdir):
-      figures = {"reconstruction_error": 1.0 + member.seed, "normal_latents": {}}
-      write_json(folder / "summary.json", {"images_per_second": 1e4, **figures})
+  def score(run, *, extractor, timing):
+    """Writes made-up metrics: scoring takes most of the time, and is tested elsewhere."""
+    for number, seed_run in enumerate(run.seeds):
+      metrics = {"reconstruction_error": 1.0 + number, "normal_latents": {}}
+      write_json(seed_run.workdir / "summary.json", {"images_per_second": 1e4, **metrics})
 
   monkeypatch.setattr(module, "score", score)
   out = tmp_path / "table"
@@ -87,7 +90,7 @@ def test_on_an_accelerator_the_seeds_of_a_method_are_trained_at_once(
   assert json.loads((folder / "config.json").read_text())["seeds"] == 2
   assert json.loads((out / "table.json").read_text())["seeds"]["AE"] == 2
 
-  # Begun at once, it goes on so, on a CPU too; a seed more is a run of its own.
+  # Runs that began together continue together, on a CPU too. Another seed is a run of its own.
   logs = [folder / f"seed-{seed}" / "metrics.jsonl" for seed in (0, 1)]
   before = [log.read_text() for log in logs]
   (folder / "seed-1" / "summary.json").unlink()
@@ -100,9 +103,10 @@ def test_on_an_accelerator_the_seeds_of_a_method_are_trained_at_once(
   assert json.loads((folder / "seed-2" / "config.json").read_text())["seeds"] == 1
 
 
-def test_several_runs_are_trained_side_by_side(module, tmp_path, monkeypatch, capsys):
-  monkeypatch.setattr(module.side_by_side, "cores", lambda: sorted(os.sched_getaffinity(0)) * 2)
-  monkeypatch.setattr(module, "available_bytes", lambda: math.inf)  # as where nobody says
+def test_reproduce_table1_trains_runs_in_a_process_pool(module, tmp_path, monkeypatch, capsys):
+  monkeypatch.setattr(module.process_pool, "cores", lambda: sorted(os.sched_getaffinity(0)) * 2)
+  # As on systems that do not report it.
+  monkeypatch.setattr(module, "available_bytes", lambda: math.inf)
   out = tmp_path / "table"
   options = module.Table(dataset="digits", out=out, epochs=1, methods=("ae", "cwae-paper"), seeds=1)
   module.main(options)
@@ -116,7 +120,7 @@ def test_several_runs_are_trained_side_by_side(module, tmp_path, monkeypatch, ca
   assert json.loads((out / "table.json").read_text())["seeds"]["CWAE, paper"] == 1
 
 
-def test_the_commands_of_runs_side_by_side(module, tmp_path):
+def test_command_of_a_run_in_the_pool(module, tmp_path):
   rows = {row.run: row for row in module.ROWS}
   options = module.Table(dataset="mnist", data_dir=tmp_path / "files", epochs=7)
   begun = tmp_path / "sigreg" / "seed-2"
@@ -128,6 +132,10 @@ def test_the_commands_of_runs_side_by_side(module, tmp_path):
     f"sigreg --dataset mnist --data-dir {tmp_path}/files --workdir {begun} --seed 2 --epochs 7 "
     "--weight 100.0 --resume"
   )
+  for run, words in {"swae-paper": "--sample-prior", "cwae-paper": "--approximate"}.items():
+    command = module._command(rows[run], 0, tmp_path / "new", module.Table(dataset="mnist"))
+    expected = f"{rows[run].method} --dataset mnist --workdir {tmp_path}/new --seed 0 {words}"
+    assert " ".join(command[2:]) == expected
 
 
 @pytest.mark.parametrize(
@@ -135,9 +143,10 @@ def test_the_commands_of_runs_side_by_side(module, tmp_path):
   [
     (dict(seeds=0), "seeds must be a whole number from 1 up, but is 0"),
     (dict(methods=("gan",)), "There is no method of the table 'gan'.* There are ae, vae, swae"),
+    (dict(inception=Path(__file__)), "whose SHA-256 begins with 6726825d"),
   ],
 )
-def test_mistakes(module, tmp_path, options, message):
+def test_reproduce_table1_rejects_options(module, tmp_path, options, message):
   with pytest.raises(ValueError, match=message):
     module.main(module.Table(dataset="digits", out=tmp_path / "x", **options))
   assert not (tmp_path / "x").exists()

@@ -9,15 +9,15 @@ from jit_o0 import jit_o0
 from aejax import networks
 
 SHAPES = [(8, 8, 1), (28, 28, 1), (32, 32, 3), (64, 64, 3), (7, 5, 1), (1, 1, 3), (33, 47, 3)]
-# CelebA's 27 million parameters are put to work once, in its own file.
+# test_celeb_a.py tests the CelebA network with its 27 million parameters.
 SMALLER = [name for name in networks.ARCHITECTURES if name != "celeb_a"]
-# The smallest at which every layer of every architecture still has work to do.
+# The smallest image at which no layer of any architecture is trivial.
 SMALL = (7, 5, 3)
 
 
 @pytest.fixture(scope="module")
 def built():
-  """Each autoencoder is made once, with a Gaussian encoder: the superset of the other."""
+  """Builds each autoencoder once, with a Gaussian encoder, which includes the deterministic one."""
   models = {}
 
   def build(architecture):
@@ -37,7 +37,7 @@ def images():
 
 @pytest.mark.parametrize("image_shape", SHAPES)
 @pytest.mark.parametrize("architecture", networks.ARCHITECTURES)
-def test_shapes(architecture, image_shape):
+def test_build_returns_the_right_shapes(architecture, image_shape):
   def outputs(key, images):
     model = networks.build(architecture, image_shape, latent_dim=5, gaussian=True, key=key)
     return model.posterior(images), model.reconstruct(images), model.generate(key, 3)
@@ -50,17 +50,17 @@ def test_shapes(architecture, image_shape):
   assert generated.shape == (3, *image_shape)
 
 
-def test_jit_is_eager_and_split_is_undone_by_merge(built, images):
+def test_network_under_jit_and_split_equals_eager(built, images):
   graphdef, params = nnx.split(built("convolutional"), nnx.Param)
   eager = nnx.merge(graphdef, params).reconstruct(images)
   jitted = jax.jit(lambda params, x: nnx.merge(graphdef, params).reconstruct(x))(params, images)
-  # Sums of up to 256 products of unit size, fused in another order: √256 · 6e-8 a layer, eight
-  # layers.
+  # Each of eight layers sums up to 256 products of unit size in another order, which changes the
+  # result by √256 · 6e-8 for each layer.
   np.testing.assert_allclose(jitted, eager, atol=1e-5)
   np.testing.assert_array_equal(built("convolutional").reconstruct(images), eager)
 
 
-def test_vmap_over_parameters_and_over_batches():
+def test_network_vmaps_over_parameters_and_batches():
   keys = jax.random.split(jax.random.key(0), 2)
   models = [networks.build("mlp", SMALL, latent_dim=2, key=key) for key in keys]
   graphdef = nnx.graphdef(models[0])
@@ -72,7 +72,7 @@ def test_vmap_over_parameters_and_over_batches():
 
 
 @pytest.mark.parametrize("architecture", SMALLER)
-def test_gradient_reaches_every_parameter(built, images, architecture):
+def test_network_gradient_reaches_every_parameter(built, images, architecture):
   graphdef, params = nnx.split(built(architecture), nnx.Param)
 
   def loss(params):
@@ -83,14 +83,14 @@ def test_gradient_reaches_every_parameter(built, images, architecture):
   for path, gradient in nnx.to_flat_state(jit_o0(jax.grad(loss))(params)):
     assert np.isfinite(gradient[...]).all(), path
     assert np.any(gradient[...] != 0), path
-    if path == ("encoder", "latents", "dense", "kernel"):
-      assert np.any(gradient[:, 4:] != 0)  # Starts at zero, and must leave it.
+    if path == ("encoder", "latents", "linear", "kernel"):
+      assert np.any(gradient[:, 4:] != 0)  # the log-variance starts at zero and must change
 
 
 @pytest.mark.parametrize("architecture", SMALLER)
-def test_outputs_stay_in_their_range(built, architecture):
+def test_decode_stays_in_range(built, architecture):
   graphdef, params = nnx.split(built(architecture), nnx.Param)
-  # Latents far out, so that an output without bounds would show it.
+  # Large latents would exceed the range of an unbounded output.
   latents = np.random.default_rng(0).normal(scale=100, size=(20, 4)).astype(np.float32)
   images = jit_o0(lambda params, z: nnx.merge(graphdef, params).decode(z))(params, latents)
   assert np.isfinite(images).all()
@@ -102,7 +102,7 @@ def test_outputs_stay_in_their_range(built, architecture):
 
 
 def _products(jaxpr):
-  """Every matrix product and convolution, however deep."""
+  """Returns all matrix products and convolutions, also those in nested programs."""
   for equation in jaxpr.eqns:
     if equation.primitive.name in ("dot_general", "conv_general_dilated"):
       yield equation
@@ -113,7 +113,7 @@ def _products(jaxpr):
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32])
 @pytest.mark.parametrize("gaussian", [False, True])
 @pytest.mark.parametrize("architecture", networks.ARCHITECTURES)
-def test_dtype_is_the_computations_alone(architecture, gaussian, dtype):
+def test_build_dtype_applies_only_to_the_computation(architecture, gaussian, dtype):
   abstract = nnx.eval_shape(
     lambda: networks.build(
       architecture, SMALL, latent_dim=4, gaussian=gaussian, dtype=dtype, key=jax.random.key(0)
@@ -135,7 +135,7 @@ def test_dtype_is_the_computations_alone(architecture, gaussian, dtype):
   assert {aval.dtype for aval in jaxpr.out_avals} == {jnp.dtype("float32")}
 
 
-def test_the_key_decides():
+def test_build_depends_on_the_key():
   def build(seed, **kwargs):
     return networks.build("mlp", (4, 4, 1), latent_dim=2, key=jax.random.key(seed), **kwargs)
 
@@ -144,8 +144,8 @@ def test_the_key_decides():
     np.testing.assert_array_equal(a, b)
   latents = jnp.ones((1, 2))
   assert np.any(first.decode(latents) != other.decode(latents))
-  # A Gaussian network is the deterministic one but for the last layer of its encoder, so that
-  # methods compared at one seed start from the same place.
+  # A Gaussian network differs from the deterministic one only in the last layer of its encoder, so
+  # that methods with the same seed start from the same parameters.
   gaussian = build(0, gaussian=True)
   np.testing.assert_array_equal(gaussian.decode(latents), first.decode(latents))
   images = jnp.ones((3, 4, 4, 1))
@@ -153,14 +153,14 @@ def test_the_key_decides():
   np.testing.assert_array_equal(gaussian.posterior(images).log_variance, np.zeros((3, 2)))
 
 
-def test_encoder_and_decoder_do_not_share_randomness():
+def test_build_uses_different_keys_for_encoder_and_decoder():
   model = networks.build("linear", (2, 2, 1), latent_dim=4, key=jax.random.key(0))
   encoder, decoder = model.encoder.latents.linear.kernel, model.decoder.to_pixels.kernel
   assert np.all(encoder[...] != decoder[...])
 
 
-def test_the_same_network_is_the_same_graphdef():
-  """Else a step compiled for one seed would compile again for the next."""
+def test_build_gives_equal_graphdefs():
+  """With different graphdefs, the training step would be compiled again for each seed."""
   graphdefs = [
     nnx.graphdef(networks.build("cifar10", (4, 4, 1), latent_dim=2, key=jax.random.key(seed)))
     for seed in range(2)
@@ -170,7 +170,7 @@ def test_the_same_network_is_the_same_graphdef():
 
 
 @pytest.mark.parametrize("architecture", ["mlp", "convolutional"])
-def test_a_fresh_network_has_values_of_unit_size(architecture):
+def test_build_initialises_to_values_of_unit_size(architecture):
   model = networks.build(architecture, (32, 32, 3), latent_dim=64, key=jax.random.key(0))
   graphdef, params = nnx.split(model, nnx.Param)
 
@@ -184,8 +184,8 @@ def test_a_fresh_network_has_values_of_unit_size(architecture):
   images = random.uniform(size=(8, 32, 32, 3)).astype(np.float32)
   prior = random.normal(size=(8, 64)).astype(np.float32)
   latents, logits = root_mean_squares(params, images, prior)
-  # Uniform pixels have mean square 1/3, and each layer keeps it but for its borders (√⅓ = .58);
-  # logits keep that of N(0, I). Transposed convolutions initialised by the usual fan-in would
+  # Uniform pixels have mean square 1/3, and each layer keeps it except at the borders (√⅓ = .58).
+  # Logits keep the mean square of N(0, I). With the usual fan-in, transposed convolutions would
   # halve the logits of "convolutional" three times.
   assert 0.25 < latents < 1
   assert 0.5 < logits < 2
@@ -203,7 +203,7 @@ def test_a_fresh_network_has_values_of_unit_size(architecture):
     ((64, 64, 3), "convolutional"),
   ],
 )
-def test_default_architecture(image_shape, architecture):
+def test_default_architecture_follows_from_image_shape(image_shape, architecture):
   assert networks.default_architecture(image_shape) == architecture
 
 
@@ -222,7 +222,7 @@ def test_default_architecture(image_shape, architecture):
     ({"dtype": jnp.int8}, "dtype must be a floating-point type, but is int8."),
   ],
 )
-def test_mistakes_are_named(changes, sentence):
+def test_build_rejects_bad_arguments(changes, sentence):
   arguments = {"architecture": "mlp", "image_shape": (4, 4, 1), "latent_dim": 2} | changes
   with pytest.raises(ValueError) as error:  # noqa: PT011
     networks.build(**arguments, key=jax.random.key(0))
@@ -230,6 +230,6 @@ def test_mistakes_are_named(changes, sentence):
 
 
 @pytest.mark.parametrize("architecture", SMALLER)
-def test_images_of_another_shape_than_the_network_was_made_for_are_refused(built, architecture):
-  with pytest.raises(ValueError, match=r"\(n, 7, 5, 3\), as the network expects"):
+def test_encode_rejects_images_of_another_shape(built, architecture):
+  with pytest.raises(ValueError, match=r"\(n, 7, 5, 3\), for which the network was built"):
     built(architecture).encode(jnp.zeros((2, 5, 7, 3)))

@@ -7,7 +7,7 @@ from aejax import networks
 from aejax.networks import CelebADecoder, CelebAEncoder
 
 
-def test_the_papers_parameter_counts(num_parameters):
+def test_celeb_a_has_the_published_number_of_parameters(num_parameters):
   def pair():
     rngs = nnx.Rngs(0)
     return CelebAEncoder((64, 64, 3), 64, rngs=rngs), CelebADecoder((64, 64, 3), 64, rngs=rngs)
@@ -27,19 +27,19 @@ def split():
   return nnx.split(model, nnx.Param)
 
 
-def test_an_image_is_reconstructed_without_regard_to_its_neighbours(split):
+def test_celeb_a_reconstructs_each_image_independently(split):
   graphdef, params = split
   reconstruct = jax.jit(lambda params, x: nnx.merge(graphdef, params).reconstruct(x))
   images = np.random.default_rng(1).uniform(size=(3, 8, 8, 3)).astype(np.float32)
   among_others = np.concatenate([images[:1], images[1:] ** 3])
-  # One compiled function, so the same bits; with BatchNorm the neighbours would show.
+  # The same compiled function gives the same bits. BatchNorm would depend on the other images.
   np.testing.assert_array_equal(
     reconstruct(params, images)[0], reconstruct(params, among_others)[0]
   )
 
 
-def test_gradients_are_finite_and_reach_every_parameter(split):
-  """Also where an image is black, which leaves every group without variance."""
+def test_celeb_a_gradients_are_finite_and_reach_every_parameter(split):
+  """A black image leaves every group without variance."""
   graphdef, params = split
   images = np.random.default_rng(2).uniform(size=(2, 8, 8, 3)).astype(np.float32)
   images[0] = 0

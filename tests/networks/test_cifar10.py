@@ -8,7 +8,7 @@ from aejax import networks
 from aejax.networks import CIFAR10Decoder, CIFAR10Encoder
 
 
-def test_the_papers_parameter_counts(num_parameters):
+def test_cifar10_has_the_published_number_of_parameters(num_parameters):
   def pair():
     rngs = nnx.Rngs(0)
     return CIFAR10Encoder((32, 32, 3), 64, rngs=rngs), CIFAR10Decoder((32, 32, 3), 64, rngs=rngs)
@@ -21,7 +21,7 @@ def test_the_papers_parameter_counts(num_parameters):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_the_first_layer_starts_as_the_identity(channels):
+def test_cifar10_encoder_starts_with_the_identity(channels):
   images = np.random.default_rng(0).uniform(size=(2, 4, 5, channels)).astype(np.float32)
 
   @jax.jit
@@ -33,7 +33,7 @@ def test_the_first_layer_starts_as_the_identity(channels):
 
 
 def _scattered(x, kernel):
-  """A transposed convolution of stride 2 by its definition: every pixel stamps its kernel."""
+  """Computes a transposed convolution of stride 2: every pixel adds its multiple of the kernel."""
   n, height, width, _ = x.shape
   side, _, _, channels = kernel.shape
   y = np.zeros((n, 2 * height - 2 + side, 2 * width - 2 + side, channels))
@@ -46,7 +46,7 @@ def _scattered(x, kernel):
 
 
 def _convolved(x, kernel):
-  """A convolution with no padding, by its definition."""
+  """Computes a convolution without padding from its definition."""
   side = kernel.shape[0]
   height, width = x.shape[1] - side + 1, x.shape[2] - side + 1
   return sum(
@@ -54,8 +54,8 @@ def _convolved(x, kernel):
   )
 
 
-def test_the_decoder_is_the_published_stack_layer_by_layer():
-  """The reference pads 2×2 layers at the far ends, and its 3×3 makes H + 1 of H/2 pixels."""
+def test_cifar10_decoder_equals_the_published_layers():
+  """The reference pads 2×2 layers at the far ends; its 3×3 layer takes H/2 pixels to H + 1."""
   decoder = networks.build("cifar10", (6, 8, 3), latent_dim=2, key=jax.random.key(0)).decoder
   x = np.random.default_rng(0).normal(size=(3, 2))
   latents = jnp.asarray(x, jnp.float32)
@@ -65,8 +65,8 @@ def test_the_decoder_is_the_published_stack_layer_by_layer():
   first, second, third = (np.asarray(layer.kernel[...]) for layer in decoder.convolutions)
   for kernel in (first, second):
     x = np.maximum(_convolved(np.pad(x, [(0, 0), (0, 1), (0, 1), (0, 0)]), kernel), 0)
-  # Our kernel is that of the dilated convolution, hence flipped against the stamp.
+  # Our kernel is that of the dilated convolution, which is flipped.
   x = np.maximum(_scattered(x, third[::-1, ::-1]), 0)
   x = _convolved(x, np.asarray(decoder.to_pixels.kernel[...]))
-  # Six layers of at most 288 products, values of unit size: 6 · √288 · 6e-8 · a few.
+  # Six layers sum at most 288 products of unit size: a few times 6 · √288 · 6e-8.
   np.testing.assert_allclose(decoder(latents), x, atol=3e-5)

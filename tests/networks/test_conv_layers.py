@@ -7,7 +7,7 @@ from flax import nnx
 from aejax.networks._conv_layers import Convolution, TransposedConvolution, downsampled
 from aejax.networks._conv_ops import transposed_convolve
 
-# Sums of at most 4·4·3 products of unit size, in two orders: 48 · 6e-8 · 3 is about 1e-5.
+# Sums of at most 4·4·3 products of unit size in two orders differ by 48 · 6e-8 · 3, about 1e-5.
 TOLERANCE = 1e-5
 
 
@@ -21,11 +21,11 @@ TOLERANCE = 1e-5
     (3, 2, (9, 6), "SAME"),
     (2, 2, (5, 4), "SAME"),
     (2, 1, (6, 5), "SAME"),
-    # The papers' CIFAR-10 network: 16 pixels become 33.
+    # The papers' CIFAR-10 network takes 16 pixels to 33.
     (3, 2, (33, 33), "VALID"),
   ],
 )
-def test_transposed_is_the_adjoint(kernel_size, stride, size, padding):
+def test_transposed_convolution_is_the_adjoint_of_convolution(kernel_size, stride, size, padding):
   random = np.random.default_rng(0)
   kernel = random.normal(size=(kernel_size, kernel_size, 2, 3)).astype(np.float32)
 
@@ -42,7 +42,7 @@ def test_transposed_is_the_adjoint(kernel_size, stride, size, padding):
   np.testing.assert_allclose(got, adjoint(x)[0], atol=TOLERANCE)
 
 
-def test_the_odd_pixel_is_cut_at_the_far_end():
+def test_transposed_convolution_cuts_the_odd_pixel_at_the_far_end():
   random = np.random.default_rng(0)
   x = jnp.asarray(random.normal(size=(1, 4, 4, 1)), jnp.float32)
   kernel = jnp.asarray(random.normal(size=(3, 3, 1, 1)), jnp.float32)
@@ -52,7 +52,7 @@ def test_the_odd_pixel_is_cut_at_the_far_end():
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 5), (33, 47), (64, 64)])
-def test_downsampled_is_what_the_convolution_leaves(size):
+def test_downsampled_is_the_size_after_convolution(size):
   def halved(images):
     return Convolution(1, 1, kernel_size=4, stride=2, rngs=nnx.Rngs(0))(images)
 
@@ -62,7 +62,7 @@ def test_downsampled_is_what_the_convolution_leaves(size):
     assert images.shape[1:3] == downsampled(size, 2**halvings)
 
 
-def test_bias_is_added_per_channel_or_is_no_parameter():
+def test_convolution_adds_bias_to_each_channel():
   for layer in (
     Convolution(2, 3, kernel_size=2, rngs=nnx.Rngs(0)),
     TransposedConvolution(2, 3, kernel_size=2, stride=2, size=(4, 4), rngs=nnx.Rngs(0)),
@@ -74,20 +74,20 @@ def test_bias_is_added_per_channel_or_is_no_parameter():
   assert len(jax.tree.leaves(nnx.state(bare))) == 1
 
 
-def test_a_fresh_layer_keeps_the_variance_times_its_gain():
+def test_convolution_initialises_to_variance_times_gain():
   x = jnp.asarray(np.random.default_rng(0).normal(size=(4, 16, 16, 32)), jnp.float32)
   down = Convolution(32, 256, kernel_size=4, stride=2, gain=1.0, rngs=nnx.Rngs(1))
   up = TransposedConvolution(
     32, 256, kernel_size=4, stride=2, size=(32, 32), gain=2.0, rngs=nnx.Rngs(1)
   )
-  # Borders left out: they see fewer pixels. A channel's variance is gain · (1 ± √(2/K)) for its
-  # K = 128 or 512 weights, and the mean over 256 channels is within 1%: 10% is ample, while a
-  # fan-in that forgets the stride is off by 4.
+  # Borders are left out because they see fewer pixels. The variance of a channel with K = 128 or
+  # 512 weights is gain · (1 ± √(2/K)), and the mean over 256 channels is within 1%. A tolerance
+  # of 10% still detects a fan-in without the stride, which is wrong by a factor of 4.
   np.testing.assert_allclose(jnp.var(down(x)[:, 1:-1, 1:-1]), 1.0, rtol=0.1)
   np.testing.assert_allclose(jnp.var(up(x)[:, 1:-1, 1:-1]), 2.0, rtol=0.1)
 
 
-def test_the_layers_compute_in_their_dtype():
+def test_convolution_computes_in_its_dtype():
   x = jnp.ones((1, 4, 4, 1))
   down = Convolution(1, 2, kernel_size=2, dtype=jnp.bfloat16, rngs=nnx.Rngs(0))
   up = TransposedConvolution(

@@ -27,14 +27,14 @@ def _abstract_pair(image_shape, latent_dim, **kwargs):
     ((256, 256, 3), (32, 64, 128, 256, 256, 256)),
   ],
 )
-def test_depth_follows_from_the_image(image_shape, channels):
+def test_convolutional_depth_follows_from_image_shape(image_shape, channels):
   encoder, decoder = _abstract_pair(image_shape, 4)
   assert tuple(layer.kernel.shape[3] for layer in encoder.convolutions) == channels
   assert tuple(layer.kernel.shape[2] for layer in decoder.convolutions) == channels[::-1]
   assert decoder.convolutions[-1].kernel.shape[3] == image_shape[2]
 
 
-def test_parameter_counts(num_parameters):
+def test_convolutional_has_the_expected_number_of_parameters(num_parameters):
   encoder, decoder = _abstract_pair((28, 28, 1), 8)
   # 4·4·1·32 + 32, 4·4·32·64 + 64, 7·7·64·256 + 256, 256·8 + 8.
   assert num_parameters(encoder) == 544 + 32_832 + 803_072 + 2_056
@@ -42,7 +42,7 @@ def test_parameter_counts(num_parameters):
   assert num_parameters(decoder) == 2_304 + 805_952 + 32_800 + 513
 
 
-def test_channels_and_hidden_size_are_the_users():
+def test_convolutional_accepts_channels_and_hidden_size():
   encoder, decoder = _abstract_pair((9, 6, 2), 3, channels=(5, 7), hidden_size=11)
   assert [layer.kernel.shape for layer in encoder.convolutions] == [(4, 4, 2, 5), (4, 4, 5, 7)]
   assert [layer.kernel.shape for layer in decoder.convolutions] == [(4, 4, 7, 5), (4, 4, 5, 2)]
@@ -50,7 +50,7 @@ def test_channels_and_hidden_size_are_the_users():
   assert decoder.hidden.kernel.shape == (3, 11)
 
 
-def test_the_last_layer_is_no_relu():
+def test_convolutional_decoder_ends_without_relu():
   decoder = ConvolutionalDecoder((8, 8, 1), 2, rngs=nnx.Rngs(0))
   logits = decoder(jnp.linspace(-3, 3, 20).reshape(10, 2))
   assert logits.min() < 0 < logits.max()

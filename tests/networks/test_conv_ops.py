@@ -1,4 +1,6 @@
-"""Products of matrices against XLA's own convolutions."""
+"""Compares the CPU and the accelerator implementation with XLA's own convolutions."""
+
+import re
 
 import jax
 import jax.numpy as jnp
@@ -7,14 +9,14 @@ import pytest
 from jax import lax
 from jit_o0 import jit_o0
 
-from aejax.networks import _conv_ops
+from aejax.networks import _conv_ops, _conv_products
 from aejax.networks._conv_ops import convolve, transposed_convolve
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
-# Sums of at most 25·4 products of unit size, of some 70 images for the kernel's gradient, in
-# another order: 6e-8 √(100·70) is 5e-6, relative to the largest entry.
+# The sums have at most 25·4 products of unit size; the kernel's gradient adds about 70 images.
+# Another order of summation changes them by 6e-8 √(100·70) = 5e-6, relative to the largest entry.
 TOLERANCE = 1e-5
-# kernel, stride, padding, height and width, channels in and out, images
+# kernel size, stride, padding, (height, width), (channels in, channels out), number of images
 CASES = [
   (4, 2, "SAME", (8, 8), (1, 3), 7),
   (4, 2, "SAME", (7, 5), (3, 4), 33),
@@ -46,7 +48,7 @@ def close(got, expected, tolerance=TOLERANCE):
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_convolution_and_its_gradients(case):
+def test_convolve_equals_xla_with_gradients(case):
   side, stride, padding, size, (i, o), n = case
   x, kernel, dx, dkernel = arrays(*[(n, *size, i), (side, side, i, o)] * 2)
 
@@ -59,19 +61,19 @@ def test_convolution_and_its_gradients(case):
   (weights,) = arrays(jax.eval_shape(expected, x, kernel).shape)
 
   def derivatives(function):
-    def all_of_them(x, kernel, weights, tangents):
+    def value_and_derivatives(x, kernel, weights, tangents):
       value, pull = jax.vjp(function, x, kernel)
       return value, pull(weights), jax.jvp(function, (x, kernel), tangents)[1]
 
-    return jit_o0(all_of_them)(x, kernel, weights, (dx, dkernel))
+    return jit_o0(value_and_derivatives)(x, kernel, weights, (dx, dkernel))
 
-  wanted = derivatives(expected)
-  jax.tree.map(close, derivatives(ours), wanted)
-  close(ours(x, kernel), wanted[0])  # not within a larger program
+  reference = derivatives(expected)
+  jax.tree.map(close, derivatives(ours), reference)
+  close(ours(x, kernel), reference[0])  # outside a larger program
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_transposed_convolution_and_its_gradients(case):
+def test_transposed_convolve_equals_the_adjoint_with_gradients(case):
   side, stride, padding, size, (i, o), n = case
   if padding != "SAME":
     size = tuple((length - side) // stride * stride + side for length in size)
@@ -98,8 +100,8 @@ def test_transposed_convolution_and_its_gradients(case):
   jax.tree.map(close, derivatives(ours), derivatives(expected))
 
 
-def test_elsewhere_xla_convolves(monkeypatch):
-  """What other platforms get, run here."""
+def test_convolve_and_transposed_convolve_agree_with_other_platforms(monkeypatch):
+  """Runs the implementation for other platforms on the CPU."""
   x, kernel, bias, z = arrays((2, 7, 6, 3), (4, 4, 3, 2), (2,), (2, 4, 3, 3))
 
   def both(x, kernel, bias, z):
@@ -119,59 +121,96 @@ def test_elsewhere_xla_convolves(monkeypatch):
   )
 
 
-@pytest.mark.parametrize(
-  ("side", "stride", "size"),
-  [(4, 2, (14, 14)), (3, 2, (13, 7)), (2, 2, (7, 7)), (3, 1, (5, 6)), (4, 2, (1, 3))],
-)
-def test_adjoint_equals_the_dilated_convolution(side, stride, size, monkeypatch):
-  """The form that accelerators get, in every mode of differentiation."""
-  monkeypatch.setattr(_conv_ops, "_by_platform", lambda on_cpu, elsewhere: elsewhere)
-  small = tuple(-(-length // stride) for length in size)
-  x, kernel, dx, dkernel = arrays(*[(3, *small, 5), (side, side, 5, 4)] * 2)
+# kernel size, stride, (height, width) of the result
+ADJOINT_CASES = [
+  (4, 2, (14, 14)),
+  (3, 2, (13, 7)),
+  (2, 2, (7, 7)),
+  (3, 1, (5, 6)),
+  (2, 1, (5, 5)),
+  (3, 2, (8, 9)),
+  (4, 2, (1, 3)),
+]
 
-  def ours(x, kernel):
+
+def on_accelerators(x, kernel, stride, size):
+  """The implementation for accelerators, which also runs on a CPU."""
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(_conv_ops, "_by_platform", lambda on_cpu, elsewhere: elsewhere)
     return transposed_convolve(x, kernel, stride=stride, size=size)
 
-  def expected(x, kernel):
-    pads = []
-    for length, target in zip(small, size, strict=True):
-      dilated = stride * (length - 1) + 1
-      low = (dilated + side - 1 - target) // 2
-      pads.append((side - 1 - low, target - dilated + low))
-    return lax.conv_general_dilated(
-      x, kernel, (1, 1), pads, lhs_dilation=(stride, stride), dimension_numbers=LAYOUT
-    )
+
+def dilated(x, kernel, stride, size):
+  """Convolves the images with zeros between their pixels."""
+  side, pads = kernel.shape[0], []
+  for length, target in zip(x.shape[1:3], size, strict=True):
+    surplus = stride * (length - 1) + side - target
+    low = side - 1 - surplus // 2
+    pads.append((low, target - stride * (length - 1) + side - 2 - low))
+  dilation = (stride, stride)
+  return lax.conv_general_dilated(
+    x, kernel, (1, 1), pads, lhs_dilation=dilation, dimension_numbers=LAYOUT, precision="highest"
+  )
+
+
+@pytest.mark.parametrize("case", ADJOINT_CASES, ids=str)
+def test_transposed_convolve_on_accelerators_equals_dilated_convolution(case):
+  side, stride, size = case
+  down = [-(-length // stride) for length in size]
+  x, kernel, dx, dkernel = arrays(*[(3, *down, 5), (side, side, 5, 4)] * 2)
+  (weights,) = arrays((3, *size, 4))
 
   def derivatives(function):
-    def compute(x, kernel):
-      forward = jax.jvp(function, (x, kernel), (dx, dkernel))
-      backward = jax.grad(lambda *a: jnp.sum(jnp.sin(function(*a))), (0, 1))(x, kernel)
-      several = jax.vmap(lambda k: function(x, k))(jnp.stack([kernel, dkernel]))
-      return forward, backward, several
+    def value_and_derivatives(x, kernel, weights, tangents):
+      def call(x, kernel):
+        return function(x, kernel, stride, size)
 
-    return jit_o0(compute)(x, kernel)
+      value, pull = jax.vjp(call, x, kernel)
+      forward = jax.jvp(call, (x, kernel), tangents)[1]
+      kernels = jax.vmap(lambda k: call(x, k))(jnp.stack([kernel, -2 * kernel]))
+      images = jax.vmap(lambda v: call(v, kernel))(jnp.stack([x, -2 * x]))
+      return value, pull(weights), forward, kernels.sum(0), images.sum(0)
 
-  jax.tree.map(close, derivatives(ours), derivatives(expected))
+    return jit_o0(value_and_derivatives)(x, kernel, weights, (dx, dkernel))
+
+  jax.tree.map(close, derivatives(on_accelerators), derivatives(dilated))
 
 
-def test_adjoint_exported_for_gpus_has_gradients_with_small_windows():
-  x, kernel = jax.ShapeDtypeStruct((8, 16, 16, 4), jnp.float32), arrays((4, 4, 4, 3))[0]
+def test_transposed_convolve_on_accelerators_has_second_derivatives():
+  x, kernel, direction = arrays((3, 3, 3, 2), (4, 4, 2, 2), (4, 4, 2, 2))
+
+  def curvature(function):
+    def slope(k):
+      cost = jax.grad(lambda k: jnp.sum(jnp.tanh(function(x, k, 2, (5, 6)))))
+      return jnp.vdot(cost(k), direction)
+
+    return jit_o0(jax.grad(slope))(kernel)
+
+  close(curvature(on_accelerators), curvature(dilated))
+
+
+def test_transposed_convolve_gradient_on_gpus_convolves_no_dilated_images():
+  """Only the forward pass dilates its input, as the adjoint that cuDNN computes without zeros."""
+  shapes = jax.eval_shape(lambda: arrays((3, 7, 4, 5), (4, 4, 5, 2)))
 
   def cost(x, kernel):
-    return jnp.sum(transposed_convolve(x, kernel, stride=2, size=(32, 32)) ** 2)
+    return jnp.sum(jnp.sin(transposed_convolve(x, kernel, stride=2, size=(13, 8))))
 
-  program = jax.jit(jax.grad(cost, (0, 1)))
-  text = jax.export.export(program, platforms=["cuda"])(x, kernel).mlir_module()
-  # The value, and the gradients for x and for the kernel. With automatic differentiation the last
-  # would dilate the left operand and have windows of 31 by 31 pixels.
-  convolutions = [line for line in text.splitlines() if "stablehlo.convolution" in line]
+  gradient = jax.jit(jax.grad(cost, (0, 1)))
+  program = jax.export.export(gradient, platforms=["cuda"])(*shapes).mlir_module()
+  convolutions = re.findall(r"stablehlo\.convolution\((%\w+), (%\w+)\)(.*)", program)
   assert len(convolutions) == 3
-  dilated = [line for line in convolutions if "lhs_dilate = [2, 2]" in line]
-  assert len(dilated) == 1
-  assert "tensor<4x4x" in dilated[0]
+  (forward,) = [found for found in convolutions if "lhs_dilate" in found[2]]
+  # XLA recognises the gradient of a convolution by its reversed kernel. That reversal must not
+  # cancel against the one that makes the adjoint's kernel, hence the barrier between them.
+  reversal = re.escape(forward[1]) + r" = stablehlo\.reverse (%\w+),"
+  assert re.search(re.search(reversal, program)[1] + r" = stablehlo\.optimization_barrier", program)
+  strides = [found for found in convolutions if "stride = [2, 2]" in found[2]]
+  assert len(strides) == 1
+  assert sum("rhs_dilate = [2, 2]" in found[2] for found in convolutions) == 1
 
 
-def test_a_kernel_for_each_of_several_runs():
+def test_convolve_vmaps_over_kernels():
   x, kernels = arrays((40, 6, 6, 2), (3, 4, 4, 2, 3))
 
   def cost(kernel):
@@ -184,8 +223,8 @@ def test_a_kernel_for_each_of_several_runs():
     close(gradient, alone(kernel))
 
 
-def test_images_in_chunks_change_nothing(monkeypatch):
-  """Seven images, the windows of two of them at a time."""
+def test_convolve_gives_the_same_in_chunks(monkeypatch):
+  """Splits seven images into chunks of two."""
   x, kernel, bias, weights = arrays((7, 6, 6, 2), (4, 4, 2, 3), (3,), (7, 6, 6, 2))
 
   def cost(x, kernel, bias):
@@ -196,14 +235,14 @@ def test_images_in_chunks_change_nothing(monkeypatch):
   def value_and_gradient():
     return jax.jit(lambda *a: jax.value_and_grad(cost, (0, 1, 2))(*a))(x, kernel, bias)
 
-  whole = value_and_gradient()
-  monkeypatch.setattr(_conv_ops, "_MAX_WINDOWS", 2 * 9 * 32)
+  expected = value_and_gradient()
+  monkeypatch.setattr(_conv_products, "_MAX_WINDOW_ENTRIES", 2 * 9 * 32)
   loops = str(jax.make_jaxpr(lambda x: convolve(x, kernel, stride=2, padding="SAME"))(x))
   assert "length=4" in loops
-  jax.tree.map(close, value_and_gradient(), whole)
+  jax.tree.map(close, value_and_gradient(), expected)
 
 
-def test_second_derivatives():
+def test_convolve_has_second_derivatives():
   x, kernel, direction = arrays((3, 5, 5, 2), (3, 3, 2, 2), (3, 3, 2, 2))
 
   def cost(kernel, function):
@@ -219,17 +258,17 @@ def test_second_derivatives():
   close(ours, curvature(lambda x, k: by_xla(x, k, 1, "SAME")))
 
 
-def test_bfloat16():
+def test_convolve_sums_bfloat16_in_float32():
   x, kernel = arrays((4, 8, 8, 16), (4, 4, 16, 8), dtype=jnp.bfloat16)
   got = convolve(x, kernel, stride=2, padding="SAME")
   assert got.dtype == jnp.bfloat16
   exact = by_xla(x.astype(jnp.float32), kernel.astype(jnp.float32), 2, "SAME")
-  # One rounding to eight bits: products and sums are float32.
+  # Products and sums are float32, so only the result is rounded to eight bits.
   close(got, exact, 2**-8)
 
 
-def test_memory_of_many_images_is_that_of_a_few_windows():
-  """Windows of 4096 images of 64×64 with 25·8 entries each would be 13 GB."""
+def test_convolve_limits_memory_for_many_images():
+  """The windows of 4096 images of 64×64, with 25·8 entries each, would take 13 GB."""
   x = jax.ShapeDtypeStruct((4096, 64, 64, 8), jnp.float32)
   kernel = jax.ShapeDtypeStruct((5, 5, 8, 8), jnp.float32)
   function = jax.jit(lambda x, k: convolve(x, k, stride=1, padding="SAME"))
@@ -238,9 +277,10 @@ def test_memory_of_many_images_is_that_of_a_few_windows():
   assert temporary < 6 * images
 
 
+@pytest.mark.parametrize("on_cpu", [True, False], ids=["cpu", "accelerators"])
 @pytest.mark.parametrize("check_vma", [False, True])
-def test_under_shard_map(check_vma):
-  """The types of arrays say which axes they vary over, and a gradient must keep them."""
+def test_convolve_gradient_under_shard_map(check_vma, on_cpu, monkeypatch):
+  """Under shard_map an array's type has the axes it varies over, which gradients must keep."""
   x, kernel = arrays((4, 6, 6, 2), (4, 4, 2, 3))
   mesh = jax.make_mesh((1,), ("devices",), axis_types=(jax.sharding.AxisType.Auto,))
   rows = jax.sharding.PartitionSpec("devices")
@@ -249,8 +289,14 @@ def test_under_shard_map(check_vma):
     y = convolve(x, kernel, stride=2, padding="SAME")
     return transposed_convolve(y, kernel.swapaxes(2, 3), stride=2, size=(6, 6))
 
-  def gradient(x):
-    return jax.grad(lambda x: jnp.sum(there_and_back(x, kernel) ** 2))(x)
+  def gradient(x, kernel):
+    return jax.grad(lambda x, k: jnp.sum(there_and_back(x, k) ** 2), (0, 1))(x, kernel)
 
-  mapped = jax.shard_map(gradient, mesh=mesh, in_specs=rows, out_specs=rows, check_vma=check_vma)
-  close(jax.jit(mapped)(x), gradient(x))
+  expected = gradient(x, kernel)
+  if not on_cpu:
+    monkeypatch.setattr(_conv_ops, "_by_platform", lambda on_cpu, elsewhere: elsewhere)
+  whole = jax.sharding.PartitionSpec()
+  mapped = jax.shard_map(
+    gradient, mesh=mesh, in_specs=(rows, whole), out_specs=(rows, whole), check_vma=check_vma
+  )
+  jax.tree.map(close, jax.jit(mapped)(x, kernel), expected)

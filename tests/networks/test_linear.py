@@ -6,8 +6,8 @@ from flax import nnx
 from aejax import networks
 
 
-def test_linear_can_be_pca():
-  """With the principal components for weights, the error is the sum of the discarded ones."""
+def test_linear_with_principal_components_reaches_the_error_of_pca():
+  """The error is the sum of the discarded variances."""
   images = np.random.default_rng(0).uniform(size=(50, 3, 4, 2))
   flat = images.reshape(50, -1)
   mean = flat.mean(0)
@@ -22,14 +22,14 @@ def test_linear_can_be_pca():
   decoder.bias[...] = jnp.asarray(mean, jnp.float32)
 
   error = np.sum((images - np.asarray(model.reconstruct(images))) ** 2)
-  # 1200 residuals, each right to 24 products' rounding (24 · 6e-8): relative 1e-5 with room.
+  # Each of 1200 residuals has the rounding of 24 products (24 · 6e-8), so 1e-5 is ample.
   np.testing.assert_allclose(error, np.sum(singular_values[5:] ** 2), rtol=1e-5)
 
 
-def test_linear_is_affine_each_way():
+def test_linear_encoder_and_decoder_are_affine():
   model = networks.build("linear", (4, 3, 1), latent_dim=2, key=jax.random.key(0))
   a, b = np.random.default_rng(1).uniform(size=(2, 6, 4, 3, 1)).astype(np.float32)
-  # Nothing but affine maps commutes with averages; float32 with values of unit size.
+  # Only affine maps commute with averages. Values of unit size have float32 rounding.
   np.testing.assert_allclose(
     model.reconstruct((a + b) / 2), (model.reconstruct(a) + model.reconstruct(b)) / 2, atol=1e-5
   )

@@ -5,7 +5,7 @@ from flax import nnx
 from aejax.networks import MLPDecoder, MLPEncoder
 
 
-def test_the_papers_network_for_mnist(num_parameters):
+def test_mlp_has_the_published_number_of_parameters(num_parameters):
   def pair():
     rngs = nnx.Rngs(0)
     return MLPEncoder((28, 28, 1), 8, rngs=rngs), MLPDecoder((28, 28, 1), 8, rngs=rngs)
@@ -17,7 +17,7 @@ def test_the_papers_network_for_mnist(num_parameters):
   assert num_parameters(decoder) == 1_800 + 2 * 40_200 + 157_584
 
 
-def test_hidden_sizes_are_in_the_encoders_order():
+def test_mlp_decoder_reverses_hidden_sizes():
   def pair():
     kwargs = {"hidden_sizes": (7, 5), "rngs": nnx.Rngs(0)}
     return MLPEncoder((4, 4, 1), 2, **kwargs), MLPDecoder((4, 4, 1), 2, **kwargs)
@@ -28,12 +28,12 @@ def test_hidden_sizes_are_in_the_encoders_order():
   assert decoder.to_pixels.kernel.shape == (7, 16)
 
 
-def test_the_encoder_is_relu_layers():
+def test_mlp_encoder_applies_relu_layers():
   encoder = MLPEncoder((2, 2, 1), 2, hidden_sizes=(3,), rngs=nnx.Rngs(0))
   images = np.random.default_rng(1).uniform(size=(5, 2, 2, 1)).astype(np.float32)
   hidden, latents = encoder.hidden[0], encoder.latents.linear
   x = np.maximum(images.reshape(5, 4) @ np.asarray(hidden.kernel[...]), 0)
-  # Four products of unit size.
+  # The sums have four products of unit size.
   np.testing.assert_allclose(
     encoder(jnp.asarray(images)), x @ np.asarray(latents.kernel[...]), atol=1e-6
   )

@@ -1,4 +1,4 @@
-"""A batch in parts: the networks see them one by one, the distance sees all of it."""
+"""Tests `accumulate`: the networks process parts of a batch, the distance sees all of it."""
 
 import chex
 import jax
@@ -34,42 +34,42 @@ def gradient(objective, images, accumulate, network="linear"):
   ("name", "parts"),
   [*((name, 3) for name in objectives.BY_NAME), ("cwae+vae", 2), ("cwae", 12)],
 )
-def test_the_gradient_is_that_of_the_whole_batch(name, parts):
+def test_accumulate_gives_the_gradient_of_the_entire_batch(name, parts):
   terms = [objectives.BY_NAME[term]() for term in name.split("+")]
   objective = terms[0] if len(terms) == 1 else terms[0] + terms[1]
   whole, params = gradient(objective, IMAGES, 1)
   accumulated, _ = gradient(objective, IMAGES, parts)
-  # Twelve summands in another order: some units in the last place of the largest.
+  # Another order of twelve summands changes a few units in the last place of the largest.
   tolerance = 30 * jnp.finfo(jnp.float32).eps
   expected, found = whole(params, IMAGES), accumulated(params, IMAGES)
   for a, b in zip(jax.tree.leaves(expected), jax.tree.leaves(found), strict=True):
     assert float(jnp.abs(a - b).max()) <= tolerance * max(float(jnp.abs(a).max()), 1.0)
 
 
-def test_a_distance_of_parts_would_be_another():
-  """Squared Wasserstein distances are convex: the mean of the parts' exceeds that of all."""
+def test_swae_of_parts_exceeds_swae_of_the_batch():
+  """Squared Wasserstein distances are convex, so the mean over parts exceeds the distance."""
   objective = objectives.SWAE()
   whole, params = gradient(objective, IMAGES, 1)
   parts = [whole(params, IMAGES[i : i + 4])[0][1]["penalty"] for i in (0, 4, 8)]
   assert float(jnp.mean(jnp.stack(parts))) > 1.1 * float(whole(params, IMAGES)[0][1]["penalty"])
 
 
-def test_activations_take_the_memory_of_a_part():
+def test_accumulate_reduces_memory():
   images = jax.random.uniform(KEY, (4096, 8, 8, 1))
   temporary = []
   for parts in (1, 16):
     function, params = gradient(objectives.SWAE(), images, parts, network="mlp")
     compiled = function.lower(params, images).compile()
     temporary.append(compiled.memory_analysis().temp_size_in_bytes)
-  # What is not activations: the gradients, and the projections of all latents.
+  # The gradients and the projections of all latents take the same memory in both cases.
   assert temporary[1] < temporary[0] / 3
 
 
-def test_rows_stay_in_order():
+def test_microbatched_keeps_the_order_of_rows():
   x = jnp.arange(24.0).reshape(12, 2)
   chex.assert_trees_all_equal(microbatched(lambda v: (v, v.sum(1)), 3, x), (x, x.sum(1)))
 
 
-def test_a_batch_that_does_not_divide():
-  with pytest.raises(ValueError, match="accumulate must divide the batch size 12, but is 5"):
+def test_microbatched_rejects_parts_that_do_not_divide_the_batch():
+  with pytest.raises(ValueError, match="accumulate must divide the batch of 12, but is 5"):
     microbatched(lambda v: v, 5, jnp.ones((12, 1)))

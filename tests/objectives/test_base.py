@@ -29,7 +29,7 @@ def _model(objective, latent_dim=2):
 
 
 class FixedPrior:
-  """Draws the same rows whatever the key: what is computed from them can be computed by hand."""
+  """A prior whose samples do not depend on the key."""
 
   dim = 1
 
@@ -38,7 +38,7 @@ class FixedPrior:
 
 
 SAMPLES = FixedPrior().sample(KEY, len(IMAGES))
-# In one dimension every direction is 1 or −1, and a slice is the whole distance.
+# In one dimension every direction is 1 or −1, and all give the same distance.
 LINE = jnp.ones((1, 1))
 FIXED = dict(prior=FixedPrior(), sample_prior=True)
 
@@ -62,13 +62,13 @@ FIXED = dict(prior=FixedPrior(), sample_prior=True)
     (SWAE(**FIXED), 1.0, lambda z: distances.sliced_wasserstein(z, SAMPLES, directions=LINE)),
   ],
 )
-def test_the_equation(objective, weight, penalty):
+def test_objective_adds_reconstruction_and_weighted_penalty(objective, weight, penalty):
   model = _model(objective, latent_dim=1)
   loss, metrics = objective(model, IMAGES, key=KEY)
   latents = model.encode(IMAGES)
   error = np.sum((np.asarray(IMAGES) - np.asarray(model.reconstruct(IMAGES))) ** 2) / len(IMAGES)
   expected = float(penalty(latents))
-  # Sums of a few dozen float32 terms of one size.
+  # The sums have a few dozen float32 terms of similar size.
   np.testing.assert_allclose(metrics["penalty"], expected, rtol=1e-5, atol=1e-6)
   np.testing.assert_allclose(metrics["reconstruction_error"], error, rtol=1e-5)
   np.testing.assert_allclose(loss, error + weight * expected, rtol=1e-5)
@@ -78,24 +78,24 @@ def test_the_equation(objective, weight, penalty):
 
 
 def _constant(logits, *, output="sigmoid"):
-  """An autoencoder that encodes to zeros and decodes to `logits`."""
+  """Returns an autoencoder that encodes to zeros and decodes to `logits`."""
   return Autoencoder(
     lambda images: jnp.zeros((len(images), 2)), lambda z: logits, latent_dim=2, output=output
   )
 
 
-def test_squared_error_is_summed_over_pixels():
+def test_squared_error_sums_over_pixels():
   model = _constant(jnp.full((5, 4, 3, 1), 0.25), output="identity")
-  # 12 pixels, each off by 0.75: exact in binary.
+  # Each of the 12 pixels is wrong by 0.75, which is exact in binary.
   assert AE()(model, jnp.ones((5, 4, 3, 1)), key=KEY)[0] == 12 * 0.75**2
 
 
-def test_cross_entropy_is_finite_at_every_logit():
+def test_cross_entropy_is_finite_for_large_logits():
   objective = AE(reconstruction="binary_cross_entropy")
   logits = jnp.array([200.0, -200.0, 200.0, -200.0]).reshape(1, 2, 2, 1)
   images = jnp.array([1.0, 0.0, 0.0, 1.0]).reshape(1, 2, 2, 1)
   loss, metrics = objective(_constant(logits), images, key=KEY)
-  assert loss == 400  # two pixels right, two wrong by 200 nats each
+  assert loss == 400  # two pixels are right, and two wrong by 200 nats each
   assert metrics["reconstruction_error"] == 2
 
   def cost(logits):
@@ -104,7 +104,7 @@ def test_cross_entropy_is_finite_at_every_logit():
   np.testing.assert_array_equal(jax.grad(cost)(logits).ravel(), [0, 0, 1, -1])
 
 
-def test_cross_entropy_is_the_naive_formula_at_moderate_logits():
+def test_cross_entropy_equals_the_definition_for_moderate_logits():
   logits = jax.random.normal(KEY, (6, 4, 3, 1)) * 3
   images = jax.random.uniform(jax.random.key(1), (6, 4, 3, 1))
   p = 1 / (1 + np.exp(-np.asarray(logits, np.float64)))
@@ -116,8 +116,8 @@ def test_cross_entropy_is_the_naive_formula_at_moderate_logits():
 
 
 @pytest.mark.parametrize("objective", [AE(), VAE(beta=3.0)], ids=["ae", "vae"])
-def test_the_weight_means_the_same_at_any_batch_size(objective):
-  # No variance, hence no noise, which would differ from one copy of an image to the next.
+def test_objective_does_not_depend_on_batch_size(objective):
+  # Without variance there is no noise, which would differ between copies of an image.
   def model(scale):
     def encoder(images):
       mean = images.reshape(len(images), -1)[:, :2] * scale
@@ -148,9 +148,9 @@ OBJECTIVES = [
 ]
 
 
-@pytest.mark.slow  # eight true devices are tried in tests/training/test_devices.py
+@pytest.mark.slow  # tests/training/test_sharding.py uses eight devices in every run
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)
-def test_value_and_gradient_do_not_depend_on_the_number_of_devices(objective):
+def test_objective_does_not_depend_on_number_of_devices(objective):
   model = _model(objective)
   model.output = "sigmoid"
   graphdef, params = nnx.split(model, nnx.Param)
@@ -172,7 +172,7 @@ def test_value_and_gradient_do_not_depend_on_the_number_of_devices(objective):
   np.testing.assert_allclose(spread[0], np.full(devices, one[0]), rtol=1e-5)
   for device in range(devices):
     pairs = zip(jax.tree.leaves(spread[1]), jax.tree.leaves(one[1]), strict=True)
-    # Relative to the whole gradient: a component may be zero.
+    # The tolerance is relative to the whole gradient, since a component may be zero.
     difference = [many[device] - leaf for many, leaf in pairs]
     assert _norm(difference) < 1e-5 * _norm(jax.tree.leaves(one[1]))
 
@@ -189,13 +189,13 @@ def _norm(leaves):
     (CWAE(), True, "CWAE needs a deterministic encoder"),
   ],
 )
-def test_the_wrong_kind_of_encoder(objective, gaussian, sentence):
+def test_objective_rejects_wrong_kind_of_encoder(objective, gaussian, sentence):
   model = networks.build("linear", (4, 3, 1), latent_dim=2, gaussian=gaussian, key=KEY)
   with pytest.raises(ValueError, match=sentence):
     objective(model, IMAGES, key=KEY)
 
 
-def test_other_mistakes():
+def test_objective_rejects_wrong_decoder_or_output():
   with pytest.raises(ValueError, match=r"decoder gives images of shape \[12, 3, 4, 1\]"):
     AE()(_constant(jnp.zeros((12, 3, 4, 1))), IMAGES, key=KEY)
   with pytest.raises(ValueError, match='needs an Autoencoder with output="sigmoid"'):
@@ -213,12 +213,12 @@ def test_other_mistakes():
     (lambda: AE(reconstruction="l1"), "must be squared_error or binary_cross_entropy, but is 'l1'"),
   ],
 )
-def test_fields_out_of_range(make, sentence, without_beartype):
+def test_objective_rejects_fields_out_of_range(make, sentence, without_beartype):
   with pytest.raises(ValueError, match=sentence):
     make()
 
 
-def test_names_on_the_command_line():
+def test_by_name_lists_objectives():
   assert list(BY_NAME)[:5] == ["ae", "vae", "wae-mmd", "cwae", "swae"]
   assert all(issubclass(objective, Objective) for objective in BY_NAME.values())
   with pytest.raises(NotImplementedError):

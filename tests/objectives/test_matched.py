@@ -14,7 +14,7 @@ KEY = jax.random.key(0)
 _JAXPRS = (core.Jaxpr, core.ClosedJaxpr)
 
 
-def test_cwae_approximates_if_asked():
+def test_cwae_uses_the_approximation():
   z = jax.random.normal(KEY, (12, 3)) + 0.3
   for approximate in (False, True):
     objective = CWAE(log=False, approximate=approximate)
@@ -26,7 +26,7 @@ def test_cwae_approximates_if_asked():
 
 
 def _draws(function, *arguments):
-  """How many arrays of random bits a function draws, and all its other random primitives."""
+  """Counts the arrays of random bits that a function draws, and its other random primitives."""
   counts = {"bits": 0, "others": 0}
 
   def walk(jaxpr):
@@ -46,7 +46,7 @@ def _draws(function, *arguments):
   return counts["bits"], counts["others"]
 
 
-def test_draws_are_counted():
+def test_draws_counts_random_primitives():
   assert _draws(lambda key: jax.random.normal(key, (3,)), KEY) == (1, 0)
   assert _draws(lambda key: jax.jit(jax.random.split)(key), KEY)[1] > 0
 
@@ -64,12 +64,12 @@ def test_draws_are_counted():
     (Energy(), 0),
     (SIGReg(), 0),
     (RAE(), 0),
-    (InfoVAE(), 1),  # the posteriors
+    (InfoVAE(), 1),  # samples of the posteriors
     (SWAE(), 1),  # directions
-    (SWAE(sample_prior=True), 2),  # and the prior: the two samplings of the talk
+    (SWAE(sample_prior=True), 2),  # directions and samples of the prior
   ],
 )
-def test_what_is_sampled(objective, draws):
+def test_penalty_draws_no_more_than_needed(objective, draws):
   log_variance = jnp.ones((6, 2)) if objective.gaussian_encoder else None
   posterior = Posterior(jnp.ones((6, 2)), log_variance)
   bits, others = _draws(lambda p, key: objective.penalty(p, key=key), posterior, KEY)
@@ -78,7 +78,7 @@ def test_what_is_sampled(objective, draws):
     assert others == 0
 
 
-def test_every_step_has_its_own_directions():
+def test_swae_draws_new_directions_for_each_key():
   z = jax.random.normal(KEY, (32, 5))
   penalties = [SWAE().penalty(Posterior(z, None), key=jax.random.key(i)) for i in range(3)]
   assert len({float(p) for p in penalties}) == 3
@@ -86,7 +86,7 @@ def test_every_step_has_its_own_directions():
   assert again == penalties[0]
 
 
-def test_sampled_priors_agree_with_closed_forms_on_average():
+def test_wae_mmd_sampled_prior_agrees_with_closed_form():
   z = 0.5 * jax.random.normal(KEY, (64, 2)) + 0.3
   posterior = Posterior(z, None)
   sampled = jax.vmap(lambda k: WAEMMD(sample_prior=True).penalty(posterior, key=k))(

@@ -1,4 +1,4 @@
-"""The objectives beyond the talk's five, and sums of them."""
+"""Tests further objectives and sums of objectives."""
 
 import jax
 import jax.numpy as jnp
@@ -34,7 +34,7 @@ POSTERIOR = Posterior(Z, None)
 GAUSSIAN = Posterior(Z, -jnp.ones_like(Z))
 
 
-def test_energy():
+def test_energy_penalty_is_the_energy_distance():
   value = objectives.Energy().penalty(POSTERIOR, key=KEY)
   assert value == distances.energy_distance(Z)
   ball = objectives.Energy(prior=UniformBall(3), sample_prior=True)
@@ -42,27 +42,27 @@ def test_energy():
   assert ball.penalty(POSTERIOR, key=KEY) == expected
 
 
-def test_sigreg_weighs_the_same_at_every_batch_size():
+def test_sigreg_does_not_depend_on_batch_size():
   once = objectives.SIGReg().penalty(POSTERIOR, key=KEY)
-  # 2π times a distance that float32 knows to 1e-7.
+  # The value is 2π times a distance that float32 resolves to 1e-7.
   assert once == pytest.approx(2 * np.pi * float(distances.cramer_wold(Z, gamma=0.5)), abs=2e-6)
-  # The V-statistic of a repeated sample is that of the sample.
+  # Repeating a sample does not change its V-statistic.
   twice = objectives.SIGReg().penalty(Posterior(jnp.concatenate([Z, Z]), None), key=KEY)
   assert twice == pytest.approx(float(once), abs=2e-6)
 
 
-def test_infovae_goes_from_the_vae_to_the_mmd():
+def test_infovae_interpolates_between_vae_and_mmd():
   kl = float(distances.kl_divergence(*GAUSSIAN).mean())
   vae = objectives.InfoVAE(alpha=0.0, weight=1.0).penalty(GAUSSIAN, key=KEY)
   assert vae == pytest.approx(kl, rel=1e-6)
-  whole = objectives.InfoVAE(alpha=1.0, weight=3.0)
-  latents = whole.latents(GAUSSIAN, key=KEY)
-  assert whole.penalty(GAUSSIAN, key=KEY) == pytest.approx(3 * float(distances.mmd(latents)))
+  mmd_vae = objectives.InfoVAE(alpha=1.0, weight=3.0)
+  latents = mmd_vae.latents(GAUSSIAN, key=KEY)
+  assert mmd_vae.penalty(GAUSSIAN, key=KEY) == pytest.approx(3 * float(distances.mmd(latents)))
   between = objectives.InfoVAE(alpha=0.25, weight=3.0).penalty(GAUSSIAN, key=KEY)
   assert between == pytest.approx(0.75 * kl + 2.25 * float(distances.mmd(latents)), rel=1e-5)
 
 
-def test_sinkhorn():
+def test_sinkhorn_penalty_is_the_sinkhorn_divergence():
   pytest.importorskip("ott")
   objective = objectives.Sinkhorn(epsilon=0.05)
   samples = jax.random.normal(KEY, (12, 3))
@@ -70,7 +70,7 @@ def test_sinkhorn():
   assert objective.penalty(POSTERIOR, key=KEY) == pytest.approx(float(expected), rel=1e-5)
 
 
-def test_rae_decays_the_decoder_alone():
+def test_rae_decays_only_the_decoder():
   plain = terms(objectives.RAE(weight=0.1, decay=0.0))
   decayed = terms(objectives.RAE(weight=0.1, decay=1e-2))
   decoder = nnx.state(model(objectives.RAE()).decoder, nnx.Param)
@@ -80,7 +80,7 @@ def test_rae_decays_the_decoder_alone():
   assert plain["penalty"] == pytest.approx(float((z**2).sum(1).mean()) / 2, rel=1e-5)
 
 
-def test_a_sum_has_every_penalty_with_its_weight():
+def test_combined_adds_weighted_penalties():
   cwae, energy, swae = (
     objectives.CWAE(weight=2.0, log=False),
     objectives.Energy(weight=5.0),
@@ -116,7 +116,7 @@ def test_a_sum_has_every_penalty_with_its_weight():
     ),
   ],
 )
-def test_bad_settings(make, message):
+def test_objective_rejects_bad_settings(make, message):
   with pytest.raises(ValueError, match=message):
     make()
 
@@ -132,7 +132,7 @@ def test_bad_settings(make, message):
   ],
   ids=lambda o: type(o).__name__,
 )
-def test_global_batch_over_a_mapped_axis(objective):
+def test_objective_under_mapped_axis_sees_global_batch(objective):
   graphdef, params = nnx.split(model(objective), nnx.Param)
 
   def cost(params, images, axis_name=None):
@@ -150,15 +150,15 @@ def test_global_batch_over_a_mapped_axis(objective):
     np.testing.assert_allclose(g[0], expected, rtol=1e-4, atol=1e-6)
 
 
-def test_sums_by_name():
+def test_make_returns_sums_by_name():
   total = objectives.make("cwae+wae-mmd", {"cwae_weight": 3.0, "wae_mmd_weight": 2.0})
   assert total == objectives.CWAE(weight=3.0) + objectives.WAEMMD(weight=2.0)
   assert objectives.make("cwae", {"weight": 3.0}) == objectives.CWAE(weight=3.0)
 
 
-def test_a_sum_keeps_the_decay_of_its_terms():
+def test_combined_keeps_parameter_penalties():
   plain = terms(objectives.RAE(weight=0.1, decay=0.0) + objectives.Energy())
   decayed = terms(objectives.RAE(weight=0.1, decay=1e-2) + objectives.Energy())
-  alone = terms(objectives.RAE(weight=0.1, decay=1e-2))["loss"]
-  none = terms(objectives.RAE(weight=0.1, decay=0.0))["loss"]
-  assert decayed["loss"] - plain["loss"] == pytest.approx(float(alone - none), rel=1e-4)
+  single = terms(objectives.RAE(weight=0.1, decay=1e-2))["loss"]
+  undecayed = terms(objectives.RAE(weight=0.1, decay=0.0))["loss"]
+  assert decayed["loss"] - plain["loss"] == pytest.approx(float(single - undecayed), rel=1e-4)

@@ -1,4 +1,4 @@
-"""What holds for every objective, whatever the latents: Hypothesis draws them."""
+"""Properties of every objective, for latents that Hypothesis draws."""
 
 import functools
 
@@ -24,7 +24,7 @@ MORE = settings(max_examples=400, derandomize=True, database=None, deadline=None
 
 
 class Widen(nnx.Module):
-  """Latents as images of as many pixels: what the encoder gives is what is drawn here."""
+  """A decoder to images with one pixel for each latent dimension."""
 
   def __init__(self, rngs):
     self.linear = nnx.Linear(DIM, DIM, rngs=rngs)
@@ -38,13 +38,16 @@ def points(images):
 
 
 def gaussian(images):
-  """Log-variances in a range that no sane encoder leaves."""
+  """Returns means and log-variances between −10 and 10."""
   return points(images), 10 * jnp.sin(points(images))
 
 
 @functools.cache
 def compiled(method):
-  """Loss, terms, and gradients by the images and the decoder's parameters."""
+  """Returns the objective, a model, and a compiled function of images.
+
+  The function returns the loss, its terms, and the gradients for the images and the decoder.
+  """
   objective = objectives.make(method, {})
   encoder = gaussian if objective.gaussian_encoder else points
   model = Autoencoder(encoder, Widen(nnx.Rngs(0)), latent_dim=DIM)
@@ -58,7 +61,7 @@ def compiled(method):
 
 
 def check(method, z, order):
-  """Finite with its gradients, the sum of its terms, and blind to the order of the batch."""
+  """Checks that loss and gradients are finite, and that the order of the batch does not matter."""
   objective, model, run = compiled(method)
   images = z.reshape(N, 1, DIM, 1)
   (loss, terms), gradients = run(images)
@@ -71,10 +74,10 @@ def check(method, z, order):
   size = sum(map(abs, parts)) + abs(decay)
   assert float(loss) == pytest.approx(sum(parts) + decay, abs=1e-6 * size + 1e-6)
   if objective.gaussian_encoder:
-    return  # The noise of a row is the row's.
+    return  # each row has its own noise
   (other, _), _ = run(images[order])
-  # Distances are sums of n (d + s²), s the largest norm, in another order: see test_catalogue. The
-  # logarithm divides that by the distance, of 10⁻⁷ at least.
+  # Another order of the batch changes the rounding of sums of size n (d + s²), where s is the
+  # largest norm. The logarithm divides the error by the distance, which is at least 10⁻⁷.
   largest = float(np.square(z.astype(np.float64)).sum(1).max())
   rounding = 16 * 1.2e-7 * N * (7 * DIM + largest)
   if "cwae" in method:
@@ -86,7 +89,7 @@ def check(method, z, order):
 @pytest.mark.parametrize("method", METHODS)
 @FEWER
 @given(z=sets(N, DIM), order=st.permutations(range(N)).map(np.array))
-def test_whatever_the_latents(method, z, order):
+def test_objective_properties_for_random_latents(method, z, order):
   check(method, z, order)
 
 
@@ -94,19 +97,19 @@ def test_whatever_the_latents(method, z, order):
 @pytest.mark.parametrize("method", METHODS)
 @MORE
 @given(z=sets(N, DIM), order=st.permutations(range(N)).map(np.array))
-def test_whatever_the_latents_many_times(method, z, order):
+def test_objective_properties_for_many_random_latents(method, z, order):
   check(method, z, order)
 
 
 @pytest.mark.parametrize("n", [512, 2048, 8192])
-def test_the_logarithm_of_a_distance_that_is_all_rounding(n):
-  """The best n points in one dimension: their distance is below what float32 can tell from zero."""
+def test_cwae_is_finite_for_a_distance_below_rounding(n):
+  """Uses the best n points in one dimension, whose distance float32 cannot tell from zero."""
   latents = jnp.asarray(ndtri((np.arange(n) + 0.5) / n)[:, None], jnp.float32)
 
   def penalty(z):
     return objectives.CWAE().penalty(Posterior(z, None), key=KEY)
 
   value, gradient = jax.value_and_grad(penalty)(latents)
-  # Rounding of a few units in the last place of 1/√γ.
+  # Rounding is a few units in the last place of 1/√γ.
   assert np.log(1e-7) - 1e-6 <= value < np.log(2e-6)
   assert np.isfinite(gradient).all()

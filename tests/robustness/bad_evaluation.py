@@ -1,238 +1,218 @@
-"""Bad calls of the metrics, samplers and features."""
+"""Bad calls of metrics, latent densities, features and reports, mostly derived from signatures."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from robustness.cases import each
+from robustness.cases import derive, each, integer, key, kinds, no_array
 
 from aejax import evaluation, metrics, networks, objectives
-from aejax.evaluation import report
-from aejax.metrics import features
 
 Z = np.linspace(-1, 1, 24, dtype=np.float32).reshape(12, 2)
 IMAGES = np.linspace(0, 1, 4 * 16, dtype=np.float32).reshape(4, 4, 4, 1)
 BYTES = (IMAGES * 255).astype(np.uint8)
-NOT_KEYS = [0, None, "seed", np.zeros(3)]
-NOT_WHOLE = [0, -3, 2.5, "many", None, True, np.nan]
-BAD = Z.copy()
-BAD[3, 1] = np.nan
-HUGE = Z.copy()
-HUGE[0, 0] = np.inf
+WIDE = np.eye(12, dtype=np.float32)
+NOT_FINITE = Z.copy()
+NOT_FINITE[3, 1] = np.nan
+SHAPE = r"must have shape \[n, d\]|must be .*n, d.*, but has"
 
 
 def _key():
   return jax.random.key(0)
 
 
-def _not_features(name, argument, call, *, least=2):
-  """What no set of features or latents may be, for a function that takes one as `argument`."""
-  shape = rf"^{argument} must (have shape|be) .*n, d.*, but has? "
-  yield from each(name, shape, call, [Z[0], Z[None], Z[:0], Z[:, :0], np.float32(3)])
-  if least > 1:
-    yield from each(name, shape, call, [Z[: least - 1]])
-  kind = f"^{argument} must be an array of numbers, but is"
-  yield from each(name, kind, call, ["z.npy", None, {}, [[1.0], [1.0, 2.0]]])
-  yield from each(name, f"^{argument} must be an array of num", call, [Z.astype(object)])
-  dtype = f"^{argument} must (be floating-point|have a floating-point dtype), but (is|has)"
-  yield from each(name, dtype, call, [Z.astype(np.int32), Z > 0, Z.astype(np.complex64)])
-  yield from each(name, f"^{argument} must be finite, but", call, [BAD, HUGE, jnp.asarray(BAD)])
+def _features(name):
+  """Kinds of mistakes about an array of feature vectors or latents."""
+  return {
+    rf"^{name} ({SHAPE})": [Z[0]],
+    f"^{name} must be finite, but": [NOT_FINITE],
+    **no_array(name),
+  }
 
 
-def _metrics():
-  e = evaluation
-  for name in ("mardia_skewness", "mardia_kurtosis"):
-    yield from _not_features(name, "z", getattr(e, name))
-  yield from _not_features("latent_metrics", "z", lambda z: e.latent_metrics(z, key=_key()))
-  call = lambda k: e.latent_metrics(Z, key=k)  # noqa: E731
-  yield from each("latent_metrics", "^key must be", call, NOT_KEYS)
-  name = "frechet_distance"
-  yield from _not_features(name, "first", lambda x: e.frechet_distance(x, Z))
-  yield from _not_features(name, "second", lambda x: e.frechet_distance(Z, x))
-  yield (
-    name,
-    "^first and second must have one dimension",
-    lambda _: e.frechet_distance(Z, np.eye(3)),
-  )
-  yield (
-    name,
-    "^A covariance needs at least 2 vectors",
-    lambda _: e.frechet_distance(e.Moments.of(Z[:1]), Z),
-  )
-  yield from _not_features("Moments", "features", e.Moments.of, least=1)
-  moments = e.Moments.of(Z)
+def _more_features(name):
+  return {
+    rf"^{name} ({SHAPE})": [Z[:1], Z[:, :0], np.float32(3)],
+    f"^{name} must be an array of numbers, but": ["z.npy", [[1.0], [1.0, 2.0]], Z.astype(object)],
+    f"^{name} must (be|have a) floating-point": [Z.astype(np.int32), Z > 0],
+    f"^{name} must be finite, but": [np.where(Z > 0.9, np.inf, Z)],
+  }
+
+
+def _metrics_of_features():
+  functions = [
+    metrics.mardia_skewness,
+    metrics.mardia_kurtosis,
+    metrics.latent_metrics,
+    metrics.frechet_distance,
+    metrics.kernel_distance,
+    metrics.kernel_distance_in_blocks,
+    metrics.prdc,
+    metrics.normal_baseline,
+  ]
+  features = ("z", "first", "second", "real", "generated")
+  good = {name: Z for name in features} | {"key": _key(), "n": 4, "d": 2}
+  same = "must (have|be of) one dimension"
+  bad = {
+    "z": _features("z"),
+    "first": _features("first"),
+    "second": _features("second") | {same: [WIDE]},
+    "real": _features("real"),
+    "generated": _features("generated") | {same: [WIDE]},
+    "key": key("key"),
+    "n": integer("n", least=2),
+    "d": integer("d"),
+    "draws": integer("draws", least=2),
+    "block_size": integer("block_size", least=2),
+    "blocks": integer("blocks", least=2),
+  }
+  for name in ("precision_neighbours", "coverage_neighbours"):
+    few = r"^real must have shape \[n, d\] with n at least"
+    bad[name] = integer(name) | {few: [12]}
+  more = {"z": _more_features("z"), "n": {"^n must be less than 2.31": [2**40]}}
+  yield from derive({f.__name__: f for f in functions}, good, bad, more)
+
+
+def _moments():
+  moments = metrics.Moments.of(Z)
+  yield from kinds("Moments", _features("features"), metrics.Moments.of)
   added = "^What is added to Moments must be Moments, but"
-  yield from each("Moments", added, lambda m: moments + m, [None, 1, Z])
-  yield "Moments", "^Moments must be of one dimension", lambda _: moments + e.Moments.of(np.eye(3))
-  yield "Moments", "^A covariance needs at least 2", lambda _: e.Moments.of(Z[:1]).covariance
-  for name in ("kernel_distance", "kernel_distance_in_blocks"):
-    rest = {"key": _key()} if name.endswith("blocks") else {}
-    f = getattr(e, name)
-    least = 4 if rest else 2
-    yield from _not_features(name, "first", lambda x, f=f, r=rest: f(x, Z, **r), least=least)
-    yield from _not_features(name, "second", lambda x, f=f, r=rest: f(Z, x, **r), least=least)
-    yield name, "must have one dimension", lambda _, f=f, r=rest: f(Z, np.eye(4), **r)
-  blocks = e.kernel_distance_in_blocks
-  for argument in ("block_size", "blocks"):
-    at_least = f"^{argument} must be a whole number from 2 up, but is"
-    call = lambda v, a=argument: blocks(Z, Z, key=_key(), **{a: v})  # noqa: E731
-    yield from each("kernel_distance_in_blocks", at_least, call, [1, *NOT_WHOLE])
-  call = lambda k: blocks(Z, Z, key=k)  # noqa: E731
-  yield from each("kernel_distance_in_blocks", "^key must be", call, NOT_KEYS)
-  name = "coverage_metrics"
-  yield from _not_features(name, "real", lambda x: e.coverage_metrics(x, Z), least=6)
-  yield from _not_features(name, "generated", lambda x: e.coverage_metrics(Z, x), least=4)
-  yield name, "must have one dimension", lambda _: e.coverage_metrics(Z, np.eye(6))
-  for argument in ("precision_neighbours", "coverage_neighbours"):
-    call = lambda v, a=argument: e.coverage_metrics(Z, Z, **{a: v})  # noqa: E731
-    yield from each(name, f"^{argument} must be a whole number from 1 up", call, NOT_WHOLE)
-    yield from each(name, r"^real must have shape \[n, d\] with n at least", call, [12, 10**6])
-  name = "normal_references"
-  for argument, least in (("n", 2), ("d", 1), ("draws", 2)):
-    call = lambda v, a=argument: e.normal_references(  # noqa: E731
-      **{"n": 4, "d": 2, "key": _key(), a: v}
-    )
-    pattern = f"^{argument} must be a whole number from {least} up, but is"
-    yield from each(name, pattern, call, NOT_WHOLE)
-    yield from each(name, f"^{argument} must be less than 2.31", call, [2**40])
-  call = lambda k: e.normal_references(4, 2, key=k)  # noqa: E731
-  yield from each(name, "^key must be", call, NOT_KEYS)
+  yield from each("Moments", added, lambda v: moments + v, [None, Z])
+  call = lambda v: moments + metrics.Moments.of(v)  # noqa: E731
+  yield from each("Moments", "^Moments must be of one dimension", call, [WIDE])
+  few = "^A covariance needs at least 2"
+  yield from each("Moments", few, lambda v: metrics.Moments.of(v).covariance, [Z[:1]])
+  call = lambda v: metrics.frechet_distance(metrics.Moments.of(v), Z)  # noqa: E731
+  yield from each("frechet_distance", few, call, [Z[:1]])
 
 
-def _of_images():
-  name, f = "reconstruction_error", metrics.reconstruction_error
-  numbers = "^(images|reconstructions) must be an array of numbers, but is"
-  for value in ("x", None, {}):
-    yield name, numbers, lambda _, v=value: f(v, IMAGES)
-    yield name, numbers, lambda _, v=value: f(IMAGES, v)
-  yield name, "^images and reconstructions must have one shape", lambda _: f(IMAGES, IMAGES[:3])
-  yield name, "^images must be a non-empty", lambda _: f(IMAGES[:0], IMAGES[:0])
-  yield name, "^images must be a non-empty", lambda _: f(Z[0], Z[0])
-  yield name, "^images must be floating-point in .0, 1., but have uint8", lambda _: f(BYTES, BYTES)
-  yield name, "^reconstructions must be floating-point", lambda _: f(IMAGES, BYTES)
-  for bad in (np.nan, np.inf):
-    yield name, "must be finite, but hold NaN", lambda _, b=bad: f(IMAGES, np.full_like(IMAGES, b))
-
-
-def _neighbours():
-  name = "nearest_training_images"
-  f = metrics.nearest_training_images
-  for value in ("x", None, {}, [[1.0], [2.0, 3.0]]):
-    yield name, "^generated must be an array of numbers, but is", lambda _, v=value: f(v, IMAGES)
-    yield name, "^training must be an array of numbers, but is", lambda _, v=value: f(IMAGES, v)
-  for value in (Z[0], IMAGES[:0], np.float32(1)):
-    yield name, "^generated must be a non-empty", lambda _, v=value: f(v, IMAGES)
-    yield name, "^training must be a non-empty", lambda _, v=value: f(IMAGES, v)
-  yield name, "^generated must be uint8, or floats", lambda _: f(IMAGES.astype(int), IMAGES)
-  yield name, "^training must be uint8, or floats", lambda _: f(IMAGES, IMAGES > 0)
-  yield name, "must hold images of one shape", lambda _: f(IMAGES, IMAGES[:, :3])
-  num = "^num must be (a whole number from 1 up|between 1 and 4), but is"
-  yield from each(name, num, lambda v: f(IMAGES, IMAGES, num=v), [*NOT_WHOLE, 5])
-  yield name, "^generated must be finite", lambda _: f(IMAGES * np.nan, IMAGES)
-  yield name, "^training must be finite", lambda _: f(IMAGES, np.full_like(IMAGES, np.inf))
-  yield name, "^training must hold two different", lambda _: f(IMAGES, IMAGES[[0, 0]])
+def _metrics_of_images():
+  good = {"images": IMAGES, "reconstructions": IMAGES}
+  shape = "^images and reconstructions must have one shape"
+  bad = {
+    "images": {shape: [IMAGES[:3]], **no_array("images")},
+    "reconstructions": {
+      "^reconstructions must be floating-point": [BYTES],
+      "must be finite, but hold NaN": [np.full_like(IMAGES, np.nan)],
+      **no_array("reconstructions"),
+    },
+  }
+  function = metrics.reconstruction_error
+  yield from derive({"reconstruction_error": function}, good, bad)
+  both = {
+    "^images must be a non-empty": [IMAGES[:0], Z[0]],
+    "^images must be floating-point in .0, 1., but have uint8": [BYTES],
+  }
+  yield from kinds("reconstruction_error", both, lambda v: function(v, v))
+  good = {"generated": IMAGES, "training": IMAGES}
+  bad = {"num": integer("num") | {"^num must be between 1 and 4, but is": [5]}}
+  for name in good:
+    bad[name] = {
+      f"^{name} must be a non-empty": [Z[0], IMAGES[:0]],
+      f"^{name} must be uint8, or floats": [IMAGES > 0],
+      f"^{name} must be finite": [IMAGES * np.nan],
+      "must hold images of one shape": [IMAGES[:, :3]],
+      **no_array(name),
+    }
+  bad["training"]["^training must hold two different"] = [IMAGES[[0, 0]]]
+  yield from derive({"nearest_training_images": metrics.nearest_training_images}, good, bad)
 
 
 def _likelihood():
-  name = "importance_weighted_bound"
+  def model(architecture="mlp", gaussian=True):
+    options = dict(latent_dim=2, gaussian=gaussian, key=_key())
+    return networks.build(architecture, (4, 4, 1), **options)
+
   vae = objectives.VAE()
-
-  def bound(model=None, images=IMAGES, **options):
-    options = {"objective": vae, "key": _key(), "samples": 2} | options
-    model = _model(gaussian=True) if model is None else model
-    return metrics.importance_weighted_bound(model, images, **options)
-
-  yield from each(name, "^model must be an Autoencoder, but", bound, ["model", 3, networks])
-  yield name, "^model must have a Gaussian encoder", lambda _: bound(_model())
-  shape = "^images must be a non-empty .n, h, w, c., but have"
-  yield from each(name, shape, lambda v: bound(images=v), [IMAGES[0], IMAGES[:0], Z])
-  numbers = "^images must be an array of numbers, but is"
-  yield from each(name, numbers, lambda v: bound(images=v), ["x", None, {}])
-  kinds = "^images must be uint8, or floats"
-  yield from each(name, kinds, lambda v: bound(images=v), [IMAGES.astype(int), IMAGES > 0])
-  yield name, "^The bounds must be finite", lambda _: bound(images=IMAGES * np.nan)
-  samples = "^samples must be a whole number from 1 up, but is"
-  yield from each(name, samples, lambda v: bound(samples=v), NOT_WHOLE)
-  yield from each(name, "^key must be", lambda v: bound(key=v), NOT_KEYS)
-  wrong = "^objective must be a VAE, but is"
-  values = [objectives.CWAE(), None, "vae", objectives.VAE]
-  yield from each(name, wrong, lambda v: bound(objective=v), values)
-  zero = objectives.VAE(beta=0.0)
-  yield name, "^objective must have a positive beta", lambda _: bound(objective=zero)
+  good = {"model": model(), "images": IMAGES, "objective": vae, "key": _key(), "samples": 2}
+  bad = {
+    "model": {
+      "^model must be an Autoencoder, but": ["model"],
+      "^model must have a Gaussian encoder": [model(gaussian=False)],
+    },
+    "images": {
+      "^images must be a non-empty .n, h, w, c., but have": [IMAGES[0], IMAGES[:0]],
+      "^images must be uint8, or floats": [IMAGES > 0],
+      "^The bounds must be finite": [IMAGES * np.nan],
+      **no_array("images"),
+    },
+    "samples": integer("samples"),
+    "key": key("key"),
+    "objective": {
+      "^objective must be a VAE, but is": [objectives.CWAE(), objectives.VAE],
+      "^objective must have a positive beta": [objectives.VAE(beta=0.0)],
+    },
+  }
+  name, bound = "importance_weighted_bound", metrics.importance_weighted_bound
+  yield from derive({name: bound}, good, bad)
   binary = objectives.VAE(reconstruction="binary_cross_entropy")
-  yield (
-    name,
-    "^model must have the output .sigmoid",
-    lambda _: bound(_model("linear", gaussian=True), objective=binary),
-  )
+  call = lambda v: bound(v, IMAGES, objective=binary, key=_key(), samples=2)  # noqa: E731
+  yield from each(name, "^model must have the output .sigmoid", call, [model("linear")])
 
 
-def _model(architecture="mlp", **options):
-  return networks.build(architecture, (4, 4, 1), latent_dim=2, key=_key(), **options)
-
-
-def _samplers():
-  e = evaluation
-  for name in ("PriorSampler", "GaussianSampler", "MixtureSampler"):
-    kind = getattr(e, name)
-    rest = {"components": 1} if name == "MixtureSampler" else {}
-    fit = lambda x, k=kind, r=rest: k.fit(x, key=_key(), **r)  # noqa: E731
-    yield from _not_features(name, "latents", fit, least=1 if kind is e.PriorSampler else 2)
-    yield from each(name, "^key must be", lambda k, f=fit: f(Z).sample(k, 3), NOT_KEYS)
-    num = "^num must be (a whole number from 1 up|less than 2.31), but is"
-    yield from each(name, num, lambda v, f=fit: f(Z).sample(_key(), v), [*NOT_WHOLE, 2**40])
-  mixture = e.MixtureSampler
-  components = "^components must be a whole number from 1 up, but is"
+def _densities():
+  components = {"components": 1}
+  for name, options in (
+    ("PriorSampler", {}),
+    ("GaussianSampler", {}),
+    ("MixtureSampler", components),
+  ):
+    fit = lambda v, n=name, o=options: getattr(metrics, n).fit(v, key=_key(), **o)  # noqa: E731
+    latents = {f"^latents ({SHAPE})": [Z[0]], "^latents must be finite": [NOT_FINITE]}
+    yield from kinds(name, latents | no_array("latents"), fit)
+    yield from kinds(name, key("key"), lambda v, f=fit: f(Z).sample(v, 3))
+    yield from kinds(name, integer("num"), lambda v, f=fit: f(Z).sample(_key(), v))
+  yield from kinds("PriorSampler", integer("dim"), metrics.PriorSampler)
+  mixture = metrics.MixtureSampler
+  few = r"^latents must have shape .* n at least 20"
   call = lambda v: mixture.fit(Z, key=_key(), components=v)  # noqa: E731
-  yield from each("MixtureSampler", components, call, NOT_WHOLE)
-  yield "MixtureSampler", "^latents must have shape .* n at least 20", lambda _: call(10)
-  yield from each("MixtureSampler", "^key must be", lambda k: mixture.fit(Z, key=k), NOT_KEYS)
-  dim = "^dim must be (a whole number from 1 up|less than 2.31), but is"
-  yield from each("PriorSampler", dim, e.PriorSampler, [*NOT_WHOLE, 2**40])
+  yield from kinds("MixtureSampler", integer("components") | {few: [10]}, call)
+  yield from kinds("MixtureSampler", key("key"), lambda v: mixture.fit(Z, key=v))
 
 
 def _inception():
-  f, name = metrics.inception, "inception"
-  yield from each(
-    name, "^path must be a path, but is", f, [None, 3, b"weights.pth", np.zeros(3), []]
-  )
+  name, inception = "inception", metrics.inception
+  yield from each(name, "^path must be a path, but is", inception, [None, b"weights.pth"])
   nowhere = "^path must be that of weights-inception-2015-12-05-6726825d.pth, but there is no file"
-  yield from each(
-    name, nowhere, f, ["nowhere.pth", "", "/dev/zero", "/dev/null", "a\0b", "x" * 300]
-  )
-  yield name, nowhere, lambda w: f(w.folder)
-  yield name, nowhere, lambda w: f(w.file / "weights.pth")
-  yield from each(name, "^path is .*no such home", f, ["~nobody-here/weights.pth"])
+  yield from each(name, nowhere, inception, ["nowhere.pth", "", "/dev/zero", "a\0b", "x" * 300])
+  yield name, nowhere, lambda w: inception(w.folder)
+  yield from each(name, "^path is .*no such home", inception, ["~nobody-here/weights.pth"])
   other = "whose SHA-256 begins with 6726825d, but its own begins with "
-  yield name, f"{other}e3b0c442", lambda w: f(w.file)
-  yield name, other, lambda w: f(str(w.text))
-  yield name, other, lambda w: f(w.images)
+  yield name, f"{other}e3b0c442", lambda w: inception(w.file)
+  yield name, other, lambda w: inception(w.images)
 
 
-def _features():
+def _features_of_images():
   known = "^No classifier comes with aejax for|^dataset must be"
-  yield from each("classifier", known, features.classifier, ["mnits", "", "../digits", None, 3])
-  extract = features.Extractor("x", lambda images: images.reshape(len(images), -1))
-  yield from each("Extractor", "^images must be one at least", extract, [IMAGES[:0]])
-  yield from each("Extractor", "^images must be an array", extract, ["x", None, {}])
-  yield from each("Extractor", "^images must have shape", extract, [Z, IMAGES[0], np.float32(1)])
-  wrong = "^images must be uint8, or floats in .0, 1., but"
-  yield from each("Extractor", wrong, extract, [IMAGES.astype(int), IMAGES > 0])
-  in_batches = lambda batch: features.Extractor("x", extract.function, batch)(IMAGES)  # noqa: E731
-  yield from each("Extractor", "^batch must be a whole number from 1", in_batches, NOT_WHOLE)
-  yield from each("Extractor", "gave features that are not finite", extract, [IMAGES * np.nan])
-  whole = features.Extractor("x", lambda images: images)
-  yield from each("Extractor", "must give features of shape .4, f., but", whole, [IMAGES])
-  yield (
-    "write_report",
-    "^runs must name one work directory at least",
-    lambda w: report.write_report(w.folder / "r.html", []),
-  )
-  yield (
-    "write_report",
-    "holds no scored run: there is no summary.json",
-    lambda w: report.write_report(w.folder / "r.html", [w.folder]),
-  )
+  yield from each("classifier", known, metrics.classifier, ["mnits", "../digits", None])
+  name, make = "Extractor", metrics.Extractor
+  extract = make("x", lambda images: images.reshape(len(images), -1))
+  bad = {
+    "^images must (be one at least|hold at least one)": [IMAGES[:0]],
+    "^images must have shape": [Z],
+    "^images must be uint8, or floats in .0, 1., but": [IMAGES > 0],
+    "gave features that are not finite": [IMAGES * np.nan],
+    **no_array("images"),
+  }
+  yield from kinds(name, bad, extract)
+  yield from kinds(name, integer("batch"), lambda v: make("x", extract.function, v)(IMAGES))
+  shape = "must give features of shape .4, f., but"
+  yield from each(name, shape, lambda v: make("x", v)(IMAGES), [lambda images: images])
 
 
-PARTS = (_metrics, _of_images, _neighbours, _likelihood, _samplers, _inception, _features)
+def _reports():
+  name, write = "write_report", evaluation.write_report
+  yield name, "^runs must name one work directory", lambda w: write(w.folder / "r.html", [])
+  missing = "holds no scored run: there is no summary.json"
+  yield name, missing, lambda w: write(w.folder / "r.html", [w.folder])
+
+
+PARTS = (
+  _metrics_of_features,
+  _moments,
+  _metrics_of_images,
+  _likelihood,
+  _densities,
+  _inception,
+  _features_of_images,
+  _reports,
+)
 CASES = [case for part in PARTS for case in part()]

@@ -1,174 +1,124 @@
-"""Bad calls of priors, objectives, networks, the autoencoder, and the training step."""
+"""Bad calls of priors, objectives, networks and the autoencoder.
+
+Most are derived from signatures, and from the fields of objectives.
+"""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from robustness.cases import each
+from robustness.cases import (
+  boolean,
+  derive,
+  each,
+  integer,
+  key,
+  kinds,
+  no_array,
+  not_negative,
+  positive,
+)
 
 from aejax import Autoencoder, networks, objectives, priors
 
-Z = np.linspace(-1, 1, 12, dtype=np.float32).reshape(6, 2)
 IMAGES = np.zeros((4, 8, 8, 1), np.float32)
 SHAPE = (8, 8, 1)
-NOT_WHOLE = [0, -3, 2.5, "two", None, True, np.nan]
-NOT_POSITIVE = [0.0, -1.0, np.nan, np.inf, "one", None]
-NOT_WEIGHTS = [-1.0, np.nan, np.inf, "heavy", None, (1.0,)]
-NOT_SWITCHES = ["yes", 1, None]
-NOT_KEYS = [0, None, "seed", np.zeros(3), np.zeros(2, np.float32)]
+WIDE = np.zeros((4, 3), np.float32)
 
 
 def _key():
   return jax.random.key(0)
 
 
-def _mixture(weights=(0.5, 0.5), means=((0.0, 1.0), (1.0, 0.0)), variances=(1.0, 1.0)):
-  return priors.GaussianMixture(weights, means, variances)
-
-
-WHOLE = "^dim must be (a whole number from 1 up|less than 2.31), but is"
-FORMS = (
-  r"^weights, means and variances must have shapes \[k\], \[k, d\] and \[k\], but have |"
-  "^(weights|means|variances) must be an array of numbers, but is a float"
-)
-
-
 def _priors():
-  kinds = ("StandardNormal", "UniformSphere", "UniformBall", "UniformCube")
-  for name in kinds:
-    make = getattr(priors, name)
-    yield from each(name, WHOLE, make, [*NOT_WHOLE, 2**40])
-    prior = make(2)
-    yield from each(name, "^key must be", lambda k, p=prior: p.sample(k, 3), NOT_KEYS)
-    n = "^n must be (a whole number from 0 up|less than 2.31), but is"
-    sample = lambda v, p=prior: p.sample(_key(), v)  # noqa: E731
-    yield from each(name, n, sample, [-1, 2.5, "many", None, 2**40])
-    if name != "UniformSphere":
-      wrong = lambda z, p=prior: p.log_prob(z)  # noqa: E731
-      yield from each(name, "^z has dimension 3, but the prior", wrong, [np.zeros((4, 3))])
-      yield from each(name, "^z must be an array of numbers, but is", wrong, ["z", None, {}])
-      yield from each(name, "^z must have a last axis, but is a single", wrong, [np.float32(1)])
-  for name, argument in zip(kinds[1:], ("radius", "radius", "half_width"), strict=True):
-    make = getattr(priors, name)
-    positive = f"^{argument} must be positive and finite, but is"
-    yield from each(name, positive, lambda v, m=make: m(2, v), [*NOT_POSITIVE, (1.0, 2.0)])
+  makers = {
+    name: getattr(priors, name)
+    for name in priors.__all__
+    if name not in ("Prior", "GaussianMixture", "check_dimension")
+  }
+  sizes = {name: positive(name) for name in ("radius", "half_width", "scale", "df")}
+  large = {"^dim must be less than 2.31": [2**40]}
+  bad = {"dim": integer("dim"), **sizes}
+  yield from derive(makers, {"dim": 2}, bad, {"dim": large})
+  for name, make in makers.items():
+    yield from _methods_of_prior(name, lambda make=make: make(2))
+  single = "^z must have a last axis, but is a single"
+  call = lambda v: priors.StandardNormal(2).log_prob(v)  # noqa: E731
+  yield from each("StandardNormal", single, call, [np.float32(1)])
+
+
+def _methods_of_prior(name, make):
+  yield from kinds(name, key("key"), lambda v: make().sample(v, 3))
+  yield from kinds(name, integer("n", least=0), lambda v: make().sample(_key(), v))
+  if hasattr(getattr(priors, name), "log_prob"):
+    wrong = {"^z has dimension 3, but the prior": [WIDE]}
+    yield from kinds(name, wrong | no_array("z"), lambda v: make().log_prob(v))
+
+
+def _mixtures():
   name = "GaussianMixture"
-  yield from each(name, FORMS, lambda v: _mixture(weights=v), [(0.5,), 1.0, (), [[0.5], [0.5]]])
-  yield from each(name, FORMS, lambda v: _mixture(means=v), [(0.5, 0.5), np.zeros((2, 0)), 1.0])
-  yield from each(name, FORMS, lambda v: _mixture(variances=v), [1.0, (1.0, 1.0, 1.0), np.eye(2)])
-  for argument, what in (
-    ("weights", "finite and not negative"),
-    ("means", "finite"),
-    ("variances", "finite and positive"),
-  ):
-    make = lambda v, a=argument: _mixture(**{a: v})  # noqa: E731
-    yield from each(name, f"^{argument} must be an array of numbers, but is", make, ["x", None])
-    shape = (2, 2) if argument == "means" else (2,)
-    values = [np.full(shape, np.nan), np.full(shape, np.inf)]
-    values += [] if argument == "means" else [np.array([-1.0, 2.0]), np.zeros(2)]
-    yield from each(name, f"^{argument} must (be {what}, but one is|not all be zero)", make, values)
-  yield from each(name, "^key must be", lambda k: _mixture().sample(k, 3), NOT_KEYS)
-  yield from each(name, "^n must be a whole", lambda n: _mixture().sample(_key(), n), [-1, 0.5])
-  yield name, "^z has dimension 3", lambda _: _mixture().log_prob(np.zeros((1, 3)))
-  yield name, "^z must be an array of numbers", lambda _: _mixture().log_prob("z")
+  good = {
+    "weights": (0.5, 0.5),
+    "means": ((0.0, 1.0), (1.0, 0.0)),
+    "variances": (1.0, 1.0),
+  }
+  shapes = r"^weights, means and variances must have shapes \[k\], \[k, d\] and \[k\], but have "
+  bad = {
+    "weights": {
+      shapes: [(0.5,), ()],
+      "^weights must be finite and not negative, but one is": [(np.nan, 1.0), (-1.0, 2.0)],
+      "^weights must not all be zero": [(0.0, 0.0)],
+    },
+    "means": {shapes: [(0.5, 0.5)], "^means must be finite, but one is": [np.full((2, 2), np.nan)]},
+    "variances": {
+      shapes: [(1.0, 1.0, 1.0)],
+      "^variances must be finite and positive, but one is": [(np.inf, 1.0), (0.0, 1.0)],
+    },
+  }
+  bad = {argument: table | no_array(argument) for argument, table in bad.items()}
+  yield from derive({name: priors.GaussianMixture}, good, bad)
+  yield from _methods_of_prior(name, lambda: priors.GaussianMixture(**good))
 
 
-def _objectives():
-  o = objectives
-  weight = "^(The weight of the penalty|weight|beta|decay) must be finite and not negative, but is"
-  for name in ("CWAE", "SWAE", "WAEMMD", "Energy", "SIGReg", "Sinkhorn", "RAE"):
-    make = getattr(o, name)
-    yield from each(name, weight, lambda v, m=make: m(weight=v), NOT_WEIGHTS)
-  yield from each("VAE", weight, lambda v: o.VAE(beta=v), NOT_WEIGHTS)
-  yield from each("RAE", weight, lambda v: o.RAE(decay=v), NOT_WEIGHTS)
-  for name in ("AE", "VAE", "CWAE", "InfoVAE", "RAE", "Objective"):
-    make = getattr(o, name)
-    values = ["squared", None, 1, ("squared_error",), ["squared_error"]]
-    kind = "^reconstruction must be squared_error or binary_cross_entropy, but is"
-    yield from each(name, kind, lambda v, m=make: m(reconstruction=v), values)
-  for name in ("CWAE", "SWAE", "WAEMMD", "Energy"):
-    make = getattr(o, name)
-    switch = "^sample_prior must be True or False, but is"
-    yield from each(name, switch, lambda v, m=make: m(sample_prior=v), NOT_SWITCHES)
-  for name in ("CWAE", "SWAE", "WAEMMD", "Energy", "Sinkhorn"):
-    make = getattr(o, name)
-    values = ["normal", 2, priors.StandardNormal, Z]
-    yield from each(name, "^prior must be None or a prior", lambda v, m=make: m(prior=v), values)
-  yield from each("CWAE", "^log must be True or", lambda v: o.CWAE(log=v), NOT_SWITCHES)
-  yield from each("CWAE", "^approximate must be", lambda v: o.CWAE(approximate=v), NOT_SWITCHES)
-  many = "^num_directions must be (a whole number from 1 up|less than 2.31), but is"
-  yield from each("SWAE", many, lambda v: o.SWAE(num_directions=v), [*NOT_WHOLE, 2**40])
-  kernel = "^kernel must be a kernel such as .*, but is"
-  for make in (o.WAEMMD, o.InfoVAE):
-    values = ["imq", None, 1.0, [1.0]]
-    yield from each(make.__name__, kernel, lambda v, m=make: m(kernel=v), values)
-  epsilon = "^epsilon must be positive and finite, but is"
-  yield from each("Sinkhorn", epsilon, lambda v: o.Sinkhorn(epsilon=v), NOT_POSITIVE)
-  alpha = "^1 − alpha must be finite and not negative, but is|^alpha must be a finite number"
-  yield from each("InfoVAE", alpha, lambda v: o.InfoVAE(alpha=v), [2.0, np.nan, "half", None])
-  alpha = "^alpha . weight − 1 must be finite|^The weight of the penalty must be|^weight must be"
-  yield from each("InfoVAE", alpha, lambda v: o.InfoVAE(weight=v), [-1.0, np.nan, "x", None])
-  make = o.make
+_ANY_WEIGHT = {"^.* must be finite and not negative, but is": [-1.0, np.nan]}
+FIELDS = {
+  "weight": _ANY_WEIGHT,
+  "beta": _ANY_WEIGHT,
+  "decay": not_negative("decay"),
+  "epsilon": positive("epsilon"),
+  "num_directions": integer("num_directions"),
+  "sample_prior": boolean("sample_prior"),
+  "log": boolean("log"),
+  "approximate": boolean("approximate"),
+  "alpha": {
+    "^alpha must be a finite number, but is": [np.nan],
+    "^1 − alpha must be finite and not negative, but is": [2.0],
+  },
+  "prior": {"^prior must be None or a prior": ["normal", priors.StandardNormal]},
+  "kernel": {"^kernel must be a kernel such as .*, but is": ["imq"]},
+  "reconstruction": {
+    "^reconstruction must be squared_error or binary_cross_entropy, but is": ["squared"]
+  },
+}
+_MORE_FIELDS = {
+  "weight": {"^.* must be finite and not negative, but is": [np.inf, "heavy", None, (1.0,)]},
+  "reconstruction": {"^reconstruction must be .*, but is": [None, ["squared_error"]]},
+}
+
+
+def _methods():
+  classes = {kind.__name__: kind for kind in objectives.BY_NAME.values()}
+  yield from derive(classes, {}, FIELDS, _MORE_FIELDS)
+  name, make = "make", objectives.make
   known = "^There is no method .*There are ae, vae, wae-mmd"
-  yield from each("make", known, lambda v: make(v, {}), ["cwea", "", "cwae+", "CWAE", 3, None])
-  yield "make", "^A sum names each method once, but", lambda _: make("cwae+cwae", {})
+  yield from each(name, known, lambda v: make(v, {}), ["cwea", "cwae+", None])
+  twice = "^A sum names each method once, but"
+  yield from each(name, twice, lambda v: make(v, {}), ["cwae+cwae"])
   unknown = "^There is no field of cwae 'wieght': did you mean weight"
-  yield "make", unknown, lambda _: make("cwae", {"wieght": 1.0})
-  yield (
-    "make",
-    "^There is no field of cwae.energy 'weight': did you mean cwae_weight",
-    lambda _: make("cwae+energy", {"weight": 1.0}),
-  )
-  yield from each("make", "^fields must be a dict", lambda v: make("cwae", v), [None, 1.0, ["x"]])
-  yield from each("term_fields", "^fields must be a", lambda v: o.term_fields("ae", v), [None, 3])
-  yield from each("term_fields", known, lambda v: o.term_fields(v, {}), ["cwea", None])
-  yield (
-    "Combined",
-    "^Objectives with different reconstruction terms",
-    lambda _: o.CWAE() + o.AE(reconstruction="binary_cross_entropy"),
-  )
-  yield from each("check_method", known, o.check_method, ["cwea", None, 3, "ae+", b"ae"])
-  added = "^What is added to an objective must be an objective, but is"
-  yield from each("Combined", added, lambda v: o.CWAE() + v, [1.0, "ae", None, o.AE])
-  yield from each("Combined", "^terms must be objec", lambda v: o.Combined(terms=v), [(), None, 3])
-  yield from each("Objective", "^model must be an Autoencoder", _cost_of, ["model", None, _Flat()])
-  model = _model()
-  yield "Objective", "^images must have shape", lambda _: o.CWAE()(model, IMAGES[0], key=_key())
-  yield "Objective", "^images must be an array", lambda _: o.CWAE()(model, "x", key=_key())
-  for value in (0, -1, 2.5, "two", None):
-    yield (
-      "Objective",
-      "^accumulate must be a whole number from 1 up, but is",
-      lambda _, v=value: o.CWAE()(model, IMAGES, key=_key(), accumulate=v),
-    )
-  yield (
-    "Objective",
-    "^accumulate must divide the batch of 4, but is 3",
-    lambda _: o.CWAE()(model, IMAGES, key=_key(), accumulate=3),
-  )
-  for value in NOT_KEYS:
-    call = lambda _, v=value: o.VAE()(_model(gaussian=True), IMAGES, key=v)  # noqa: E731
-    yield "Objective", "^key must be", call
-  yield "VAE", "^VAE needs a Gaussian encoder", lambda _: o.VAE()(model, IMAGES, key=_key())
-  yield (
-    "CWAE",
-    "^CWAE needs a deterministic",
-    lambda _: o.CWAE()(_model(gaussian=True), IMAGES, key=_key()),
-  )
-  yield (
-    "AE",
-    "^The decoder gives images of shape",
-    lambda _: o.AE()(
-      Autoencoder(_Flat(), lambda z: jnp.zeros((len(z), 4, 4, 1)), latent_dim=64),
-      IMAGES,
-      key=_key(),
-    ),
-  )
-  yield (
-    "AE",
-    "^binary_cross_entropy needs an Autoencoder with output",
-    lambda _: o.AE(reconstruction="binary_cross_entropy")(_model("linear"), IMAGES, key=_key()),
-  )
+  yield from each(name, unknown, lambda v: make("cwae", {v: 1.0}), ["wieght"])
+  unknown = "^There is no field of cwae.energy 'weight': did you mean cwae_weight"
+  yield from each(name, unknown, lambda v: make("cwae+energy", {v: 1.0}), ["weight"])
+  yield from each(name, "^fields must be a dict", lambda v: make("cwae", v), [None])
 
 
 class _Flat(nnx.Module):
@@ -176,124 +126,125 @@ class _Flat(nnx.Module):
     return images.reshape(len(images), -1)
 
 
-def _cost_of(model):
-  return objectives.CWAE()(model, IMAGES, key=_key())
-
-
 def _model(architecture="mlp", **options):
   return networks.build(architecture, SHAPE, latent_dim=2, key=_key(), **options)
 
 
-NOT_SHAPES = [
-  (8, 8),
-  (8, 8, 0),
-  (8, -8, 1),
-  (8.5, 8, 1),
-  "8x8",
-  None,
-  8,
-  (),
-  ("8", 8, 1),
-  (2**40, 8, 1),
-]
-IMAGE_SHAPE = r"^image_shape must be \(height, width, channels\), whole numbers from 1 up, but is"
-LATENT_DIM = (
-  "^latent_dim must be (a whole number from 1 up|less than 2.31|at most 1073741823), but is"
-)
+def _costs():
+  o, model = objectives, _model()
+  cross_entropy = o.AE(reconstruction="binary_cross_entropy")
+  good = {"model": model, "images": IMAGES, "key": _key()}
+  bad = {
+    "model": {"^model must be an Autoencoder": [None, _Flat()]},
+    "images": {"^images must have shape": [IMAGES[0]], **no_array("images")},
+    "key": key("key"),
+    "axis_name": {},
+    "accumulate": {
+      **integer("accumulate"),
+      "^accumulate must divide the batch .*4, but is 3": [3],
+    },
+  }
+  yield from derive({"Objective": o.CWAE()}, good, bad)
+  added = "^What is added to an objective must be an objective, but is"
+  yield from each("Combined", added, lambda v: o.CWAE() + v, [1.0, o.AE])
+  terms = "^terms must be "
+  yield from each("Combined", terms, lambda v: o.Combined(terms=v), [(), None, (3,)])
+  different = "^Objectives with different reconstruction terms"
+  yield from each("Combined", different, lambda v: o.CWAE() + v, [cross_entropy])
+  small = Autoencoder(_Flat(), lambda z: jnp.zeros((len(z), 4, 4, 1)), latent_dim=64)
+  for objective, wrong, pattern in (
+    (o.VAE(), model, "^VAE needs a Gaussian encoder"),
+    (o.CWAE(), _model(gaussian=True), "^CWAE needs a deterministic"),
+    (o.AE(), small, "^The decoder gives images of shape"),
+    (cross_entropy, _model("linear"), "^binary_cross_entropy needs an Autoencoder with output"),
+  ):
+    call = lambda v, f=objective: f(v, IMAGES, key=_key())  # noqa: E731
+    yield from each(type(objective).__name__, pattern, call, [wrong])
+
+
+_SHAPES = r"^image_shape must be \(height, width, channels\), whole numbers from 1 up, but is"
+_DTYPE = "^dtype must be a floating-point type, but is"
+_HIDDEN = "^hidden_sizes must be whole numbers from 1 up, but"
+_CHANNELS = "^channels must (be whole numbers|contain at least one whole number) from 1 up, but"
+_LATENT_DIM = "^latent_dim must be a whole number from 1 up, but is"
 
 
 def _networks():
-  def build(architecture="mlp", shape=SHAPE, **options):
-    return networks.build(architecture, shape, **{"latent_dim": 2, "key": _key(), **options})
-
-  names = ["mpl", "", None, 3, ["mlp"]]
-  known = "^There is no architecture .* There are linear, mlp, convolutional"
-  yield from each("build", known, build, names)
-  yield from each("build", IMAGE_SHAPE, lambda v: build(shape=v), NOT_SHAPES)
-  yield from each("build", LATENT_DIM, lambda v: build(latent_dim=v), [*NOT_WHOLE, 2**40])
-  yield from each("build", "^gaussian must be", lambda v: build(gaussian=v), NOT_SWITCHES)
-  dtype = "^dtype must be a floating-point type, but is"
-  yield from each("build", dtype, lambda v: build(dtype=v), ["int32", "half-float", int, [], "f99"])
-  yield from each("build", "^key must be", lambda v: build(key=v), NOT_KEYS)
-  default = networks.default_architecture
-  yield from each("default_architecture", IMAGE_SHAPE, default, NOT_SHAPES)
-  for name in networks.__all__:
-    make = getattr(networks, name)
-    if not name.endswith(("Encoder", "Decoder")):
-      continue
-
-    def one(shape=SHAPE, dim=2, make=make, **options):
-      return make(shape, dim, **{"rngs": nnx.Rngs(0), **options})
-
-    yield from each(name, IMAGE_SHAPE, lambda v, f=one: f(v), NOT_SHAPES[:6])
-    yield from each(name, LATENT_DIM, lambda v, f=one: f(dim=v), NOT_WHOLE[:5])
-    yield from each(name, "^rngs must be an nnx.Rngs, but", lambda v, f=one: f(rngs=v), [None, 0])
-    yield from each(name, dtype, lambda v, f=one: f(dtype=v), ["int32", "wide"])
-    if name.endswith("Encoder"):
-      switch = "^gaussian must be True or False"
-      yield from each(name, switch, lambda v, f=one: f(gaussian=v), NOT_SWITCHES)
-      apply = lambda v, f=one: nnx.eval_shape(lambda: f()(v))  # noqa: E731
-      yield from each(name, "^images must have shape", apply, [np.zeros((2, 9, 8, 1), "f"), Z])
-      yield from each(name, "^images must be an array", apply, ["x", None])
-    else:
-      apply = lambda v, f=one: nnx.eval_shape(lambda: f()(v))  # noqa: E731
-      yield from each(name, "^latents must have shape", apply, [np.zeros((3, 5), "f"), Z[0]])
-      yield from each(name, "^latents must be an array", apply, ["x", None])
-    if name.startswith("MLP"):
-      sizes = "^hidden_sizes must be whole numbers from 1 up, but"
-      values = [(0,), (200, -1), (2.5,), 200, "abc", None]
-      yield from each(name, sizes, lambda v, f=one: f(hidden_sizes=v), values)
-    if name.startswith("Convolutional"):
-      sizes = "^channels must be whole numbers from 1 up, but"
-      values = [(0,), (32, -1), (2.5,), 32, "abc", ()]
-      yield from each(name, sizes, lambda v, f=one: f(channels=v), values)
-      hidden = "^hidden_size must be a whole number from 1 up, but is"
-      yield from each(name, hidden, lambda v, f=one: f(hidden_size=v), NOT_WHOLE[:5])
+  good = {
+    "architecture": "mlp",
+    "image_shape": SHAPE,
+    "latent_dim": 2,
+    "key": _key(),
+    "rngs": nnx.Rngs(0),
+  }
+  bad = {
+    "architecture": {"^There is no architecture .* There are linear, mlp": ["mpl", None]},
+    "image_shape": {_SHAPES: [(8, 8)]},
+    "latent_dim": {_LATENT_DIM: [0]},
+    "gaussian": boolean("gaussian"),
+    "dtype": {_DTYPE: ["int32"]},
+    "key": key("key"),
+    "rngs": {"^rngs must be an nnx.Rngs, but": [0]},
+    "hidden_sizes": {_HIDDEN: [(200, 0), 200]},
+    "hidden_size": integer("hidden_size"),
+    "channels": {_CHANNELS: [(32, 0), ()]},
+  }
+  more = {
+    "image_shape": {_SHAPES: [(8, 8, 0), (8.5, 8, 1), "8x8", None, (2**40, 8, 1)]},
+    "latent_dim": {_LATENT_DIM: [2.5], "^latent_dim must be at most 1073741823": [2**40]},
+    "dtype": {_DTYPE: ["f99", []]},
+  }
+  makers = {name: getattr(networks, name) for name in networks.__all__ if name != "ARCHITECTURES"}
+  makers = {"build": makers.pop("build")} | makers
+  yield from derive(makers, good, bad, more)
+  for name, make in makers.items():
+    if name.endswith(("Encoder", "Decoder")):
+      argument = "images" if name.endswith("Encoder") else "latents"
+      apply = lambda v, f=make: nnx.eval_shape(lambda: f(SHAPE, 2, rngs=nnx.Rngs(0))(v))  # noqa: E731
+      yield from each(name, f"^{argument} must have shape", apply, [np.zeros((3, 9), "f")])
 
 
 def _autoencoder():
   flat = _Flat()
 
-  def make(encoder=flat, decoder=lambda z: z.reshape(-1, 8, 8, 1), latent_dim=64, **options):
-    return Autoencoder(encoder, decoder, latent_dim=latent_dim, **options)
+  def make(encoder=flat, decoder=lambda z: z.reshape(-1, 8, 8, 1)):
+    return Autoencoder(encoder, decoder, latent_dim=64)
 
-  name = "Autoencoder"
-  yield from each(name, LATENT_DIM, lambda v: make(latent_dim=v), [*NOT_WHOLE, 2**40])
-  output = "^There is no output .* There are identity, sigmoid, tanh"
-  yield from each(name, output, lambda v: make(output=v), ["relu", None, 3, ["tanh"], jax.nn.relu])
-  yield from each(name, "^encoder must be a function", lambda v: make(encoder=v), [None, "mlp", 3])
-  yield from each(name, "^decoder must be a function", lambda v: make(decoder=v), [None, "mlp", 3])
-  yield (
-    name,
-    "^encoder and decoder may hold nnx.Param only",
-    lambda _: make(nnx.BatchNorm(3, rngs=nnx.Rngs(0))),
-  )
   model = make()
-  for method in (model.encode, model.posterior, model.reconstruct):
-    yield from each(name, "^images must have shape", method, [IMAGES[0], IMAGES[..., 0], Z])
-    yield from each(name, "^images must be an array of numbers", method, ["x", None, {}])
-    wrong = "^images must be floats in .0, 1., not"
-    yield from each(name, wrong, method, [IMAGES.astype("uint8"), IMAGES > 0])
+  name, good = "Autoencoder", {"encoder": model.encoder, "decoder": model.decoder, "latent_dim": 64}
+  bad = {
+    "encoder": {
+      "^encoder must be a function": ["mlp"],
+      "^encoder and decoder may hold nnx.Param only": [nnx.BatchNorm(3, rngs=nnx.Rngs(0))],
+    },
+    "decoder": {"^decoder must be a function": ["mlp"]},
+    "latent_dim": integer("latent_dim"),
+    "output": {"^There is no output .* There are identity, sigmoid, tanh": ["relu", jax.nn.relu]},
+  }
+  yield from derive({name: Autoencoder}, good, bad)
+  images = {
+    "^images must have shape": [IMAGES[0]],
+    "^images must be floats in .0, 1., not": [IMAGES.astype("uint8")],
+    **no_array("images"),
+  }
+  yield from kinds(name, images, model.encode)
+  for method in (model.posterior, model.reconstruct):
+    yield from kinds(name, no_array("images"), method)
+  latents = {r"^latents must have shape \(n, 64\)": [WIDE], **no_array("latents")}
   for method in (model.decode, model.logits):
-    yield from each(name, r"^latents must have shape \(n, 64\)", method, [Z, Z[0], np.float32(1)])
-    yield from each(name, "^latents must be an array of numbers", method, ["x", None, {}])
-  num = "^num must be (a whole number from 1 up|less than 2.31), but is"
-  yield from each(name, num, lambda v: model.generate(_key(), v), [*NOT_WHOLE, 2**40])
-  yield from each(name, "^key must be", lambda v: model.generate(v, 3), NOT_KEYS)
-  returned = "^encoder must return"
-  for encoder in (lambda x: x, lambda x: None, lambda x: (1, 2, 3), lambda x: "z"):
-    yield name, returned, lambda _, e=encoder: make(e).encode(IMAGES)
-  for decoder in (lambda z: z, lambda z: None, lambda z: z[:1].reshape(-1, 8, 8, 1), lambda z: "x"):
-    yield (
-      name,
-      "^decoder must return images",
-      lambda _, d=decoder: make(decoder=d).decode(np.zeros((3, 64), "f")),
-    )
-  yield (
-    name,
-    "^decoder must return images of shape",
-    lambda _: make(decoder=lambda z: z.reshape(-1, 4, 16, 1)).reconstruct(IMAGES),
-  )
+    yield from kinds(name, latents, method)
+  yield from kinds(name, integer("num"), lambda v: model.generate(_key(), v))
+  yield from kinds(name, key("key"), lambda v: model.generate(v, 3))
+  encoders = [lambda x: x, lambda x: None, lambda x: (1, 2, 3)]
+  call = lambda v: make(v).encode(IMAGES)  # noqa: E731
+  yield from each(name, "^encoder must return", call, encoders)
+  decoders = [lambda z: z, lambda z: None, lambda z: z[:1].reshape(-1, 8, 8, 1)]
+  call = lambda v: make(decoder=v).decode(np.zeros((3, 64), np.float32))  # noqa: E731
+  yield from each(name, "^decoder must return images", call, decoders)
+  turned = [lambda z: z.reshape(-1, 4, 16, 1)]
+  call = lambda v: make(decoder=v).reconstruct(IMAGES)  # noqa: E731
+  yield from each(name, "^decoder must return images of shape", call, turned)
 
 
-CASES = [*_priors(), *_objectives(), *_networks(), *_autoencoder()]
+PARTS = (_priors, _mixtures, _methods, _costs, _networks, _autoencoder)
+CASES = [case for part in PARTS for case in part()]

@@ -1,4 +1,4 @@
-"""Runs in processes of their own, which are killed, or whose disk fails."""
+"""Trainings in other processes, which are killed or whose disk fails."""
 
 import os
 import shutil
@@ -15,13 +15,13 @@ TRAIN = HERE.parents[1] / "experiments" / "train.py"
 
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory):
-  """Compiled programs, shared by all runs."""
+  """Returns the folder of compiled programs that all processes share."""
   return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture(scope="session")
 def images(tmp_path_factory):
-  """A file of 42 small images."""
+  """Returns a file of 47 small images; 42 of them are training images."""
   path = tmp_path_factory.mktemp("images") / "noise.npy"
   np.save(path, np.random.default_rng(0).integers(0, 256, (47, 5, 5), np.uint8))
   return path
@@ -29,7 +29,7 @@ def images(tmp_path_factory):
 
 @pytest.fixture
 def start(cache, images):
-  """Starts a training in a process of its own; what it says goes to a file beside its folder."""
+  """Starts a training in another process; its messages go to a file next to the work directory."""
   started = []
 
   def start(workdir, *options, environment=None):
@@ -54,10 +54,13 @@ def start(cache, images):
 
 @pytest.fixture(scope="session")
 def faulty(tmp_path_factory):
-  """The library of faults.c; its environment for a folder, and the switch of its faults."""
+  """Returns a function that makes the environment in which writes below a folder fail.
+
+  The library of faults.c reads the kind of fault from the file `switch`; without it, none happens.
+  """
   compiler = shutil.which("cc")
   if compiler is None or sys.platform != "linux":
-    pytest.skip("faults are made by a small C library: there is no C compiler")
+    pytest.skip("a small C library makes the faults, and there is no C compiler")
   library = tmp_path_factory.mktemp("faults") / "faults.so"
   source = HERE / "faults.c"
   subprocess.run([compiler, "-O1", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)

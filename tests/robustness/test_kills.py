@@ -1,4 +1,4 @@
-"""A training that is killed again and again, against one that never was."""
+"""A training that is killed several times ends bit for bit as one that never was."""
 
 import dataclasses
 import random
@@ -15,22 +15,22 @@ from aejax.training.configuration import read
 from aejax.training.loop import train
 from aejax.training.state import build, fresh
 
-# Without end, and with as many checkpoints as can be written.
+# The training does not end by itself, and saves as often as it can.
 OPTIONS = ("--epochs", 10**7, "--checkpoint-minutes", 0)
 
 
-def _everything(configuration, workdir):
-  """All numbers of the newest checkpoint: parameters, optimizer, key, sums, best epoch."""
+def _saved_numbers(configuration, workdir):
+  """Returns all numbers of the newest checkpoint: parameters, optimizer, key, sums, best epoch."""
   _, state, _ = build(configuration)
   with Checkpoints(workdir / "checkpoints") as checkpoints:
     saved = checkpoints.restore(fresh(state))
+  key_type = state.key.dtype
   leaves = jax.tree.leaves(saved)
-  key = state.key.dtype
-  return jax.device_get([jax.random.key_data(v) if v.dtype == key else v for v in leaves])
+  return jax.device_get([jax.random.key_data(v) if v.dtype == key_type else v for v in leaves])
 
 
 def _kill(start, workdir, moments):
-  """Starts or resumes the training, and kills it at a random moment: in what phase it was."""
+  """Starts or resumes the training, kills it at a random moment, and returns the phase."""
   resume = ("--resume",) if (workdir / "config.json").exists() else ()
   process = start(workdir, *OPTIONS, *resume)
   begins = epochs(workdir)
@@ -44,9 +44,9 @@ def _kill(start, workdir, moments):
   return phase
 
 
-def _survives(start, images, folder, *, seed, kills):
+def _check_kills(start, images, folder, *, seed, kills):
   moments = random.Random(seed)
-  workdir, whole = folder / "run", folder / "whole"
+  workdir, uninterrupted = folder / "run", folder / "uninterrupted"
   phases = [_kill(start, workdir, moments) for _ in range(kills)]
   if not (workdir / "config.json").exists():
     start(workdir, *OPTIONS)
@@ -54,37 +54,37 @@ def _survives(start, images, folder, *, seed, kills):
   with Checkpoints(workdir / "checkpoints") as checkpoints:
     reached = checkpoints.latest or 0
   dataset = data.load(images)
-  steps = len(dataset.train) // configuration.batch_size
+  steps_per_epoch = len(dataset.train) // configuration.batch_size
   configuration = dataclasses.replace(
-    configuration, epochs=reached // steps + 2, checkpoint_minutes=2.0
+    configuration, epochs=reached // steps_per_epoch + 2, checkpoint_minutes=2.0
   )
-  for each in (workdir, whole):
-    train(configuration, dataset, each)
-  log = (whole / "metrics.jsonl").read_bytes()
+  for folder in (workdir, uninterrupted):
+    train(configuration, dataset, folder)
+  log = (uninterrupted / "metrics.jsonl").read_bytes()
   assert (workdir / "metrics.jsonl").read_bytes() == log
   assert log.count(b"\n") == configuration.epochs
-  one, other = (_everything(configuration, each) for each in (whole, workdir))
-  chex.assert_trees_all_equal(one, other)
+  expected, found = (_saved_numbers(configuration, each) for each in (uninterrupted, workdir))
+  chex.assert_trees_all_equal(expected, found)
   assert own_tracebacks(workdir) == []
-  # Nothing half-written is left.
+  # No half-written file is left.
   assert sorted(path.name for path in workdir.iterdir()) == [
     "checkpoints",
     "config.json",
     "metrics.jsonl",
   ]
-  left = [path.name for path in (workdir / "checkpoints").iterdir()]
-  assert all(name.isdecimal() for name in left), left
+  names = [path.name for path in (workdir / "checkpoints").iterdir()]
+  assert all(name.isdecimal() for name in names), names
   print(f"seed {seed}: {kills} kills, {phases.count('trains')} while it trained, step {reached:,}")
 
 
-def test_kills_change_nothing(start, images, tmp_path):
-  _survives(start, images, tmp_path, seed=0, kills=3)
+def test_training_survives_kills(start, images, tmp_path):
+  _check_kills(start, images, tmp_path, seed=0, kills=3)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3, 4])
-def test_many_kills_under_load_change_nothing(start, images, tmp_path, seed):
-  # Two more trainings, as load.
+def test_training_survives_many_kills_under_load(start, images, tmp_path, seed):
+  """Two more trainings are the load."""
   for name in ("load-0", "load-1"):
     start(tmp_path / name, *OPTIONS)
-  _survives(start, images, tmp_path, seed=seed, kills=10)
+  _check_kills(start, images, tmp_path, seed=seed, kills=10)

@@ -164,7 +164,7 @@ with processes(False, sys.argv[1], 2, int(sys.argv[2])):
   images._read = lambda rows: rows_read.extend(rows) or read(rows)
   sharded = sharding.shard_images(images, sharding.devices_mesh())
   local = np.concatenate([shard.data for shard in sharded.addressable_shards])
-  print(rows_read, local[:, 0, 0, 0].tolist())
+  print(rows_read, local[:, 0].tolist())
 """
 
 

@@ -25,11 +25,11 @@ def _counting_state(step=0):
   return TrainState(jnp.int32(step), jnp.zeros(N, jnp.int32), (), jnp.copy(KEY))
 
 
-NUMBERED = jnp.arange(N, dtype=jnp.uint8)[:, None, None, None]
+NUMBERED = jnp.arange(N, dtype=jnp.uint8)[:, None]
 
 
 def test_run_steps_sees_every_image_at_most_once():
-  run_steps = make_run_steps(_counting_step, BATCH)
+  run_steps = make_run_steps(_counting_step, BATCH, image_shape=(1, 1, 1))
   order = epoch_order(KEY, 0, N)
   state, sums = run_steps(_counting_state(), zero_sums(), NUMBERED, order, STEPS)
   assert np.bincount(state.params).tolist() == [N - STEPS * BATCH, STEPS * BATCH]
@@ -38,7 +38,7 @@ def test_run_steps_sees_every_image_at_most_once():
 
 
 def test_run_steps_starts_at_the_step_of_the_state():
-  run_steps = make_run_steps(_counting_step, BATCH)
+  run_steps = make_run_steps(_counting_step, BATCH, image_shape=(1, 1, 1))
   order = epoch_order(KEY, 0, N)
   # The third step of the eighth epoch.
   state, _ = run_steps(_counting_state(7 * STEPS + 2), zero_sums(), NUMBERED, order, 1)
@@ -56,10 +56,10 @@ def test_epoch_order_depends_on_key_and_epoch():
 
 def test_run_steps_in_parts_is_bit_identical_and_compiles_once():
   model = networks.build("linear", (4, 3, 1), latent_dim=2, key=KEY)
-  images = jnp.asarray(np.random.default_rng(0).integers(0, 256, (N, 4, 3, 1), np.uint8))
+  images = jnp.asarray(np.random.default_rng(0).integers(0, 256, (N, 12), np.uint8))
   order = epoch_order(KEY, 0, N)
   fresh, train_step = create(model, SWAE(), optax.adam(0.01), key=KEY)
-  run_steps = make_run_steps(chex.assert_max_traces(train_step, n=1), BATCH)
+  run_steps = make_run_steps(chex.assert_max_traces(train_step, n=1), BATCH, image_shape=(4, 3, 1))
 
   def train(counts):
     state, sums = jax.tree.map(jnp.copy, fresh), zero_sums()
@@ -76,5 +76,7 @@ def test_run_steps_in_parts_is_bit_identical_and_compiles_once():
 
 def test_run_steps_donates_the_state():
   state = _counting_state()
-  make_run_steps(_counting_step, BATCH)(state, zero_sums(), NUMBERED, epoch_order(KEY, 0, N), 1)
+  make_run_steps(_counting_step, BATCH, image_shape=(1, 1, 1))(
+    state, zero_sums(), NUMBERED, epoch_order(KEY, 0, N), 1
+  )
   assert state.params.is_deleted()

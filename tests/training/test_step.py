@@ -116,7 +116,11 @@ def test_train_state_checks_its_fields():
     TrainState(jnp.zeros(2, jnp.int32), state.params, state.optimizer_state, state.key)
 
 
-@pytest.mark.parametrize("leaf", [None, object(), jax.ShapeDtypeStruct((3,), jnp.int8)], ids=str)
+@pytest.mark.parametrize(
+  "leaf",
+  [None, object(), jax.ShapeDtypeStruct((3,), jnp.int8)],
+  ids=lambda leaf: type(leaf).__name__,
+)
 def test_train_state_is_rebuilt_with_any_leaves(leaf):
   _, state, _ = _create(AE())
   rebuilt = jax.tree.map(lambda _: leaf, state)

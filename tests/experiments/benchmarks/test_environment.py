@@ -7,8 +7,10 @@ from benchmarks.environment import describe, difference, environment
 
 from aejax import distances
 
+pytestmark = pytest.mark.bench
 
-def test_what_it_says():
+
+def test_environment_has_versions_and_devices():
   found = environment([distances], ["jaxtyping", "no-such-library"])
   assert found["versions"]["jax"] == jax.__version__
   assert "jaxtyping" in found["versions"]
@@ -19,7 +21,7 @@ def test_what_it_says():
   assert found["date"] in describe(found)
 
 
-def test_another_date_is_no_difference():
+def test_difference_ignores_the_date():
   now = environment([])
   assert difference({**now, "date": "once"}, now) is None
 
@@ -28,16 +30,16 @@ def test_another_date_is_no_difference():
   ("change", "words"),
   [
     ({"processor": "abacus"}, "processor is abacus there and"),
-    ({"code": "0"}, "aejax's code is another"),
+    ({"code": "0"}, "aejax's code has changed"),
     ({"versions": {"jax": "0.1"}}, "is missing there and"),
   ],
 )
-def test_differences_in_words(change, words):
+def test_difference_in_words(change, words):
   now = environment([])
   assert words in (difference({**now, **change}, now) or "")
 
 
-def test_code_is_what_files_hold(tmp_path):
+def test_digest_depends_on_the_content_of_files(tmp_path):
   package = types.ModuleType("package")
   package.__path__ = [str(tmp_path)]
   file = tmp_path / "module.py"

@@ -2,23 +2,25 @@ import jax
 import jax.numpy as jnp
 import pytest
 from benchmarks.flops import count_flops
-from benchmarks.timing import compile_program
+from benchmarks.programs import compile_program
 from jax.sharding import AbstractMesh, PartitionSpec
 
 from aejax import distances
+
+pytestmark = pytest.mark.bench
 
 X = jax.ShapeDtypeStruct((32, 16), jnp.float32)
 PRODUCT = 2 * 32 * 16 * 32
 
 
-def test_a_product_and_what_is_done_to_it():
+def test_count_flops_of_products_and_elementwise_operations():
   assert count_flops(lambda x: x @ x.T, X) == PRODUCT
   assert count_flops(lambda x: jnp.sin(x @ x.T), X) == PRODUCT + 32 * 32
   assert count_flops(lambda x: (x @ x.T).sum(), X) == PRODUCT + 32 * 32
   assert count_flops(lambda x: x[::-1].T.reshape(-1), X) == 0
 
 
-def test_loops_count_as_often_as_they_run():
+def test_count_flops_multiplies_by_the_length_of_a_loop():
   def loop(x):
     return jax.lax.scan(lambda c, _: (c + (x @ x.T).sum(), None), 0.0, None, length=7)[0]
 
@@ -27,14 +29,14 @@ def test_loops_count_as_often_as_they_run():
   assert count_flops(jax.jit(loop), X) == 7 * once
 
 
-def test_the_dearest_branch_counts():
+def test_count_flops_takes_the_most_expensive_branch():
   def branch(x):
     return jax.lax.cond(x[0, 0] > 0, lambda x: (x @ x.T).sum(), lambda x: x.sum(), x)
 
   assert count_flops(branch, X) == pytest.approx(PRODUCT, rel=0.05)
 
 
-def test_a_derivative_counts_its_own_pass_only():
+def test_count_flops_ignores_the_rule_of_a_derivative():
   @jax.custom_jvp
   def f(x):
     return (x @ x.T).sum()
@@ -43,20 +45,20 @@ def test_a_derivative_counts_its_own_pass_only():
   assert count_flops(f, X) == PRODUCT + 32 * 32
 
 
-def test_of_a_spread_batch_one_device_counts():
+def test_count_flops_of_one_device_under_shard_map():
   mesh = AbstractMesh((4,), ("devices",))
 
   def local(x):
-    whole = jax.lax.all_gather(x, "devices", tiled=True)
-    return jax.lax.psum((x @ whole.T).sum(), "devices")
+    rows = jax.lax.all_gather(x, "devices", tiled=True)
+    return jax.lax.psum((x @ rows.T).sum(), "devices")
 
-  rows, every = PartitionSpec("devices"), PartitionSpec()
-  share = count_flops(jax.shard_map(local, mesh=mesh, in_specs=rows, out_specs=every), X)
+  sharded, replicated = PartitionSpec("devices"), PartitionSpec()
+  share = count_flops(jax.shard_map(local, mesh=mesh, in_specs=sharded, out_specs=replicated), X)
   assert share == pytest.approx(PRODUCT / 4, rel=0.05)
 
 
-def test_as_the_compiler_counts_where_there_is_no_loop():
+def test_count_flops_is_near_the_count_of_xla_without_loops():
   z = jnp.ones((128, 64))
   function = jax.value_and_grad(distances.energy_distance)
-  # The compiler simplifies first, and counts roots and quotients apart.
+  # XLA simplifies before it counts, and counts roots and quotients separately.
   assert count_flops(function, z) == pytest.approx(compile_program(function, z).flops, rel=0.3)

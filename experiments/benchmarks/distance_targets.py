@@ -1,41 +1,31 @@
-"""What the library promises of its distances, beside what was measured."""
+"""The library's targets for distances, next to what was measured."""
 
-import dataclasses
 from collections.abc import Iterable, Iterator
 
-from benchmarks.contestants import FLOOR, OURS
 from benchmarks.distances import NORMAL
-from benchmarks.results import Row, ratio, select, size
+from benchmarks.results import LOWER_BOUND, OURS, Row, Target, ratio, select, size
 
-__all__ = ["Target", "targets"]
+__all__ = ["distance_targets", "gradient_rows"]
 
 _PAIRWISE = ("cramer_wold", "sigreg", "mmd_imq", "mmd_gaussian", "energy_distance")
 _TORCH_SLICED = ("gmum", "POT")
 _GIBIBYTE = 2**30
 
 
-@dataclasses.dataclass(frozen=True)
-class Target:
-  """One promise.
-
-  Attributes:
-    wanted: in words.
-    measured: in words; empty where it was not.
-    met: None where it was not measured.
-  """
-
-  wanted: str
-  measured: str = ""
-  met: bool | None = None
-
-
-def targets(rows: list[Row]) -> list[Target]:
-  """All promises that the rows have anything to say about."""
-  found = [*_beside_peers(rows), *_beside_floors(rows), *_slices(rows)]
+def distance_targets(rows: list[Row]) -> list[Target]:
+  """Returns the targets for which the rows hold a measurement."""
+  found = [*_against_peers(rows), *_against_lower_bounds(rows), *_sliced(rows)]
   return [target for target in [*found, *_memory(rows), *_flops(rows)] if target.met is not None]
 
 
-def _beside_peers(rows: list[Row]) -> Iterator[Target]:
+def gradient_rows(rows: Iterable[Row], name: str, slices: int | None = None) -> list[Row]:
+  """Returns the rows of value and gradient of a distance, in float32 on one device."""
+  fields = {"kind": "time", "distance": name, "mode": "gradient", "status": "measured"}
+  found = select(rows, **fields, dtype="float32", devices=1)
+  return [row for row in found if slices is None or row["slices"] == slices]
+
+
+def _against_peers(rows: list[Row]) -> Iterator[Target]:
   for name in _PAIRWISE:
     if name == "sigreg":
       yield _at_least("sigreg", 200, rows, 256, ["lejepa"])
@@ -45,9 +35,12 @@ def _beside_peers(rows: list[Row]) -> Iterator[Target]:
       yield _at_least(name, factor, rows, n)
 
 
-def _slices(rows: list[Row]) -> Iterator[Target]:
-  name, sizes = "sliced_wasserstein", {row["n"] for row in _gradients(rows, "sliced_wasserstein")}
-  found = {n: _times_as_fast(rows, name, n, ["ott-jax"], 50) for n in sorted(sizes)}
+def _sliced(rows: list[Row]) -> Iterator[Target]:
+  name, sizes = (
+    "sliced_wasserstein",
+    {row["n"] for row in gradient_rows(rows, "sliced_wasserstein")},
+  )
+  found = {n: _speed_up(rows, name, n, ["ott-jax"], 50) for n in sorted(sizes)}
   ratios = {n: each[0] for n, each in found.items() if each}
   wanted = f"`{name}`, at every n: at least 10× as fast as ott-jax"
   if ratios:
@@ -67,18 +60,18 @@ def _at_least(
 ) -> Target:
   who = "the fastest peer" if peers is None else " or ".join(peers)
   wanted = f"`{name}`, n = {n}: at least {factor:g}× as fast as {who}"
-  found = _times_as_fast(rows, name, n, peers, slices)
+  found = _speed_up(rows, name, n, peers, slices)
   if not found:
     return Target(wanted)
   return Target(wanted, f"{ratio(found[0])} ({found[1]})", found[0] >= factor)
 
 
-def _times_as_fast(
+def _speed_up(
   rows: list[Row], name: str, n: int, peers: Iterable[str] | None, slices: int | None
 ) -> tuple[float, str] | None:
-  """How many times as fast ours to N(0, I) is as the fastest peer, or of some, and which it is."""
-  gradients = select(_gradients(rows, name, slices), n=n)
-  # At D = 64, or where there is no such size, at the one there is.
+  """Returns our speed to N(0, I) over that of the fastest peer, and the peer's name."""
+  gradients = select(gradient_rows(rows, name, slices), n=n)
+  # The target is meant at D = 64; without that size, the one that was measured.
   here = select(gradients, d=64) or gradients
   of_ours = select(here, contestant=OURS, form=NORMAL)
   of_peers = [
@@ -92,14 +85,14 @@ def _times_as_fast(
   return fastest["median"] / of_ours[0]["median"], fastest["contestant"]
 
 
-def _beside_floors(rows: list[Row]) -> Iterator[Target]:
+def _against_lower_bounds(rows: list[Row]) -> Iterator[Target]:
   for name in (*_PAIRWISE, "kernel_stein"):
     found = {}
-    for floor in select(_gradients(rows, name), contestant=FLOOR):
-      place = {"n": floor["n"], "d": floor["d"]}
-      for row in select(_gradients(rows, name), contestant=OURS, form=NORMAL, **place):
-        if floor["d"] >= 64:
-          found[row["n"], row["d"]] = row["median"] / floor["median"]
+    for bound in select(gradient_rows(rows, name), contestant=LOWER_BOUND):
+      same = {"n": bound["n"], "d": bound["d"]}
+      for row in select(gradient_rows(rows, name), contestant=OURS, form=NORMAL, **same):
+        if bound["d"] >= 64:
+          found[row["n"], row["d"]] = row["median"] / bound["median"]
     if found:
       n, d = max(found, key=found.__getitem__)
       wanted = f"`{name}`, from D = 64 on: at most 3× its two matrix products"
@@ -118,9 +111,3 @@ def _flops(rows: list[Row]) -> Iterator[Target]:
     share = row["flops"] / row["flops_of_one_device"]
     wanted = f"`{row['distance']}`, {devices} devices: operations of each at most 1.15/{devices}"
     yield Target(wanted, f"{share * devices:.2f}/{devices}", share * devices <= 1.15)
-
-
-def _gradients(rows: list[Row], name: str, slices: int | None = None) -> list[Row]:
-  fields = {"kind": "time", "distance": name, "mode": "gradient", "status": "measured"}
-  found = select(rows, **fields, dtype="float32", devices=1)
-  return [row for row in found if slices is None or row["slices"] == slices]

@@ -1,4 +1,4 @@
-"""Physical floors: the part of a distance that no program can do without, and nothing else."""
+"""Lower bounds of time: the part of a distance that every program needs, and nothing else."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,24 +9,21 @@ import numpy as np
 from jax import lax
 
 from benchmarks.distances import Data
-from benchmarks.timing import compile_program
+from benchmarks.programs import compile_program
 
-__all__ = ["FLOORS", "prepare_floor"]
+__all__ = ["LOWER_BOUNDS"]
 
-# A block's products stay in cache, and memory stays linear in n.
+Calls = dict[str, Callable[[], Any]]
+
+# The products of one block stay in cache, and memory stays linear in n.
 _BLOCK = 1024
 
 
-def prepare_floor(name: str, data: Data) -> dict[str, Callable[[], Any]]:
-  """The calls of a floor, by mode."""
-  return FLOORS[name](data)
-
-
-def _products(data: Data) -> dict[str, Callable[[], Any]]:
-  """Z Zᵀ, and for the gradient W Z with W of the size of Z Zᵀ; what is made of W costs nothing."""
+def _products(data: Data) -> Calls:
+  """Computes Z Zᵀ, and for the gradient W Z, where W has the shape of Z Zᵀ and costs nothing."""
 
   def forward(z):
-    # A maximum, for no algebra of a compiler's gets at it without the product.
+    # No algebraic simplification can compute a maximum without the product.
     return _over_blocks(lambda rows: jnp.max(_matmul(rows, z.T)), z)
 
   def with_gradient(z):
@@ -35,7 +32,7 @@ def _products(data: Data) -> dict[str, Callable[[], Any]]:
   return _compile(forward, with_gradient, jnp.asarray(data["latents"]))
 
 
-def _over_blocks(function, z):
+def _over_blocks(function: Callable[[jax.Array], jax.Array], z: jax.Array) -> jax.Array:
   n = z.shape[0]
   if n <= _BLOCK:
     return function(z)
@@ -45,8 +42,8 @@ def _over_blocks(function, z):
   return lax.map(function, padded.reshape(count, size, -1))
 
 
-def _projections(data: Data) -> dict[str, Callable[[], Any]]:
-  """ΘZᵀ, and for the gradient a matrix of that size times Θ."""
+def _projections(data: Data) -> Calls:
+  """Computes ΘZᵀ, and for the gradient the product of a matrix of that shape with Θ."""
 
   def forward(z, directions):
     return _matmul(directions, z.T)
@@ -59,8 +56,8 @@ def _projections(data: Data) -> dict[str, Callable[[], Any]]:
   )
 
 
-def _sort(data: Data) -> dict[str, Callable[[], Any]]:
-  """ΘZᵀ and its rows sorted: by numpy on a CPU, by XLA elsewhere; the gradient's product."""
+def _sort(data: Data) -> Calls:
+  """Computes ΘZᵀ and sorts its rows, by NumPy on a CPU and by XLA elsewhere."""
   z, directions = jnp.asarray(data["latents"]), jnp.asarray(data["directions"])
   if jax.default_backend() != "cpu":
     return _compile(
@@ -82,8 +79,8 @@ def _sort(data: Data) -> dict[str, Callable[[], Any]]:
   return {"forward": forward, "gradient": with_gradient}
 
 
-def _pass(data: Data) -> dict[str, Callable[[], Any]]:
-  """Both inputs read once; for the gradient two outputs of their size written."""
+def _pass(data: Data) -> Calls:
+  """Reads both inputs once, and for the gradient writes two outputs of their size."""
   return _compile(
     lambda x, y: jnp.sum(x + y),
     lambda x, y: (jnp.sum(x + y), 2 * x, 2 * y),
@@ -92,20 +89,23 @@ def _pass(data: Data) -> dict[str, Callable[[], Any]]:
   )
 
 
-def _compile(forward, with_gradient, *arguments):
+def _compile(
+  forward: Callable[..., Any], with_gradient: Callable[..., Any], *arguments: jax.Array
+) -> Calls:
   return {
     "forward": compile_program(forward, *arguments),
     "gradient": compile_program(with_gradient, *arguments),
   }
 
 
-def _matmul(x, y):
+def _matmul(x: jax.Array, y: jax.Array) -> jax.Array:
   return jnp.matmul(x, y, precision=lax.Precision.HIGHEST)
 
 
-FLOORS: dict[str, Callable[[Data], dict[str, Callable[[], Any]]]] = {
+LOWER_BOUNDS: dict[str, Callable[[Data], Calls]] = {
   "products": _products,
   "sort": _sort,
   "projections": _projections,
   "pass": _pass,
 }
+"""Functions of data that return the calls of a lower bound by mode, "forward" and "gradient"."""

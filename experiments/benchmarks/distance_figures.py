@@ -1,29 +1,29 @@
-"""What the distances cost, at a glance: ours in blue, peers in orange, floors in grey."""
+"""Figures of times and memory: ours in blue, peers in orange, lower bounds in grey."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from aejax._files import replacing
-from benchmarks.contestants import FLOOR, OURS
+from benchmarks.distance_targets import gradient_rows
 from benchmarks.distances import DISTANCES, NORMAL, SAMPLES
-from benchmarks.results import Row, select
+from benchmarks.results import LOWER_BOUND, OURS, Row, select
 
 if TYPE_CHECKING:
   from matplotlib.axes import Axes
 
 __all__ = ["draw_figures"]
 
-_INK, _OURS, _PEER, _FLOOR = "#333333", "#3f90da", "#d97f00", "#94a4a2"
+_INK, _OURS, _PEER, _LOWER_BOUND = "#333333", "#3f90da", "#d97f00", "#94a4a2"
 _COLUMNS = 3
 _TIME = "Value and gradient, in milliseconds"
-# Room at the right of a panel for the names of its lines, in widths of the data.
-_ROOM = 0.45
+# Space to the right of the data for the names of the lines, in widths of the data.
+_MARGIN = 0.45
 # Names closer than this, in heights of a panel, would overlap.
-_APART = 0.085
+_MIN_GAP = 0.085
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,60 +36,55 @@ class _Line:
 
 
 def draw_figures(rows: list[Row], out: Path) -> list[Path]:
-  """Draws time against n, D and slices, and memory against n: those that there are points for.
+  """Plots time over n, D and the number of directions, and memory over n, where there are rows.
 
   Returns:
-    The files.
+    The paths of the figures.
   """
-  drawn = {
+  figures = {
     "time_over_n": (
       {name: _lines(_times(rows, name, d=64), "n") for name in DISTANCES},
-      "latents n (D = 64; 50 slices)",
+      "latents n (D = 64; 50 directions)",
       _TIME,
     ),
     "time_over_dimension": (
       {name: _lines(_times(rows, name, n=1024), "d") for name in DISTANCES},
-      "dimension D (n = 1024; 50 slices)",
+      "dimension D (n = 1024; 50 directions)",
       _TIME,
     ),
     "time_over_slices": (
       {
-        name: _lines(select(_gradients(rows, name), n=1024, d=64), "slices")
+        name: _lines(select(gradient_rows(rows, name), n=1024, d=64), "slices")
         for name, distance in DISTANCES.items()
         if distance.slices
       },
-      "slices (n = 1024, D = 64)",
+      "number of directions (n = 1024, D = 64)",
       _TIME,
     ),
     "memory_over_n": (
       {name: _memory_lines(rows, name) for name in DISTANCES},
-      "latents n (D = 64; 50 slices)",
+      "latents n (D = 64; 50 directions)",
       "Peak memory of value and gradient beyond the inputs, in MiB",
     ),
   }
   paths = []
-  for stem, (panels, x_label, title) in drawn.items():
+  for stem, (panels, x_label, title) in figures.items():
     panels = {name: lines for name, lines in panels.items() if lines}
     if panels:
       paths.append(_draw(panels, x_label, title, out / f"{stem}.png"))
   return paths
 
 
-def _gradients(rows: list[Row], name: str) -> list[Row]:
-  fields = {"kind": "time", "distance": name, "mode": "gradient", "status": "measured"}
-  return select(rows, **fields, dtype="float32", devices=1)
-
-
-def _times(rows: list[Row], name: str, **place: int) -> list[Row]:
-  """Value and gradient at 50 slices, or at the fewest there are."""
-  found = select(_gradients(rows, name), **place)
+def _times(rows: list[Row], name: str, **size: int) -> list[Row]:
+  """Returns rows of value and gradient with 50 directions, or the smallest number measured."""
+  found = select(gradient_rows(rows, name), **size)
   numbers = {row["slices"] for row in found}
   slices = 50 if 50 in numbers else min(filter(None, numbers), default=None)
   return select(found, slices=slices)
 
 
 def _lines(rows: list[Row], axis: str) -> list[_Line]:
-  """Ours, the floor and the peers, each over the values of a field; none if there is but one."""
+  """Returns lines of ours, the lower bound and the peers over a field; none for a single value."""
   lines: dict[str, _Line] = {}
   for name, form in dict.fromkeys((row["contestant"], row["form"]) for row in rows):
     same = select(rows, contestant=name, form=form)
@@ -98,8 +93,8 @@ def _lines(rows: list[Row], axis: str) -> list[_Line]:
       lines[OURS] = _Line(OURS, points, _OURS, width=1.8)
     elif name == OURS and form == SAMPLES:
       lines[f"{OURS}, samples"] = _Line(f"{OURS}, samples", points, _OURS, "--")
-    elif name == FLOOR:
-      lines[FLOOR] = _Line(FLOOR, points, _FLOOR, ":", 1.6)
+    elif name == LOWER_BOUND:
+      lines[name] = _Line("lower bound", points, _LOWER_BOUND, ":", 1.6)
     elif name not in lines and name != OURS:
       lines[name] = _Line(name, points, _PEER)
   return list(lines.values()) if any(len(line.points) > 1 for line in lines.values()) else []
@@ -108,14 +103,15 @@ def _lines(rows: list[Row], axis: str) -> list[_Line]:
 def _memory_lines(rows: list[Row], name: str) -> list[_Line]:
   found = select(rows, kind="memory", distance=name, status="measured")
   lines = []
-  for contestant in dict.fromkeys(row["contestant"] for row in found):
-    points = {row["n"]: row["bytes"] / 2**20 for row in select(found, contestant=contestant)}
-    ours = contestant == OURS
-    lines.append(_Line(contestant, points, _OURS if ours else _PEER, width=1.8 if ours else 1.2))
+  for implementation in dict.fromkeys(row["contestant"] for row in found):
+    of_one = select(found, contestant=implementation)
+    points = {row["n"]: row["bytes"] / 2**20 for row in of_one}
+    colour, width = (_OURS, 1.8) if implementation == OURS else (_PEER, 1.2)
+    lines.append(_Line(implementation, points, colour, width=width))
   sizes = sorted({row["n"] for row in found})
   if lines:
     matrix = {n: 4 * n * n / 2**20 for n in sizes}
-    lines.append(_Line("one n × n", matrix, _FLOOR, ":", 1.6))
+    lines.append(_Line("one n × n", matrix, _LOWER_BOUND, ":", 1.6))
   return lines
 
 
@@ -142,10 +138,12 @@ def _draw(panels: Mapping[str, list[_Line]], x_label: str, title: str, path: Pat
   return path
 
 
-def _prepare(axes: "Axes", name: str, x_values, y_limits) -> None:
+def _prepare(
+  axes: "Axes", name: str, x_values: Sequence[float], y_limits: tuple[float, float]
+) -> None:
   axes.set(xscale="log", yscale="log", ylim=y_limits)
   left, right = x_values[0] / 1.15, x_values[-1]
-  axes.set_xlim(left, right * (right / left) ** _ROOM)
+  axes.set_xlim(left, right * (right / left) ** _MARGIN)
   axes.set_xticks(x_values, [_short(x) for x in x_values])
   axes.set_xticks([], minor=True)
   axes.set_title(name, fontsize=9, color=_INK, loc="left")
@@ -174,7 +172,7 @@ def _plot(axes: "Axes", lines: Iterable[_Line]) -> None:
   gap = 0.04 * (right - left)
   last = max((x for _, x, _ in ends), default=1.0)
   for line, x, y in ends:
-    if x < last:  # a line that stops early has its name above its end
+    if x < last:  # the name of a line that ends early goes above its end
       axes.annotate(
         line.name,
         (x, y),
@@ -186,8 +184,8 @@ def _plot(axes: "Axes", lines: Iterable[_Line]) -> None:
         path_effects=[patheffects.withStroke(linewidth=2.5, foreground="white")],
       )
   ends = sorted((end for end in ends if end[1] == last), key=lambda end: end[2])
-  wanted = [(np.log(y) - bottom) / (top - bottom) for _, _, y in ends]
-  for (line, x, y), height in zip(ends, _spread(wanted), strict=True):
+  heights = [(np.log(y) - bottom) / (top - bottom) for _, _, y in ends]
+  for (line, x, y), height in zip(ends, _spread(heights), strict=True):
     axes.annotate(
       line.name,
       (x, y),
@@ -201,20 +199,23 @@ def _plot(axes: "Axes", lines: Iterable[_Line]) -> None:
 
 
 def _spread(heights: list[float]) -> list[float]:
-  """Rising heights moved as little as need be to be `_APART`, in each clump about its middle."""
+  """Moves rising heights as little as possible until they are `_MIN_GAP` apart.
+
+  Heights that are too close form a clump, which is spread around its mean.
+  """
   clumps: list[list[float]] = []
   for height in heights:
     clumps.append([height])
-    while len(clumps) > 1 and _middle(clumps[-1]) - _middle(clumps[-2]) < (
-      _APART * (len(clumps[-1]) + len(clumps[-2])) / 2
+    while len(clumps) > 1 and _mean(clumps[-1]) - _mean(clumps[-2]) < (
+      _MIN_GAP * (len(clumps[-1]) + len(clumps[-2])) / 2
     ):
       clumps[-2:] = [clumps[-2] + clumps[-1]]
   return [
-    _middle(clump) + _APART * (i - (len(clump) - 1) / 2)
+    _mean(clump) + _MIN_GAP * (i - (len(clump) - 1) / 2)
     for clump in clumps
     for i in range(len(clump))
   ]
 
 
-def _middle(clump: list[float]) -> float:
+def _mean(clump: list[float]) -> float:
   return sum(clump) / len(clump)

@@ -1,0 +1,65 @@
+"""Every plain field of every objective changes the loss of a run as it changes the objective."""
+
+import dataclasses
+
+import jax
+import pytest
+from jit_o0 import jit_o0
+from training.small_runs import TRAIN, SmallRuns, log
+
+from aejax import objectives
+from aejax.autoencoder import pixels
+from aejax.networks import architectures
+from aejax.training.epoch import epoch_order
+from aejax.training.state import build
+
+CROSS_ENTROPY = {"reconstruction": "binary_cross_entropy"}
+CHANGED = {
+  "ae": {},
+  "vae": {"beta": 3.0},
+  "wae-mmd": {"weight": 3.0, "sample_prior": True},
+  "cwae": {"weight": 3.0, "sample_prior": True, "log": False, "approximate": True},
+  "swae": {"weight": 3.0, "sample_prior": True, "num_directions": 7},
+  "sigreg": {"weight": 3.0},
+  "energy": {"weight": 3.0, "sample_prior": True},
+  "infovae": {"alpha": 0.25, "weight": 3.0},
+  "sinkhorn": {"weight": 3.0, "epsilon": 0.5},
+  "rae": {"weight": 3.0, "decay": 0.1},
+}
+
+
+def plain_fields(objective):
+  """The fields that the command line and config.json have."""
+  example = objective()
+  return {
+    field.name
+    for field in dataclasses.fields(objective)
+    if field.init and isinstance(getattr(example, field.name), bool | int | float | str)
+  }
+
+
+def first_losses(run, fields):
+  """The terms of the first step's loss under all `fields`, and then under all but one of them."""
+  model, state, _ = build(run.configuration)
+  key = jax.random.fold_in(state.key, state.step)
+  order = epoch_order(jax.random.fold_in(jax.random.key(0), 1), 0, TRAIN)
+  images = pixels(run.dataset.train[order])
+  make = objectives.BY_NAME[run.configuration.method]
+  all_but_one = [{k: v for k, v in fields.items() if k != field} for field in fields]
+  variants = [make(**some) for some in (fields, *all_but_one)]
+  losses = jit_o0(lambda: [objective(model, images, key=key)[1] for objective in variants])()
+  return [jax.tree.map(float, terms) for terms in losses]
+
+
+@pytest.mark.parametrize("method", objectives.BY_NAME)
+def test_every_field_reaches_the_trained_loss(method, tmp_path, monkeypatch):
+  linear = (*architectures._NETWORKS["linear"][:2], "sigmoid")  # as the cross-entropy needs
+  monkeypatch.setitem(architectures._NETWORKS, "linear", linear)
+  fields = CROSS_ENTROPY | CHANGED[method]
+  assert set(fields) == plain_fields(objectives.BY_NAME[method])
+  run = SmallRuns(tmp_path).train(method, fields, batch_size=TRAIN)
+  expected, *others = first_losses(run, fields)
+  found = {name: log(run)[0][name] for name in expected}
+  assert found == pytest.approx(expected, rel=1e-4)
+  for field, without in zip(fields, others, strict=True):
+    assert without != pytest.approx(expected, rel=1e-2), field

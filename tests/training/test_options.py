@@ -1,0 +1,309 @@
+"""Every option changes what it promises, seen in what a run computes and writes.
+
+Each case takes a run with another value of one option and looks at its log, its checkpoints, its
+model or what it passes on, never at the configuration. A new field without a case fails
+`test_every_option_has_a_case`.
+"""
+
+import dataclasses
+import inspect
+import types
+
+import jax
+import numpy as np
+import pytest
+from training.small_runs import TRAIN, SmallRuns, checkpoints, largest_difference, log, parameters
+
+from aejax import data
+from aejax.autoencoder import Autoencoder
+from aejax.cli import main
+from aejax.training import Configuration, Diverged, Options, Run
+
+CASES = {}
+
+
+def observes(field):
+  """Registers the case of a field."""
+
+  def register(case):
+    CASES[field] = case
+    return case
+
+  return register
+
+
+@pytest.fixture(scope="module")
+def standard(tmp_path_factory):
+  return SmallRuns(tmp_path_factory.mktemp("standard")).train()
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch, standard):
+  return SmallRuns(tmp_path, monkeypatch, standard)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _fast_compilation():
+  """Compiles with less optimisation: these runs take some milliseconds."""
+  previous = jax.config.read("jax_disable_most_optimizations")
+  jax.config.update("jax_disable_most_optimizations", True)
+  yield
+  jax.config.update("jax_disable_most_optimizations", previous)
+
+
+@observes("method")
+def _(runs):
+  assert log(runs.standard)[0]["penalty"] == 0  # AE
+  assert log(runs.train("rae"))[0]["penalty"] > 0
+
+
+@observes("objective")
+def _(runs):
+  line = log(runs.train("rae", {"weight": 3.0, "decay": 0.0}))[0]
+  expected = line["reconstruction_error"] + 3 * line["penalty"]
+  assert line["loss"] == pytest.approx(expected, rel=1e-5)
+
+
+@observes("dataset")
+def _(runs):
+  other = runs.save_images("other", 1)
+  assert log(runs.train(dataset=other)) != log(runs.standard)
+  assert runs.prepare(dataset=None).dataset.image_shape == (8, 8, 1)  # the digits
+
+
+@observes("image_shape")
+def _(runs):
+  run = runs.train(dataset=runs.save_images("wide", 0, (4, 6, 3)))
+  assert run.load().generate(jax.random.key(0), 2).shape == (2, 4, 6, 3)
+
+
+@observes("train_images")
+def _(runs):
+  run = runs.train(dataset=runs.save_images("noise", 0, num=12))
+  assert log(run)[0]["step"] == 3
+  runs.save_images("noise", 0, num=11)
+  with pytest.raises(ValueError, match=r"have shape \[11, 4, 4, 1\]"):
+    _ = Run.open(run.workdir).dataset
+
+
+@observes("workdir")
+def _(runs):
+  runs.monkeypatch.chdir(runs.folder)
+  runs.train(workdir=runs.folder / "here")
+  assert (runs.folder / "here" / "metrics.jsonl").exists()
+  assert not (runs.folder / "runs").exists()
+  runs.train(workdir=None)
+  assert (runs.folder / "runs" / "ae-noise" / "metrics.jsonl").exists()
+
+
+@observes("resume")
+def _(runs):
+  run = runs.train()
+  with pytest.raises(ValueError, match="exists already"):
+    runs.prepare(workdir=run.workdir, epochs=2)
+  runs.resume(run, epochs=2)
+  at_once = runs.train(epochs=2)
+  assert (run.workdir / "metrics.jsonl").read_bytes() == (
+    at_once.workdir / "metrics.jsonl"
+  ).read_bytes()
+  assert largest_difference(run, at_once) == 0
+
+
+@observes("data_dir")
+def _(runs):
+  load = data.load
+
+  def load_from(name, *, data_dir, **options):
+    """Stands for a data set whose files are in a folder."""
+    return load(f"{data_dir}/noise.npz", **options)
+
+  runs.monkeypatch.setattr(data, "load", load_from)
+  (runs.folder / "files").mkdir()
+  runs.save_images("files/noise", 1)
+  run = runs.train(dataset="mnist", data_dir=runs.folder / "files")
+  assert log(run) != log(runs.standard)
+  expected = load(runs.folder / "files" / "noise.npz").train
+  np.testing.assert_array_equal(Run.open(run.workdir).dataset.train, expected)
+
+
+@observes("image_size")
+def _(runs):
+  run = runs.train(image_size=6)
+  assert run.load().generate(jax.random.key(0), 1).shape == (1, 6, 6, 1)
+  assert Run.open(run.workdir).dataset.image_shape == (6, 6, 1)
+  runs.resume(run, epochs=2)
+  assert len(log(run)) == 2
+
+
+@observes("network")
+def _(runs):
+  assert len(parameters(runs.standard)) == 4  # linear
+  assert (
+    len(parameters(runs.train(network=None))) == 16
+  )  # the papers' MLP: three hidden layers each way
+
+
+@observes("latent_dim")
+def _(runs):
+  for run, dim in ((runs.standard, 2), (runs.train(latent_dim=3), 3)):
+    assert run.load().encode(np.zeros((1, 4, 4, 1), np.float32)).shape == (1, dim)
+
+
+@observes("epochs")
+def _(runs):
+  for run, epochs in ((runs.standard, 1), (runs.train(epochs=3), 3)):
+    assert [line["epoch"] for line in log(run)] == [*range(1, epochs + 1)]
+
+
+@observes("batch_size")
+def _(runs):
+  for run, steps in ((runs.standard, 5), (runs.train(batch_size=8), 2)):
+    assert log(run)[0]["step"] == steps
+
+
+@observes("accumulate")
+def _(runs):
+  posterior, seen = Autoencoder.posterior, []
+
+  def recorded(self, images):
+    seen.append(len(images))
+    return posterior(self, images)
+
+  runs.monkeypatch.setattr(Autoencoder, "posterior", recorded)
+  lines = []
+  for accumulate in (1, 2):
+    run = runs.prepare("cwae", accumulate=accumulate)
+    seen.clear()
+    run.train()
+    assert set(seen) == {4 // accumulate}
+    lines += log(run)
+  # The distance is that of the whole batch in both: sums are rounded in another order.
+  assert lines[0] == pytest.approx(lines[1], rel=1e-4)
+
+
+@observes("learning_rate")
+def _(runs):
+  slow, fast = (runs.train(batch_size=TRAIN, learning_rate=rate) for rate in (1e-3, 3e-3))
+  # Adam's first step is ± the rate, from the same initial parameters.
+  assert largest_difference(slow, fast) == pytest.approx(2e-3, rel=1e-2)
+
+
+@observes("schedule")
+def _(runs):
+  """With small steps the loss falls in proportion to the learning rate."""
+  options = dict(epochs=10, batch_size=TRAIN, learning_rate=1e-4)
+  falls = {
+    schedule: -np.diff([line["loss"] for line in log(runs.train(schedule=schedule, **options))])
+    for schedule in ("constant", "cosine")
+  }
+  steps = np.arange(9)
+  expected = (1 + np.cos(np.pi * steps / 10)) / 2
+  np.testing.assert_allclose(falls["cosine"] / falls["constant"], expected, atol=0.05)
+  assert np.all(falls["constant"] > 0)
+
+
+@observes("precision")
+def _(runs):
+  run, half = runs.standard, runs.train(precision="bfloat16")
+  assert log(half) != log(run)
+  assert log(half)[0] == pytest.approx(log(run)[0], rel=0.05)
+  assert {leaf.dtype for leaf in parameters(half)} == {np.dtype("float32")}
+  latents = np.zeros((1, 2), np.float32)
+  for each, computes in ((run, False), (half, True)):
+    program = str(jax.make_jaxpr(each.load().model.decode)(latents))
+    assert ("bf16" in program) == computes
+
+
+@observes("skip_nonfinite")
+def _(runs):
+  """The first step takes the parameters to 1e30: the loss of all others is infinite."""
+  with pytest.raises(Diverged):
+    runs.train(learning_rate=1e30)
+  run = runs.train(learning_rate=1e30, skip_nonfinite=True)
+  assert log(run)[0]["skipped_steps"] == 4
+  assert np.isfinite(log(run)[0]["loss"])
+
+
+@observes("checkpoint_minutes")
+def _(runs):
+  """On a clock that advances by six seconds whenever the loop reads it."""
+  for minutes, low, high in ((1, 3, 9), (60, 1, 1)):
+    now = iter(range(0, 10**6, 6))
+    clock = types.SimpleNamespace(monotonic=lambda now=now: next(now))
+    with runs.monkeypatch.context() as patch:
+      patch.setattr("aejax.training.loop.time", clock)
+      run = runs.train(epochs=30, checkpoint_minutes=minutes, keep_checkpoints=100)
+    assert 3 * 60 < next(now) < 10 * 60
+    assert low <= len(checkpoints(run)) <= high
+
+
+@observes("checkpoint_epochs")
+def _(runs):
+  assert checkpoints(runs.train(epochs=3)) == [15]
+  assert checkpoints(runs.train(epochs=3, checkpoint_epochs=2)) == [10, 15]
+
+
+@observes("keep_checkpoints")
+def _(runs):
+  often = dict(epochs=4, checkpoint_epochs=1)
+  assert checkpoints(runs.train(**often)) == [15, 20]
+  assert checkpoints(runs.train(keep_checkpoints=3, **often)) == [10, 15, 20]
+
+
+@observes("seed")
+def _(runs):
+  assert largest_difference(runs.train(seed=0), runs.standard) == 0
+  assert largest_difference(runs.train(seed=1), runs.standard) > 0.1
+
+
+@observes("seeds")
+def _(runs):
+  first, second = runs.train(seed=3, seeds=2).seeds
+  assert [first.workdir.name, second.workdir.name] == ["seed-3", "seed-4"]
+  assert log(second)[0] == pytest.approx(log(runs.train(seed=4))[0], rel=1e-4)
+  assert largest_difference(first, second) > 0.1
+
+
+class Joined(Exception):
+  """Ends a command in place of a connection to other processes."""
+
+
+def joins(runs, *flags):
+  """The arguments with which a command connects to other processes."""
+  signature = inspect.signature(jax.distributed.initialize)
+
+  def initialize(*args, **options):
+    raise Joined(signature.bind(*args, **options).arguments)
+
+  runs.monkeypatch.setattr(jax.distributed, "initialize", initialize)
+  with pytest.raises(Joined) as joined:
+    main(["ae", *flags], command="train")
+  return joined.value.args[0]
+
+
+@observes("distributed")
+def _(runs):
+  found = joins(runs, "--distributed")
+  assert found["coordinator_address"] is found["num_processes"] is found["process_id"] is None
+
+
+def _observes_processes(field, argument, value):
+  @observes(field)
+  def _(runs):
+    flags = ("--coordinator", "host:1234", "--num-processes", "7", "--process-id", "5")
+    assert joins(runs, *flags)[argument] == value
+
+
+_observes_processes("coordinator", "coordinator_address", "host:1234")
+_observes_processes("num_processes", "num_processes", 7)
+_observes_processes("process_id", "process_id", 5)
+
+
+def test_every_option_has_a_case():
+  fields = {field.name for kind in (Options, Configuration) for field in dataclasses.fields(kind)}
+  assert set(CASES) == fields
+
+
+@pytest.mark.parametrize("field", CASES)
+def test_option_changes_what_it_promises(field, runs):
+  CASES[field](runs)
