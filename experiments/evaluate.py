@@ -2,9 +2,9 @@
 
   python experiments/evaluate.py runs/cwae-digits
 
-With `--inception` and the file weights-inception-2015-12-05-6726825d.pth, which torch-fidelity
-publishes, the samples' FID too; with ten thousand test images that takes hours on a CPU.
-Installed: `aejax evaluate`.
+`--inception FILE` adds the FID of the samples. FILE is weights-inception-2015-12-05-6726825d.pth,
+which torch-fidelity publishes. With ten thousand test images, this takes hours on a CPU. The
+installed command is `aejax evaluate`.
 """
 
 from aejax.cli import main

@@ -2,7 +2,7 @@
 
   python experiments/sample.py runs/cwae-digits --num 64 --out samples.png
 
-Installed: `aejax sample`.
+The installed command is `aejax sample`.
 """
 
 from aejax.cli import main

@@ -2,8 +2,9 @@
 
   python experiments/train.py cwae --dataset digits --workdir runs/cwae-digits
 
-On two CPU cores this takes about half a minute. The work directory then holds config.json,
-metrics.jsonl, summary.json, checkpoints/, the plots and report.html. Installed: `aejax train`.
+This takes about half a minute on two CPU cores. The work directory then holds config.json,
+metrics.jsonl, summary.json, checkpoints/, the plots and report.html. The installed command is
+`aejax train`.
 """
 
 from aejax.cli import main

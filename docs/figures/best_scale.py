@@ -1,9 +1,9 @@
-"""The σ at which latents N(0, σ²I) minimise the expected distance (a minute).
+"""Computes the σ at which latents N(0, σ²I) minimise the expected distance (a minute).
 
-A distance that is estimated without bias has its minimum at σ = 1. Expectations over batches of
-n = 128 are exact: |x|² and |x − x′|² are multiples of a χ² with D degrees of freedom, so each is a
-one-dimensional integral, done in float64. Gradients of aejax's own functions over random batches
-check every number.
+An unbiased estimate of a distance has its minimum at σ = 1. Expectations over batches of n = 128
+are exact: |x|² and |x − x′|² are multiples of a χ² variable with D degrees of freedom, so each
+expectation is a one-dimensional integral in float64. Gradients of aejax's functions over random
+batches check every number.
 """
 
 import functools
@@ -24,19 +24,21 @@ SILVERMAN = (4 / (3 * N)) ** 0.4
 
 
 def chi_square_mean(function, dim):
-  """E f(q) over q ~ χ² with `dim` degrees of freedom: the trapezoidal rule in log q."""
+  """Returns E f(q) for q ~ χ² with `dim` degrees of freedom, by the trapezoidal rule in log q."""
   v = np.linspace(-40, np.log(4 * dim + 200), 8001)
   log_weights = dim / 2 * (v - math.log(2)) - np.exp(v) / 2 - special.gammaln(dim / 2)
   return np.sum(function(np.exp(v)) * np.exp(log_weights)) * (v[1] - v[0])
 
 
 def cramer_wold(s, dim, *, gamma=SILVERMAN, unbiased=False, approximate=False):
-  """E of the squared Cramer-Wold distance at σ = s."""
+  """Returns the expected squared Cramer-Wold distance at σ = s."""
 
   def smoothed(variance, gamma):
-    """E of φ_D(|x|²/4γ)/√γ over x ~ N(0, variance I)."""
+    """Returns E φ_D(|x|²/4γ)/√γ for x ~ N(0, variance I)."""
     if not approximate:
-      return (gamma + variance / 2) ** -0.5  # φ_D averages projections; those of x are normal
+      return (
+        gamma + variance / 2
+      ) ** -0.5  # φ_D averages over projections, and those of x are normal
     c = variance / gamma / (2 * dim - 3)
     return chi_square_mean(lambda q: (1 + c * q) ** -0.5, dim) * gamma**-0.5
 
@@ -46,7 +48,7 @@ def cramer_wold(s, dim, *, gamma=SILVERMAN, unbiased=False, approximate=False):
 
 
 def mmd(s, dim, *, unbiased=True):
-  """E of the squared MMD with the default kernel at σ = s, but for its constant term."""
+  """Returns the expected squared MMD with the default kernel at σ = s, without a constant term."""
 
   def kernel(variance):
     c = [variance / (2 * dim * scale) for scale in SCALES]
@@ -56,13 +58,13 @@ def mmd(s, dim, *, unbiased=True):
 
 
 def energy_distance(s, dim, *, unbiased=True):
-  """E of the squared energy distance at σ = s, over E|y|, but for its constant term."""
+  """Returns the expected squared energy distance at σ = s over E|y|, without a constant term."""
   del dim
   return 2 * math.sqrt(1 + s * s) - (1 if unbiased else 1 - 1 / N) * math.sqrt(2) * s
 
 
 def sliced_wasserstein(s, dim, *, sampled=False):
-  """E of the squared sliced 2-Wasserstein distance at σ = s."""
+  """Returns the expected squared sliced 2-Wasserstein distance at σ = s."""
   del dim
   ordered, quantiles = _order_statistics()
   target = ordered if sampled else quantiles
@@ -71,7 +73,7 @@ def sliced_wasserstein(s, dim, *, sampled=False):
 
 @functools.cache
 def _order_statistics():
-  """E x_(i) of a standard normal sample, and the normal's means between its quantiles i/n."""
+  """Returns E x_(i) of a standard normal sample, and the means between the quantiles i/n."""
   x, i = np.linspace(-10, 10, 4001), np.arange(1, N + 1)[:, None]
   density = np.exp(-(x**2) / 2 - special.betaln(i, N - i + 1)) / math.sqrt(2 * math.pi)
   density *= np.exp((i - 1) * special.log_ndtr(x) + (N - i) * special.log_ndtr(-x))
@@ -81,21 +83,21 @@ def _order_statistics():
 
 
 def squared_deviation(s, dim, *, tails):
-  """E n ∫ (F_n − Φ)² w dΦ at σ = s: Anderson–Darling with `tails`, else Cramér–von Mises."""
+  """Returns E n ∫ (F_n − Φ)² w dΦ at σ = s: Anderson–Darling with `tails`, or Cramér–von Mises."""
   del dim
   x = np.linspace(-12, 12, 4001)
   log_f, log_1_f = special.log_ndtr(x / s), special.log_ndtr(-x / s)
   log_w = -(x**2) / 2 - 0.5 * math.log(2 * math.pi)
   if tails:
     log_w -= special.log_ndtr(x) + special.log_ndtr(-x)
-  # The side on which F and Φ are small: their difference is the same.
+  # Uses the tail in which F and Φ are small, for precision: the difference is the same in both.
   gap = np.abs(special.ndtr(-np.abs(x) / s) - special.ndtr(-np.abs(x)))
   terms = np.exp(2 * np.log(gap + 1e-300) + log_w) * N + np.exp(log_f + log_1_f + log_w)
   return terms.sum() * (x[1] - x[0])
 
 
 def cases():
-  """Each case's expectation, and aejax's own function of latents, prior samples and directions."""
+  """Returns expectations, each with aejax's function of latents, prior samples and directions."""
   d = distances
   slices = d.sliced_wasserstein
   part = functools.partial
@@ -140,14 +142,14 @@ def cases():
 
 
 def best_scale(expectation, dim):
-  """The minimising σ."""
+  """Returns the σ that minimises an expectation."""
   best = optimize.fminbound(lambda s: expectation(s, dim), 0.3, 1.3, xtol=1e-7)
   return np.asarray(best).item()
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
 def slopes(keys, dim, name, scales):
-  """d/dσ of aejax's function at two σ, on the same batches: one batch a key."""
+  """Returns d/dσ of aejax's function at the given σ, for one batch per key."""
   distance = cases()[name][1]
 
   def one(key):
@@ -160,19 +162,19 @@ def slopes(keys, dim, name, scales):
 
 
 def monte_carlo(name, dim, near):
-  """The root of the mean slope by the secant through two σ near it, and its standard error."""
+  """Returns the root of the mean slope by a secant through two σ nearby, and its standard error."""
   ends = np.array([near - 0.01, near + 0.01], np.float32)
-  draws = np.asarray(slopes(jax.random.split(jax.random.key(dim), BATCHES), dim, name, ends))
+  samples = np.asarray(slopes(jax.random.split(jax.random.key(dim), BATCHES), dim, name, ends))
 
-  def root(draws):
-    low, high = draws.mean(0, dtype=np.float64)
+  def root(samples):
+    low, high = samples.mean(0, dtype=np.float64)
     return ends[0] - low * (ends[1] - ends[0]) / (high - low)
 
-  return jackknife(root, draws)
+  return jackknife(root, samples)
 
 
 def main():
-  """Integrates, checks, prints the tables, draws the figure."""
+  """Integrates, checks, prints the tables, and plots the figure."""
   exact = {
     name: [best_scale(expectation, dim) for dim in DIMENSIONS]
     for name, (expectation, _) in cases().items()
@@ -189,14 +191,14 @@ def main():
       value, error = monte_carlo(name, dim, near)
       rows[-1].append(f"{value:.4f} ± {error:.4f} ({(value - near) / error:+.1f})")
   print_table(["Monte-Carlo (deviation / error)", *(f"D = {dim}" for dim in CHECKED)], rows)
-  floors = [
+  values_at_prior = [
     [f"D = {dim}", *(f"{cramer_wold(1.0, dim, approximate=a):.4f}" for a in (True, False))]
     for dim in DIMENSIONS
   ]
-  print_table(["E cramer_wold at σ = 1", "approximate", "exact"], floors)
+  print_table(["E cramer_wold at σ = 1", "approximate", "exact"], values_at_prior)
 
   figure, axes = new_figure(7.0, 3.4)
-  drawn = {
+  colours = {
     "cramer_wold(approximate=True)": COLOURS[2],
     "sliced_wasserstein, n prior samples": COLOURS[1],
     "energy_distance(unbiased=False)": COLOURS[5],
@@ -204,7 +206,7 @@ def main():
     "mmd(unbiased=False)": COLOURS[3],
     "cramer_wold": COLOURS[0],
   }
-  for name, colour in drawn.items():
+  for name, colour in colours.items():
     shrinkage = 100 * (1 - np.array(exact[name]))
     style = "o--" if "samples" in name else "o-"
     axes.plot(DIMENSIONS, shrinkage, style, color=colour, markersize=3.5, linewidth=1.5, label=name)

@@ -1,8 +1,8 @@
-"""What orthogonal directions save on slices (a minute).
+"""Measures how much variance orthogonal directions remove from sliced distances (a minute).
 
-Latents are fixed, directions are drawn again and again: 50 independent ones, or 50 in orthonormal
-frames. The variance of the value, and the trace of the covariance of its gradient with respect to
-the latents, are compared.
+The latents are fixed. The directions are drawn many times: 50 independent ones, or 50 in
+orthonormal frames. The script compares the variance of the value, and the trace of the covariance
+of its gradient with respect to the latents.
 """
 
 import functools
@@ -19,8 +19,8 @@ DISTANCES = {
   "sliced_wasserstein": distances.sliced_wasserstein,
   "epps_pulley": distances.epps_pulley,
 }
-# Standard deviations of the coordinates of the latents, around a mean of 0.1 in each.
-LAWS = {
+# Standard deviations of the latents' coordinates; every coordinate has mean 0.1.
+DISTRIBUTIONS = {
   "all a little narrow, σ = 0.9": lambda dim: np.full(dim, 0.9),
   "half of them collapsed, σ = 0.1": lambda dim: np.where(np.arange(dim) % 2, 0.1, 1.0),
 }
@@ -28,7 +28,7 @@ LAWS = {
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
 def squared_deviations(z, name, orthogonal):
-  """Of the value and of the gradient from their means over draws, and the mean value."""
+  """Returns squared deviations of value and gradient from their means, and the mean value."""
 
   def one(key):
     directions = distances.random_directions(key, DIRECTIONS, z.shape[1], orthogonal=orthogonal)
@@ -43,7 +43,7 @@ def squared_deviations(z, name, orthogonal):
 
 
 def ratio(independent, orthogonal):
-  """Variance of one over that of the other, with the standard error, as text."""
+  """Returns the ratio of two variances with its standard error, as text."""
   means, errors = [], []
   for deviations in (independent, orthogonal):
     means.append(deviations.mean())
@@ -56,7 +56,7 @@ def main():
   """Measures and prints the table."""
   rows = []
   for name in DISTANCES:
-    for law, deviations in LAWS.items():
+    for distribution, deviations in DISTRIBUTIONS.items():
       for dim in DIMENSIONS:
         z = 0.1 + deviations(dim) * jax.random.normal(jax.random.key(0), (N, dim))
         free, framed = (
@@ -64,7 +64,7 @@ def main():
           for orthogonal in (False, True)
         )
         noise = [f"{100 * v[0].mean() ** 0.5 / v[2]:.1f} %" for v in (free, framed)]
-        rows.append([f"`{name}`", law, str(dim), *noise])
+        rows.append([f"`{name}`", distribution, str(dim), *noise])
         rows[-1] += [ratio(free[0], framed[0]), ratio(free[1], framed[1])]
   header = ["distance", "latents", "D", "deviation of the value, independent", "orthogonal"]
   print_table([*header, "variance ratio of the value", "of the gradient"], rows)

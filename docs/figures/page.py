@@ -1,7 +1,8 @@
-"""What the scripts of this folder share: the look of a figure, a Markdown table, error bars."""
+"""Functions that the scripts of this folder share: figures, Markdown tables, error bars."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -11,12 +12,12 @@ from aejax._files import replacing
 __all__ = ["COLOURS", "INK", "jackknife", "new_figure", "print_table", "save"]
 
 INK = "#333333"
-# Petroff, 2021, arXiv 2107.02270: apart under colour-vision deficiencies.
+# Colours that remain distinct with colour-vision deficiencies: Petroff, 2021, arXiv 2107.02270.
 COLOURS = ("#3f90da", "#ffa90e", "#bd1f01", "#832db6", "#94a4a2", "#a96b59")
 
 
-def new_figure(width: float, height: float, **subplots):
-  """A figure of that many inches and its axes, by the object API: no display, no global state."""
+def new_figure(width: float, height: float, **subplots: Any) -> tuple[Figure, Any]:
+  """Returns a figure of a size in inches and its axes, without a display or global state."""
   figure = Figure(figsize=(width, height), dpi=144, layout="constrained")
   axes = figure.subplots(**subplots)
   for one in np.ravel(axes):
@@ -26,14 +27,14 @@ def new_figure(width: float, height: float, **subplots):
   return figure, axes
 
 
-def save(figure: Figure, script: str):
-  """Writes the PNG beside the script that made it."""
+def save(figure: Figure, script: str) -> None:
+  """Writes the figure as a PNG file next to the script, under its name."""
   with replacing(Path(script).with_suffix(".png")) as temporary:
     figure.savefig(temporary, format="png")
 
 
-def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]):
-  """Prints a Markdown table, numbers to the right."""
+def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+  """Prints a Markdown table whose first column is aligned left and the others right."""
   print(f"| {' | '.join(header)} |")
   print(f"|---|{'---:|' * (len(header) - 1)}")
   for row in rows:
@@ -42,9 +43,9 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]):
 
 
 def jackknife(
-  statistic: Callable[[np.ndarray], np.ndarray | float], draws: np.ndarray, blocks: int = 50
+  statistic: Callable[[np.ndarray], np.ndarray | float], samples: np.ndarray, blocks: int = 50
 ) -> tuple[np.ndarray, np.ndarray]:
-  """The statistic of independent draws (along the first axis) and its standard error."""
-  keep = np.arange(len(draws)) * blocks // len(draws)
-  left_out = np.stack([statistic(draws[keep != block]) for block in range(blocks)])
-  return np.asarray(statistic(draws)), np.sqrt((blocks - 1) * left_out.var(0))
+  """Returns a statistic of independent samples along the first axis, and its standard error."""
+  block_of = np.arange(len(samples)) * blocks // len(samples)
+  left_out = np.stack([statistic(samples[block_of != block]) for block in range(blocks)])
+  return np.asarray(statistic(samples)), np.sqrt((blocks - 1) * left_out.var(0))

@@ -1,7 +1,7 @@
-"""float32 against float64: φ_D, and every distance's value and gradient (two minutes).
+"""Compares float32 with float64 for φ_D and for every distance's value and gradient (two minutes).
 
-The same float32 latents, n = 128, go through both precisions, so that only the computation
-differs: scale 0.01, 1 and 100, centred and shifted by 10 in every coordinate.
+Both precisions get the same 128 float32 latents, so that only the computation differs. The latents
+have scale 0.01, 1 or 100, and are centred or shifted by 10 in every coordinate.
 """
 
 import itertools
@@ -21,12 +21,12 @@ UNIT = 2.0**-24  # float32's unit roundoff
 
 
 def terms():
-  """Each distance and the size of the largest term that it adds, given mean |z|² / D."""
+  """Returns each distance, and the size of its largest term given D and mean |z|² / D."""
   d = distances
   gamma = (4 / (3 * N)) ** 0.4
   imq = len(d.imq().scales)
 
-  def on_slices(statistic):
+  def sliced(statistic):
     return lambda z, directions: statistic(z, directions=directions)
 
   return {
@@ -42,16 +42,19 @@ def terms():
       lambda dim, m: 2 * (dim * (m + 1)) ** 0.5,
     ),
     "kernel_stein": (lambda z, _: d.kernel_stein(z), lambda dim, m: imq * dim * (m + 1)),
-    "sliced_wasserstein": (on_slices(d.sliced_wasserstein), lambda dim, m: m + 1),
-    "epps_pulley": (on_slices(d.epps_pulley), lambda dim, m: N * (2 * np.pi) ** 0.5),
-    "anderson_darling": (on_slices(d.anderson_darling), lambda dim, m: N * (m + 1)),
-    "cramer_von_mises": (on_slices(d.cramer_von_mises), lambda dim, m: N),
-    "kolmogorov_smirnov": (on_slices(d.kolmogorov_smirnov), lambda dim, m: 1),
+    "sliced_wasserstein": (sliced(d.sliced_wasserstein), lambda dim, m: m + 1),
+    "epps_pulley": (sliced(d.epps_pulley), lambda dim, m: N * (2 * np.pi) ** 0.5),
+    "anderson_darling": (sliced(d.anderson_darling), lambda dim, m: N * (m + 1)),
+    "cramer_von_mises": (sliced(d.cramer_von_mises), lambda dim, m: N),
+    "kolmogorov_smirnov": (sliced(d.kolmogorov_smirnov), lambda dim, m: 1),
   }
 
 
 def phi_row(dim):
-  """Degree of the fit of φ_D, the bound of its error, the errors of φ_D and D φ_D′, of float64."""
+  """Returns a table row of φ_D: degree of the fit, bound of the error, and measured errors.
+
+  The errors are those of φ_D and D φ_D′ in float32, and of φ_D in float64.
+  """
   s = np.concatenate([[0], np.logspace(-6, 6, 300)]).astype(np.float32)
 
   def exact(a, b):
@@ -65,9 +68,10 @@ def phi_row(dim):
   phi = exact(0.5, dim / 2)
   errors = [abs(value - phi), abs(dim * slope + exact(1.5, dim / 2 + 1)), abs(double - phi)]
   measured = [f"{e.max():.1e}" for e in errors]
-  if dim == 1:  # φ_1(s) = e^(−s), by the library's exponential
+  if dim == 1:  # φ_1(s) = e^(−s) is computed without a fit
     return [str(dim), "", "", *measured]
-  # Horner's running error, that of y and t = 2y − 1 carried through p, and of the root.
+  # The bound adds the running error of Horner's scheme, the error of y and of t = 2y − 1 after the
+  # polynomial, and the error of the root.
   _, coefficients = _radial._fit(0.5, dim / 2, 2e-8)
   size, k = np.abs(coefficients), np.arange(len(coefficients))
   bound = 2e-8 + UNIT * (size @ (2 * k + 1) + 9 * size @ k + 4)
@@ -75,7 +79,7 @@ def phi_row(dim):
 
 
 def measure(function, dim):
-  """For each placement: value and gradient in float32, then in float64; and mean |z|² / D."""
+  """Returns value and gradient at each placement in float32, in float64, and mean |z|² / D."""
   noise, direction_key = jax.random.split(jax.random.key(dim))
   noise = jax.random.normal(noise, (N, dim))
   z = np.stack([scale * noise + shift for scale, shift in PLACEMENTS])
@@ -105,7 +109,7 @@ def main():
         PLACEMENTS, single, double, mean_squares, strict=True
       ):
         of_value.append(abs(v - v64) / largest(dim, m))
-        # A gradient that has underflowed in float64 too has no relative error.
+        # A gradient that underflows in float64 too has no relative error.
         if np.linalg.norm(g64) > 1e-12 * steepest:
           of_slope[where] = np.linalg.norm(g - g64) / np.linalg.norm(g64)
       value_row.append(f"{max(of_value):.0e}")

@@ -1,24 +1,29 @@
-"""What each of k devices computes, receives and keeps, as counted: no such device is needed.
+"""Counts what each of k devices computes, receives and stores, without such devices.
 
-python docs/figures/scaling.py
+  python docs/figures/scaling.py
 
-Operations are counted in the traced programs; memory and what is received, in the programs as
-compiled for so many simulated devices. Nothing is run. Two minutes on two CPU cores.
+The script counts operations in the traced programs. It reads memory and received bytes from the
+programs that are compiled for simulated devices. It runs no program, and takes two minutes on two
+CPU cores.
 """
 
 import math
 import re
+import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-from benchmarks.flops import count_flops
 from jax.sharding import AbstractMesh, AxisType, NamedSharding, PartitionSpec
 
 from aejax import distances
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "experiments"))
+from benchmarks.flops import count_flops
+
 DIM, SLICES = 64, 256
 DEVICES = (1, 8, 64, 256)
-ROWS, WHOLE = PartitionSpec("devices"), PartitionSpec()
+SHARDED, REPLICATED = PartitionSpec("devices"), PartitionSpec()
 DISTANCES = {
   "cramer_wold": lambda z, directions: distances.cramer_wold(z, axis_name="devices"),
   "mmd": lambda z, directions: distances.mmd(z, axis_name="devices"),
@@ -31,40 +36,42 @@ _COLLECTIVE = re.compile(r"= \(?(.*?)\)? (all-gather|all-reduce|reduce-scatter)(
 _SHAPE = re.compile(r"f32\[([\d,]*)\]")
 
 
-def each(function, mesh):
-  """Value and gradient, the rows spread over the mesh."""
+def sharded(function, mesh):
+  """Returns a function for value and gradient with the rows sharded over the mesh."""
   return jax.shard_map(
     jax.value_and_grad(function),
     mesh=mesh,
-    in_specs=(ROWS, WHOLE),
-    out_specs=(WHOLE, ROWS),
+    in_specs=(SHARDED, REPLICATED),
+    out_specs=(REPLICATED, SHARDED),
     check_vma=False,
   )
 
 
 def operations(function, n, devices):
-  """Of each device."""
+  """Returns the number of operations of each device."""
   shapes = [jax.ShapeDtypeStruct(s, jnp.float32) for s in ((n, DIM), (SLICES, DIM))]
-  return count_flops(each(function, AbstractMesh((devices,), ("devices",))), *shapes)
+  return count_flops(sharded(function, AbstractMesh((devices,), ("devices",))), *shapes)
 
 
 def compiled(function, n, devices):
-  """The program of each of so many simulated devices."""
-  some = jax.devices()[:devices]
-  mesh = jax.make_mesh((devices,), ("devices",), axis_types=(AxisType.Auto,), devices=some)
+  """Returns the program of each of a number of simulated devices."""
+  mesh = jax.make_mesh(
+    (devices,), ("devices",), axis_types=(AxisType.Auto,), devices=jax.devices()[:devices]
+  )
   shapes = [
     jax.ShapeDtypeStruct(shape, jnp.float32, sharding=NamedSharding(mesh, spec))
-    for shape, spec in (((n, DIM), ROWS), ((SLICES, DIM), WHOLE))
+    for shape, spec in (((n, DIM), SHARDED), ((SLICES, DIM), REPLICATED))
   ]
-  return jax.jit(each(function, mesh)).lower(*shapes).compile()
+  return jax.jit(sharded(function, mesh)).lower(*shapes).compile()
 
 
 def received(program, devices):
-  """Bytes that reach each device: of what a gather gives or a sum takes, all but its own part."""
+  """Returns the number of bytes that each device receives in the collectives of a program."""
   total = 0
   for shapes, kind in _COLLECTIVE.findall(program.as_text()):
     size = sum(4 * math.prod(map(int, filter(None, s.split(",")))) for s in _SHAPE.findall(shapes))
-    # A sum for everyone is a sum in parts, and a gather of these; in parts alone it gives 1/k.
+    # An all-reduce is a reduce-scatter and an all-gather. The result of a reduce-scatter, which the
+    # program shows, is 1/k of what is summed.
     factor = {"all-gather": 1, "all-reduce": 2, "reduce-scatter": devices}[kind]
     total += size * factor * (devices - 1) / devices
   return total
@@ -88,8 +95,8 @@ def main() -> None:
       programs = [compiled(function, n, k) for k in DEVICES]
       memory = [program.memory_analysis().temp_size_in_bytes for program in programs]
       moved = [received(program, k) for program, k in zip(programs, DEVICES, strict=True)]
-      figures = [f"{size / 2**20:,.1f}" for size in (*memory, *moved)]
-      print(f"| `{name}` | {n:,} | {' | '.join(figures)} |", flush=True)
+      mebibytes = [f"{size / 2**20:,.1f}" for size in (*memory, *moved)]
+      print(f"| `{name}` | {n:,} | {' | '.join(mebibytes)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,6 @@ def test_benchmark_imports_runs(call):
   assert (code, err) == (0, "")
   assert [line.split("|")[1].strip() for line in out.splitlines()[2:]] == [
     "`import jax`",
-    "`import aejax`",
     "`import aejax.distances`",
   ]
 
