@@ -84,7 +84,7 @@ def is_single_self(n: int, has_term: bool, shard: Shard, sizes: Sizes) -> bool:
 
 def is_single_cross(n: int, m: int, shard: Shard, sizes: Sizes) -> bool:
   """Whether all pairs of two sets are one tile."""
-  return n * m <= sizes.single**2 and m <= sizes.width and shard.count == 1
+  return n * m <= sizes.single**2 and m <= sizes.width + n and shard.count == 1
 
 
 class Points(NamedTuple):
@@ -169,7 +169,7 @@ def cross_tiles(
 ) -> Tiles:
   """Cuts the pairs of two sets."""
   n, m = x.shape[0], y.shape[0]
-  single = is_single_cross(n, m, shard, sizes)
+  single = n * m <= sizes.single**2 and shard.count == 1
   blocks = _rounded_up(1 if single else -(-n // sizes.block), shard.count)
   block = -(-n // blocks)
   tiles = -(-m // (sizes.width + block))
