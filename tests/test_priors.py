@@ -1,3 +1,5 @@
+"""Priors: their samples, densities, pytrees and errors, and objectives with a prior."""
+
 import dataclasses
 import math
 
@@ -43,7 +45,7 @@ def _ks(values, cdf):
 
 
 def _mean_and_variance(prior):
-  """Of each coordinate, in closed form."""
+  """Returns mean and variance of each coordinate, in closed form."""
   d = prior.dim
   if isinstance(prior, GaussianMixture):
     p = np.array([0.25, 0.75])
@@ -60,22 +62,22 @@ def _mean_and_variance(prior):
 
 
 @each_prior
-def test_moments(prior):
+def test_prior_sample_moments(prior):
   z = np.asarray(prior.sample(KEY, N), np.float64)
   assert z.shape == (N, prior.dim)
   mean, variance = _mean_and_variance(prior)
-  # 5 standard errors: the variance of a mean is variance / N; that of a variance is below
-  # (kurtosis − 1) variance² / N, and no coordinate here has a kurtosis above 5.
+  # 5 standard errors. The variance of a mean is variance / N; the variance of a variance is below
+  # (kurtosis − 1) variance² / N, and the kurtosis is below 5 here.
   np.testing.assert_array_less(np.abs(z.mean(0) - mean), 5 * np.sqrt(variance / N))
   np.testing.assert_array_less(np.abs(z.var(0) - variance), 5 * variance * math.sqrt(4 / N))
-  # No two coordinates of the symmetric ones correlate: the standard error is 1 / sqrt(N).
+  # Coordinates of the symmetric priors are uncorrelated, with standard error 1 / sqrt(N).
   if not isinstance(prior, GaussianMixture):
     off_diagonal = np.corrcoef(z.T)[np.triu_indices(prior.dim, 1)]
     np.testing.assert_array_less(np.abs(off_diagonal), 5 / math.sqrt(N))
 
 
 @pytest.mark.parametrize("dim", [1, 2, 5])
-def test_ball_is_uniform_by_volume(dim):
+def test_uniform_ball_is_uniform_by_volume(dim):
   z = np.asarray(UniformBall(dim, radius=3.0).sample(KEY, N))
   radii = np.linalg.norm(z, axis=1)
   assert radii.max() <= 3.0 * (1 + 1e-6)  # rounding of a norm in float32
@@ -84,32 +86,32 @@ def test_ball_is_uniform_by_volume(dim):
     assert _ks(np.arctan2(z[:, 1], z[:, 0]), stats.uniform(-np.pi, 2 * np.pi).cdf) < KS_BOUND
 
 
-def test_sphere_is_uniform():
+def test_uniform_sphere_is_uniform():
   z = np.asarray(UniformSphere(3, radius=2.0).sample(KEY, N))
-  # A few units in the last place.
+  # Rounding is a few units in the last place.
   np.testing.assert_allclose(np.linalg.norm(z, axis=1), 2.0, rtol=1e-6)
-  # Archimedes: a coordinate of the sphere in three dimensions is uniform.
+  # A coordinate of the sphere in three dimensions is uniform (Archimedes).
   assert _ks(z[:, 1], stats.uniform(-2, 4).cdf) < KS_BOUND
   assert set(np.unique(UniformSphere(1).sample(KEY, 100))) == {-1.0, 1.0}
 
 
-def test_cube_is_uniform():
+def test_uniform_cube_is_uniform():
   z = np.asarray(UniformCube(2, half_width=0.5).sample(KEY, N))
   assert np.abs(z).max() <= 0.5
   assert _ks(z[:, 0], stats.uniform(-0.5, 1).cdf) < KS_BOUND
 
 
-def test_mixture_draws_its_components_by_weight():
+def test_gaussian_mixture_draws_components_by_weight():
   far = GaussianMixture(jnp.array([1.0, 3.0]), jnp.array([[-50.0], [50.0]]), jnp.array([1.0, 4.0]))
   z = np.asarray(far.sample(KEY, N))[:, 0]
   right = z > 0
   assert abs(right.mean() - 0.75) < 5 * math.sqrt(0.75 * 0.25 / N)
-  # The bound of the smaller part, N / 4 draws, doubled.
+  # The smaller part has N / 4 draws, which doubles the bound.
   assert _ks(z[~right], stats.norm(-50, 1).cdf) < 2.1 * KS_BOUND
   assert _ks(z[right], stats.norm(50, 2).cdf) < 2.1 * KS_BOUND
 
 
-def test_log_prob_against_scipy():
+def test_log_prob_equals_scipy():
   z = jax.random.normal(KEY, (50, 3))
   # 1e-5: float32 sums of a dozen terms of size 10.
   expected = stats.multivariate_normal(np.zeros(3)).logpdf(z)
@@ -137,19 +139,19 @@ def test_log_prob_against_scipy():
 
 
 @each_prior
-def test_log_prob_of_one_row_and_of_any_batch(prior):
+def test_log_prob_takes_a_row_and_any_batch(prior):
   if not hasattr(prior, "log_prob"):
-    assert isinstance(prior, UniformSphere)  # which has no density
+    assert isinstance(prior, UniformSphere)  # has no density
     return
   z = jnp.linspace(-0.4, 0.4, 12).reshape(2, 2, 3)
-  # One row and a batch may sum in another order.
+  # The order of the sum may differ between a row and a batch.
   np.testing.assert_allclose(prior.log_prob(z)[1, 0], prior.log_prob(z[1, 0]), rtol=1e-6)
   with pytest.raises(ValueError, match="z has dimension 2, but the prior has dimension 3"):
     prior.log_prob(z[..., :2])
 
 
 @each_prior
-def test_passes_through_jit(prior):
+def test_prior_is_an_argument_of_jit(prior):
   traces = []
 
   @jax.jit
@@ -157,14 +159,14 @@ def test_passes_through_jit(prior):
     traces.append(prior)
     return prior.sample(key, 5)
 
-  # XLA fuses what eager mode rounds one by one.
+  # XLA fuses operations that eager mode rounds one by one.
   np.testing.assert_allclose(draw(prior, KEY), prior.sample(KEY, 5), rtol=1e-5, atol=1e-6)
   draw(dataclasses.replace(prior), jax.random.key(1))
   assert len(traces) == 1
   assert jax.jit(lambda p: p)(prior).dim == prior.dim
 
 
-def test_another_static_field_is_another_trace():
+def test_priors_compare_and_trace_by_static_fields():
   assert UniformBall(3) == UniformBall(3, radius=1.0)
   assert hash(UniformBall(3)) == hash(UniformBall(3, radius=1.0))
   assert UniformBall(3) != UniformBall(3, radius=2.0)
@@ -175,7 +177,7 @@ def test_another_static_field_is_another_trace():
   )
 
 
-def test_mixtures_are_batched_differentiated_and_mapped():
+def test_gaussian_mixture_under_vmap_grad_and_tree_map():
   scales = jnp.array([1.0, 2.0, 3.0])
   batch = jax.vmap(lambda s: GaussianMixture(MIXTURE.weights, s * MIXTURE.means, jnp.ones(2)))(
     scales
@@ -187,7 +189,7 @@ def test_mixtures_are_batched_differentiated_and_mapped():
   np.testing.assert_allclose(values[1], single, rtol=1e-6)
 
   slope = jax.grad(lambda mixture: -mixture.log_prob(z))(MIXTURE)
-  assert slope.means.shape == (2, 3)  # a mixture of derivatives: no weights, no variances
+  assert slope.means.shape == (2, 3)  # derivatives are not checked as weights and variances
   assert jax.tree.map(lambda leaf: leaf.shape, MIXTURE).means == (2, 3)
   negated = jax.tree.map(jnp.negative, MIXTURE)
   assert float(negated.variances[1]) == -2.0
@@ -195,22 +197,37 @@ def test_mixtures_are_batched_differentiated_and_mapped():
   assert paths == [".weights", ".means", ".variances"]
 
 
-def test_mixture_of_lists_and_numpy(without_beartype):
+def test_gaussian_mixture_of_lists(without_beartype):
   lists = GaussianMixture([1, 3], [[0, 1, 2], [-1, 0, 0.5]], np.array([0.25, 2.0]))
   np.testing.assert_array_equal(lists.sample(KEY, 7), MIXTURE.sample(KEY, 7))
-  jax.jit(lambda key: lists.sample(key, 7))(KEY)  # numpy cannot be indexed by a traced draw
+  jax.jit(lambda key: lists.sample(key, 7))(KEY)  # a traced draw cannot index a NumPy array
+
+
+def test_gaussian_mixture_converts_numpy_arrays():
+  arrays = (np.asarray(getattr(MIXTURE, name)) for name in ("weights", "means", "variances"))
+  mixture = GaussianMixture(*arrays)
+  assert isinstance(mixture.weights, jax.Array)
+  np.testing.assert_array_equal(mixture.sample(KEY, 7), MIXTURE.sample(KEY, 7))
+
+
+@each_prior
+def test_prior_takes_numpy_arrays_and_keys_of_the_old_kind(prior):
+  z = prior.sample(jax.random.PRNGKey(0), 4)
+  np.testing.assert_array_equal(z, prior.sample(jax.random.key(0), 4))
+  if hasattr(prior, "log_prob"):
+    np.testing.assert_allclose(prior.log_prob(np.asarray(z)), prior.log_prob(z), rtol=1e-6)
 
 
 @pytest.mark.parametrize("value", [0, -1, math.nan, math.inf])
-def test_sizes_out_of_range(value, without_beartype):
+def test_prior_rejects_sizes_out_of_range(value, without_beartype):
   for make, name in (
     (lambda: UniformSphere(3, radius=value), "radius"),
     (lambda: UniformBall(3, radius=value), "radius"),
     (lambda: UniformCube(3, half_width=value), "half_width"),
     *((lambda cls=cls: cls(value), "dim") for cls in (StandardNormal, UniformBall)),
   ):
-    what = "a whole number from 1 up" if name == "dim" else "positive and finite"
-    with pytest.raises(ValueError, match=f"{name} must be {what}, but is {value}"):
+    expected = "a whole number from 1 up" if name == "dim" else "positive and finite"
+    with pytest.raises(ValueError, match=f"{name} must be {expected}, but is {value}"):
       make()
 
 
@@ -226,14 +243,16 @@ def test_sizes_out_of_range(value, without_beartype):
     ([1.0], [[0.0]], [math.nan], "variances must be finite and positive, but one is nan"),
   ],
 )
-def test_wrong_mixtures(weights, means, variances, sentence, without_beartype):
+def test_gaussian_mixture_rejects_wrong_parameters(
+  weights, means, variances, sentence, without_beartype
+):
   with pytest.raises(ValueError, match=sentence):
     GaussianMixture(np.array(weights), np.array(means), np.array(variances))
 
 
 @dataclasses.dataclass(frozen=True)
 class Ring:
-  """A user's own prior: nothing but a dimension and a way to draw."""
+  """A prior of a user: a dimension and a method that samples."""
 
   dim: int = 2
 
@@ -241,7 +260,7 @@ class Ring:
     return UniformSphere(2).sample(key, n)
 
 
-def test_a_users_own_prior_trains():
+def test_objective_trains_with_a_prior_of_a_user():
   assert isinstance(Ring(), Prior)
   model = networks.build("linear", (2, 2, 1), latent_dim=2, key=KEY)
   objective = objectives.SWAE(weight=10.0, prior=Ring(), sample_prior=True)
@@ -251,18 +270,18 @@ def test_a_users_own_prior_trains():
   for _ in range(200):
     state, _ = step(state, images)
   latents = training.merge(model, state.params).encode(images)
-  # The ring has mean |z|² = 1, where N(0, I), the default, has 2: the limit is half way.
+  # Mean |z|² is 1 on the ring and 2 for N(0, I), the default. The bound is half way.
   assert float(jnp.mean(jnp.sum(latents**2, 1))) < 1.5
 
 
 @pytest.mark.parametrize("objective", [objectives.SWAE, objectives.WAEMMD, objectives.CWAE])
-def test_a_prior_without_a_closed_form_asks_for_samples(objective, without_beartype):
+def test_objective_without_closed_form_asks_for_sample_prior(objective):
   model = networks.build("linear", (2, 2, 1), latent_dim=2, key=KEY)
-  with pytest.raises(ValueError, match="pass samples"):
+  with pytest.raises(ValueError, match=r"UniformBall target: .* set sample_prior=True in an obj"):
     objective(prior=UniformBall(2))(model, jnp.zeros((4, 2, 2, 1)), key=KEY)
 
 
-def test_a_prior_of_another_dimension_is_named(without_beartype):
+def test_objective_rejects_prior_of_another_dimension(without_beartype):
   model = networks.build("linear", (2, 2, 1), latent_dim=2, key=KEY)
   objective = objectives.SWAE(prior=UniformBall(3), sample_prior=True)
   with pytest.raises(ValueError, match="z has dimension 2, but target has dimension 3"):

@@ -19,18 +19,25 @@ from aejax import distances, metrics, networks, objectives, priors
 from aejax.training import TrainState, TrainStep, create, merge
 
 
+def rational(squared_distances: jax.Array, dim: int) -> jax.Array:
+  """A kernel of a user."""
+  return 1 / (1 + squared_distances / dim)
+
+
 def right_calls(z: jax.Array, samples: np.ndarray, directions: jax.Array, key: jax.Array) -> None:
   """Arrays of JAX and of NumPy, priors, and no target."""
-  mixture = priors.GaussianMixture(key, z, key)
+  mixture = priors.GaussianMixture(key, samples, np.ones(2))
   assert_type(distances.kl_divergence(z, samples), jax.Array)
   assert_type(distances.cramer_wold(z, mixture, gamma=0.5, unbiased=True), jax.Array)
   assert_type(distances.sigreg(samples, axis_name="batch"), jax.Array)
-  kernel = distances.gaussian(1.0) + distances.imq((1.0,))
+  kernel = rational + distances.gaussian(1.0) + distances.imq((1.0,)) + rational
   assert_type(distances.mmd(z, samples, kernel=kernel, axis_name=("a", "b")), jax.Array)
   assert_type(distances.energy_distance(z, priors.UniformSphere(3)), jax.Array)
   assert_type(distances.kernel_stein(z, kernel=distances.imq()), jax.Array)
   assert_type(distances.sliced_wasserstein(z, directions=directions), jax.Array)
-  assert_type(distances.max_sliced_wasserstein(z, directions=directions), jax.Array)
+  step = np.float32(0.1)
+  value = distances.max_sliced_wasserstein(z, samples, directions=directions, step_size=step)
+  assert_type(value, jax.Array)
   assert_type(distances.epps_pulley(z, directions=directions), jax.Array)
   assert_type(distances.cramer_von_mises(z, directions=directions), jax.Array)
   assert_type(distances.anderson_darling(z, directions=directions), jax.Array)

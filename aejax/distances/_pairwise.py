@@ -21,7 +21,16 @@ from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Float
 
 from aejax.distances._sharding import SINGLE_DEVICE, Shard
-from aejax.distances._tiling import Points, Tiles, by_platform, cross_tiles, self_tiles, unrolled
+from aejax.distances._tiling import (
+  Points,
+  Tiles,
+  by_platform,
+  cross_tiles,
+  is_single_cross,
+  is_single_self,
+  self_tiles,
+  unrolled,
+)
 
 __all__ = ["cross_mean", "self_mean", "self_sum"]
 
@@ -90,6 +99,7 @@ def _self_sum(function: PairFunction, shard: Shard, rows: Any) -> Float[Array, "
       function, self_tiles(rows[0], rows[1], shard, sizes), (False, False)
     )[0],
     rows,
+    is_single=functools.partial(is_single_self, len(rows[0]), bool(rows[1]), shard),
   )
 
 
@@ -106,7 +116,8 @@ def _(function: PairFunction, shard: Shard, primals: Any, tangents: Any) -> tupl
     gradient = of_rows + unrolled(of_columns, len(of_rows)) if several else 2 * of_rows
     return total, gradient[:n]
 
-  total, gradient = by_platform(value_and_gradient, rows)
+  is_single = functools.partial(is_single_self, n, bool(rows[1]), shard)
+  total, gradient = by_platform(value_and_gradient, rows, is_single=is_single)
   return total, _inner(gradient, _stacked(*tangent))
 
 
@@ -118,6 +129,7 @@ def _cross_sum(
     lambda sizes, x, y: _accumulate(function, cross_tiles(x, y, shard, sizes), (False, False))[0],
     x,
     y,
+    is_single=functools.partial(is_single_cross, len(x), len(y), shard),
   )
 
 
@@ -132,7 +144,8 @@ def _cross_sum_jvp(
     lengths = len(x), len(y)
     return total, [g[:n] for g, n in zip(gradients, lengths, strict=True) if g is not None]
 
-  total, gradients = by_platform(value_and_gradients, *primals)
+  is_single = functools.partial(is_single_cross, len(primals[0]), len(primals[1]), shard)
+  total, gradients = by_platform(value_and_gradients, *primals, is_single=is_single)
   moving = [tangent for tangent, needed in zip(tangents, needs_grad, strict=True) if needed]
   parts = [_inner(g, tangent) for g, tangent in zip(gradients, moving, strict=True)]
   return total, functools.reduce(jnp.add, parts, jnp.zeros_like(total))

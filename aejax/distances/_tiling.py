@@ -12,7 +12,17 @@ from jaxtyping import Array, Float
 
 from aejax.distances._sharding import Shard
 
-__all__ = ["Points", "Sizes", "Tiles", "by_platform", "cross_tiles", "self_tiles", "unrolled"]
+__all__ = [
+  "Points",
+  "Sizes",
+  "Tiles",
+  "by_platform",
+  "cross_tiles",
+  "is_single_cross",
+  "is_single_self",
+  "self_tiles",
+  "unrolled",
+]
 
 T = TypeVar("T")
 
@@ -44,17 +54,37 @@ _GPU = Sizes(block=2048, width=8192, single=8192, single_with_term=4096, multipl
 _TPU = Sizes(block=1024, width=8192, single=8192, single_with_term=4096, multiple=128)
 
 
-def by_platform(function: Callable[..., T], *arguments: Any) -> T:
+def by_platform(
+  function: Callable[..., T], *arguments: Any, is_single: Callable[[Sizes], bool]
+) -> T:
   """Returns `function(sizes, *arguments)` with the sizes of the device that the program runs on.
 
   The choice is made when the program is lowered, so it is right for ahead-of-time compilation too.
+  JAX traces each alternative, which takes time. A single tile is the same on all devices, so it is
+  traced once.
+
+  Args:
+    function: function of the sizes and the arguments.
+    arguments: arrays, or pytrees of arrays.
+    is_single: whether the sizes give a single tile.
   """
-  return lax.platform_dependent(
-    *arguments,
-    cpu=functools.partial(function, _CPU),
-    tpu=functools.partial(function, _TPU),
-    default=functools.partial(function, _GPU),
-  )
+  cpu, tpu, gpu = (functools.partial(function, sizes) for sizes in (_CPU, _TPU, _GPU))
+  if all(map(is_single, (_CPU, _TPU, _GPU))):
+    return cpu(*arguments)
+  if is_single(_TPU) and is_single(_GPU):
+    return lax.platform_dependent(*arguments, cpu=cpu, default=gpu)
+  return lax.platform_dependent(*arguments, cpu=cpu, tpu=tpu, default=gpu)
+
+
+def is_single_self(n: int, has_term: bool, shard: Shard, sizes: Sizes) -> bool:
+  """Whether all pairs of a set with itself are one tile."""
+  limit = sizes.single_with_term if has_term else sizes.single
+  return n <= limit and shard.count == 1
+
+
+def is_single_cross(n: int, m: int, shard: Shard, sizes: Sizes) -> bool:
+  """Whether all pairs of two sets are one tile."""
+  return n * m <= sizes.single**2 and m <= sizes.width + n and shard.count == 1
 
 
 class Points(NamedTuple):
@@ -108,8 +138,8 @@ def self_tiles(
 ) -> Tiles:
   """Cuts the pairs of a set with itself: each block meets the half circle behind it."""
   n = x.shape[0]
-  single = sizes.single_with_term if row_term else sizes.single
-  blocks = 1 if n <= single and shard.count == 1 else -(-n // sizes.block)
+  single = is_single_self(n, bool(row_term), shard, sizes)
+  blocks = 1 if single else -(-n // sizes.block)
   blocks = _rounded_up(blocks, shard.count)
   block = -(-n // blocks)
   window = (blocks // 2 + 1) * block

@@ -1,7 +1,7 @@
 """Constants of the distances, from published formulas and from integrals by SciPy.
 
 The formulas are those of the papers, constants included, in float64, with gradients by JAX.
-test_peers.py compares with other libraries.
+test_peers.py and test_torch_peers.py compare with other libraries.
 """
 
 import math

@@ -1,3 +1,5 @@
+"""Random directions, and the distances that take directions."""
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,17 +10,17 @@ from aejax import distances
 
 
 @pytest.mark.parametrize("orthogonal", [False, True])
-def test_unit_and_uniform(orthogonal):
+def test_random_directions_are_unit_and_uniform(orthogonal):
   directions = distances.random_directions(jax.random.key(0), 9000, 3, orthogonal=orthogonal)
   assert directions.shape == (9000, 3)
   np.testing.assert_allclose(np.linalg.norm(directions, axis=1), 1, atol=1e-6)
-  # Each coordinate of a uniform direction in three dimensions is uniform on [−1, 1]: standard
-  # errors of the mean and of the mean square are 0.006 and 0.003.
+  # In three dimensions each coordinate is uniform on [−1, 1]. The standard errors of the mean and
+  # of the mean square are 0.006 and 0.003.
   assert np.all(np.abs(directions.mean(0)) < 0.025)
   np.testing.assert_allclose((directions**2).mean(0), 1 / 3, atol=0.013)
 
 
-def test_orthogonal_frames():
+def test_random_directions_orthogonal_frames():
   directions = distances.random_directions(jax.random.key(1), 10, 4, orthogonal=True)
   for frame in (directions[:4], directions[4:8], directions[8:]):
     np.testing.assert_allclose(frame @ frame.T, np.eye(len(frame)), atol=1e-6)
@@ -26,7 +28,7 @@ def test_orthogonal_frames():
   assert not np.allclose(directions, other)
 
 
-def test_orthogonal_directions_reduce_the_variance():
+def test_orthogonal_directions_reduce_variance():
   z, _ = latents(64, 8)
   keys = jax.random.split(jax.random.key(3), 200)
 
@@ -37,18 +39,18 @@ def test_orthogonal_directions_reduce_the_variance():
 
     return float(jnp.var(jax.vmap(value)(keys)))
 
-  # 200 draws: the ratio of two variances is known to about 15 %.
+  # From 200 draws, the ratio of two variances has an error of about 15 %.
   assert spread(True) < 0.7 * spread(False)
 
 
 @pytest.mark.parametrize(("num", "dim"), [(0, 3), (3, 0)])
-def test_sizes(num, dim):
+def test_random_directions_rejects_sizes_below_one(num, dim):
   with pytest.raises(ValueError, match=r"(num|dim) must be a whole number from 1 up, but is 0"):
     distances.random_directions(jax.random.key(0), num, dim)
 
 
-def test_uneven_samples_are_aligned_by_quantiles():
-  """Repeating every sample changes nothing about its law."""
+def test_sliced_wasserstein_aligns_uneven_samples_by_quantiles():
+  """Repeating every sample does not change the distribution."""
   z, rest = latents(6, 2, m=4)
   directions, y = rest["directions"], rest["samples"]
   uneven = distances.sliced_wasserstein(z, y, directions=directions)
@@ -58,7 +60,7 @@ def test_uneven_samples_are_aligned_by_quantiles():
   assert uneven == pytest.approx(float(even), rel=1e-5)
 
 
-def test_ascent_finds_the_direction_that_differs():
+def test_max_sliced_wasserstein_ascent_finds_the_differing_direction():
   z = jax.random.normal(jax.random.key(4), (500, 6)).at[:, 2].multiply(3.0)
   start = distances.random_directions(jax.random.key(5), 8, 6)
   best = distances.max_sliced_wasserstein(z, directions=jnp.eye(6)[2:3])
@@ -68,8 +70,8 @@ def test_ascent_finds_the_direction_that_differs():
   assert climbed >= 0.97 * best
 
 
-def test_epps_pulley_at_any_scale():
-  """The number of nodes follows the spread: against the double sum, in float64."""
+def test_epps_pulley_equals_double_sum_at_any_scale():
+  """The number of nodes depends on the spread; the double sum is in float64."""
   for scale in (1e-3, 1.0, 30.0, 300.0):
     z, rest = latents(12, 2)
     z = scale * z
@@ -81,6 +83,6 @@ def test_epps_pulley_at_any_scale():
       + np.sqrt(2 * np.pi / 3)
     )
     value = distances.epps_pulley(z, directions=rest["directions"])
-    # cos(t p) is known to eps |t p|: 6 standard deviations times the largest projection.
+    # cos(t p) has an error of eps |t p|, and t goes up to about 6.
     bound = 12 * 2.5 * np.finfo(np.float32).eps * max(8, 6 * np.abs(p).max())
     assert abs(float(value) - exact.mean()) < bound

@@ -1,4 +1,4 @@
-"""Operations of programs that are exported for accelerators; JAX lowers them on a CPU."""
+"""Operations of programs exported for accelerators, which JAX lowers on a CPU."""
 
 import re
 
@@ -28,7 +28,7 @@ SLICED = {
 
 
 def _operations(function, platform, n, dim=16, slices=8):
-  """The number of each operation in the value and gradient of a distance."""
+  """Returns the operations of the value and gradient of a distance, and the program's text."""
   z = jax.ShapeDtypeStruct((n, dim), jnp.float32)
   directions = jax.ShapeDtypeStruct((slices, dim), jnp.float32)
   program = jax.jit(jax.value_and_grad(function))

@@ -13,15 +13,15 @@ from aejax.distances._radial import phi
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "distances.json").read_text())
 EXPRESSIONS = sorted({e for case in GOLDEN["cases"] for e in case["exact"]})
-# float32 in all dimensions; the same code in float64 in one of each kind.
+# float32 in all dimensions, float64 in one dimension of each kind.
 DIMS = {"float32": {len(case["z"][0]) for case in GOLDEN["cases"]}, "float64": {1, 2, 3, 5, 64}}
 
 
 def tolerance(expression, exact, z):
-  """Where float32 must end: eps times the largest terms that cancel, times what multiplies them.
+  """Returns the error of float32: eps times the largest terms that cancel, times their factor.
 
-  Kernels are at most 7 (the sum of the IMQ's scales); energies and Wasserstein distances are made
-  of norms. About eight operations stand between the input and the sum.
+  Kernels are at most 7 (the IMQ sums seven scales). Energies and Wasserstein distances are sums of
+  norms. About eight operations lie between the input and the sum.
   """
   rounding = 8 * np.finfo(np.float32).eps
   largest = 1.0
@@ -38,7 +38,7 @@ def tolerance(expression, exact, z):
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_golden(expression, dtype):
+def test_distance_equals_golden_value(expression, dtype):
   with jax.enable_x64(dtype == "float64"):
     for case in GOLDEN["cases"]:
       if expression not in case["exact"] or len(case["z"][0]) not in DIMS[dtype]:
@@ -46,12 +46,12 @@ def test_golden(expression, dtype):
       arrays = {k: jnp.asarray(case[k], dtype) for k in ("z", "samples", "directions")}
       value = float(eval(expression, dict(vars(distances)), arrays))
       exact = case["exact"][expression]
-      # In float64 the fits and the quadratures are the bound: they are made to 1e-9 or better.
+      # In float64 the fits and the quadratures limit the error, to 1e-9 or less.
       scale = 1.0 if dtype == "float32" else 1e-2
       assert abs(value - exact) <= scale * tolerance(expression, exact, np.asarray(case["z"]))
 
 
-def test_phi():
+def test_phi_equals_golden_value():
   for entry in GOLDEN["phi"]:
     value = phi(jnp.float32(entry["s"]), entry["d"])
     assert abs(float(value) - entry["phi"]) < 5e-7

@@ -105,7 +105,7 @@ def test_kernel_sum_is_hashable_and_compares_by_terms():
 @pytest.mark.parametrize("other", [3, "imq", None, distances.Gaussian, distances.imq])
 def test_kernel_sum_rejects_other_values(other, without_beartype):
   for add in (lambda: GAUSSIAN + other, lambda: other + GAUSSIAN):
-    with pytest.raises(ValueError, match="^kernel must be a kernel such as"):
+    with pytest.raises(ValueError, match=r"^kernel must be a kernel such as"):
       add()
 
 

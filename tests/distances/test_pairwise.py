@@ -1,4 +1,4 @@
-"""Memory that grows like n, forward and backward."""
+"""Sums over pairs: memory linear in n, forward and backward, and tiles of any size."""
 
 import subprocess
 import sys
@@ -21,15 +21,15 @@ PAIRWISE = {
 
 
 @pytest.mark.parametrize("name", PAIRWISE)
-def test_temporaries_of_the_compiled_gradient_are_linear(name):
+def test_pairwise_gradient_uses_linear_memory(name):
   def temporaries(n):
     z = jax.ShapeDtypeStruct((n, 16), jnp.float32)
     compiled = jax.jit(jax.value_and_grad(PAIRWISE[name])).lower(z).compile()
     return compiled.memory_analysis().temp_size_in_bytes
 
   small, large = temporaries(4096), temporaries(16384)
-  # One matrix of all pairs would be 1 GiB. A tile grows to its 4 MiB only above n = 4096, twice
-  # that at most, and four times the rows of a few arrays [n, 16] are some MB.
+  # One matrix of all pairs has 1 GiB. A tile reaches its 4 MiB only above n = 4096, and at most
+  # twice that. A few arrays [n, 16] with four times the rows have some MB.
   assert large < 160 * 2**20
   assert large < 2 * small + 16 * 2**20
 
@@ -38,7 +38,7 @@ def energy(squared_distances, dim):
   return -jnp.sqrt(squared_distances + 1.0)
 
 
-# An even and an odd number of blocks, windows of one tile and of several, blocks not quite full.
+# An even and an odd number of blocks, windows of one tile and of several, incomplete blocks.
 @pytest.mark.parametrize(
   ("sizes", "dim", "block", "width", "multiple"),
   [
@@ -51,8 +51,8 @@ def energy(squared_distances, dim):
     ((14, 7), 3, 7, 3, 16),
   ],
 )
-def test_tiles_change_nothing(sizes, dim, block, width, multiple, monkeypatch):
-  """Many tiles against one tile of all, and that against the double sum."""
+def test_tiling_does_not_change_values(sizes, dim, block, width, multiple, monkeypatch):
+  """Compares many tiles with one tile, and one tile with the double sum."""
   generator = np.random.default_rng(0)
   with jax.enable_x64(True):
     x, y = (jnp.asarray(generator.standard_normal((n, dim))) for n in sizes)
@@ -70,20 +70,19 @@ def test_tiles_change_nothing(sizes, dim, block, width, multiple, monkeypatch):
         ]
       )
 
-    def everything():
+    def values_and_gradients():
       def compute(x, y):
-        one_moves = jax.jacrev(value, 1)(x, y)
-        return (value(x, y), *jax.jacrev(value, (0, 1))(x, y)), one_moves
+        of_one = jax.jacrev(value, 1)(x, y)
+        return (value(x, y), *jax.jacrev(value, (0, 1))(x, y)), of_one
 
       return jax.jit(compute)(x, y)
 
-    whole, one_moves = everything()
+    whole, of_one = values_and_gradients()
     monkeypatch.setattr(_tiling, "_CPU", _tiling.Sizes(block, width, 0, 0, multiple))
-    tiled, one_moves_tiled = everything()
+    tiled, of_one_tiled = values_and_gradients()
     for a, b in zip(tiled, whole, strict=True):
       np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
-    np.testing.assert_allclose(one_moves_tiled, one_moves, rtol=1e-10, atol=1e-12)
-    # and against the double sum itself
+    np.testing.assert_allclose(of_one_tiled, of_one, rtol=1e-10, atol=1e-12)
     d = np.asarray(jnp.sum((x[:, None] - y) ** 2, -1))
     np.testing.assert_allclose(whole[0][2], -np.sqrt(d + 1).mean(), rtol=1e-12)
 
@@ -96,16 +95,16 @@ def test_tiles_change_nothing(sizes, dim, block, width, multiple, monkeypatch):
     np.testing.assert_allclose(whole[1][0], of_itself, rtol=1e-10, atol=1e-12)
 
 
-def test_coinciding_rows_have_no_distance():
+def test_coinciding_rows_have_distance_zero():
   x = 100 + 30 * jax.random.normal(jax.random.key(0), (300, 67))
-  # Rows in another order: their norms and products are not the same roundings.
+  # In another order, norms and products of the rows are rounded differently.
   value = _pairwise.cross_mean(lambda d, dim: (d == 0) * 1.0, x, x[::-1])
   assert value == pytest.approx(1 / 300)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["cramer_wold", "mmd", "energy_distance"])
-def test_65536_latents_under_a_gibibyte(name):
+def test_pairwise_gradient_of_65536_latents_needs_less_than_a_gibibyte(name):
   script = f"""
     import resource, jax, jax.numpy as jnp
     from aejax import distances
@@ -122,5 +121,4 @@ def test_65536_latents_under_a_gibibyte(name):
   out = subprocess.run(
     [sys.executable, "-c", textwrap.dedent(script)], check=True, capture_output=True, text=True
   )
-  print(name, "GiB above the start:", out.stdout.strip())
   assert float(out.stdout) < 1.0

@@ -1,3 +1,5 @@
+"""Kummer's function and φ_D against arithmetic with 30 digits."""
+
 import jax
 import jax.numpy as jnp
 import mpmath
@@ -16,7 +18,7 @@ def exact(a, b, s):
 
 
 @pytest.mark.parametrize("dim", DIMENSIONS)
-def test_phi_and_its_derivatives_for_all_arguments(dim):
+def test_phi_and_derivatives_are_accurate(dim):
   s = jnp.asarray(ARGUMENTS)
   order = [
     phi(s, dim),
@@ -28,29 +30,29 @@ def test_phi_and_its_derivatives_for_all_arguments(dim):
   for k, values in enumerate(order):
     a, b = 0.5 + k, dim / 2 + k
     truth = np.array([factor * exact(a, b, x) for x in ARGUMENTS])
-    # Absolute, relative to the value at 0: the promise is 1e-6 for φ itself.
+    # The error is relative to the value at 0, where φ is 1.
     assert np.max(np.abs(np.asarray(values) - truth)) < 1e-6 * abs(factor)
     factor *= -a / b
 
 
 @pytest.mark.parametrize("dim", [1, 2, 3, 8, 64, 1024])
-def test_mean_distance_to_a_normal(dim):
-  """₁F₁(−1/2; D/2; −s), which grows like √s: the energy distance's."""
+def test_kummer_of_energy_distance_is_accurate(dim):
+  """₁F₁(−1/2; D/2; −s) grows like √s."""
   truth = np.array([exact(-0.5, dim / 2, x) for x in ARGUMENTS])
   values = np.asarray(kummer(-0.5, dim / 2, jnp.asarray(ARGUMENTS)))
   assert np.max(np.abs(values / truth - 1)) < 1e-6
 
 
 @pytest.mark.parametrize("dim", [2, 5, 64])
-def test_float64(dim):
+def test_phi_in_float64_is_accurate(dim):
   with jax.enable_x64(True):
     values = np.asarray(phi(jnp.asarray(ARGUMENTS, jnp.float64), dim))
   truth = np.array([exact(0.5, dim / 2, x) for x in ARGUMENTS])
   assert np.max(np.abs(values - truth)) < 1e-12
 
 
-def test_phi_is_a_mean_over_directions():
-  """The definition: mean of exp(−s u₁²) over the sphere, by a million directions."""
+def test_phi_equals_mean_over_directions():
+  """The definition is the mean of exp(−s u₁²) over the sphere; here over a million directions."""
   u = np.random.default_rng(0).standard_normal((1_000_000, 5))
   u1 = u[:, 0] ** 2 / (u**2).sum(1)
   for s in (0.3, 4.0, 50.0):

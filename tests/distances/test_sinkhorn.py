@@ -1,6 +1,6 @@
-"""The Sinkhorn divergence against exact transport, a float64 fixed point, and its own limits.
+"""The Sinkhorn divergence against exact transport, a float64 fixed point, and its limits.
 
-Every shape compiles a solver anew, in seconds: nearly all tests share 12 latents and 9 samples.
+Each shape compiles a solver, which takes seconds, so nearly all tests use 12 latents and 9 samples.
 """
 
 import functools
@@ -31,12 +31,12 @@ def divergence(x, y, epsilon):
   return sinkhorn_divergence(x, y, epsilon=jnp.asarray(epsilon, x.dtype))
 
 
-# The gradient with respect to all three, once compiled for each dtype.
+# The gradient with respect to all three arguments, compiled once for each dtype.
 with_gradients = jax.jit(jax.value_and_grad(divergence, (0, 1, 2)))
 
 
 def transport(x, y, epsilon):
-  """OT_ε by its textbook fixed point, in float64, run until nothing moves."""
+  """Returns OT_ε from the textbook fixed point in float64, iterated to convergence."""
   costs = cdist(x, y, "sqeuclidean")
   g = np.zeros(len(y))
   for _ in range(5000):
@@ -46,86 +46,87 @@ def transport(x, y, epsilon):
       break
   plan = np.exp((f[:, None] + g - costs) / epsilon) / costs.size
   np.testing.assert_allclose(plan.sum(1), 1 / len(x), rtol=1e-9)
-  # The primal value: aejax sums potentials instead.
+  # This is the primal value; aejax sums potentials.
   return np.sum(plan * costs) + epsilon * np.sum(plan * np.log(plan * costs.size))
 
 
 @pytest.mark.parametrize("epsilon", [1.0, 5.0, 50.0])
 @pytest.mark.parametrize("shape", [(12, 9, 3), (4, 9, 1)], ids=str)
-def test_fixed_point_in_float64(shape, epsilon):
+def test_sinkhorn_divergence_equals_float64_fixed_point(shape, epsilon):
   n, m, dim = shape
   x, y = points(n, dim), points(m, dim, seed=1, shift=0.5)
-  itself = transport(x, x, epsilon), transport(y, y, epsilon)
-  expected = transport(x, y, epsilon) - sum(itself) / 2
-  # Marginals right within 1e-4 leave an error of second order, ε · 1e-8 · n; what remains is
-  # float32: a few roundings of costs of about 2 D + 1.
+  within = transport(x, x, epsilon), transport(y, y, epsilon)
+  expected = transport(x, y, epsilon) - sum(within) / 2
+  # Marginals within 1e-4 leave an error of second order, ε · 1e-8 · n. The rest is float32: a few
+  # rounding errors of costs of about 2 D + 1.
   value = divergence(*float32(x, y), epsilon)
   np.testing.assert_allclose(value, expected, rtol=2e-6, atol=1e-6 * (2 * dim + 1))
   with jax.enable_x64(True):
     value = divergence(jnp.asarray(x), jnp.asarray(y), epsilon)
     assert value.dtype == jnp.float64
-    # Marginals within 1e-8 this time, so that even ε n is multiplied by 1e-16 only.
+    # Marginals are within 1e-8 here, so ε n is multiplied by 1e-16.
     np.testing.assert_allclose(value, expected, rtol=1e-12, atol=1e-12 * (2 * dim + 1))
 
 
 @pytest.mark.parametrize("compiled", [jax.jit, jit_o0])
-def test_latents_far_from_the_prior(compiled):
-  """Scores of 10⁹ over ε: nothing overflows, whichever way the compiler rounds them."""
+def test_sinkhorn_divergence_of_far_latents_does_not_overflow(compiled):
+  """Scores are 10⁹ over ε, and compilers round them differently."""
   scale = 3e4
   x, y = scale * points(12), points(12, seed=1)
   costs = cdist(x, y, "sqeuclidean")
   matched = y[linear_sum_assignment(costs)[1]]
-  # By a constant the compiler divides by multiplying with its inverse, here or there.
-  own = compiled(jax.value_and_grad(functools.partial(sinkhorn_divergence, epsilon=0.3)))
-  value, gradient = own(*float32(x, y))
-  # The target is a point, seen from so far: of order 1/scale.
+  # The compiler turns a division by a constant into a multiplication in some places only.
+  function = compiled(jax.value_and_grad(functools.partial(sinkhorn_divergence, epsilon=0.3)))
+  value, gradient = function(*float32(x, y))
+  # From this distance the target is a point, up to 1/scale.
   np.testing.assert_allclose(value, np.square(x - matched).sum(1).mean(), rtol=2 / scale)
   np.testing.assert_allclose(gradient, (x - matched) / 6, atol=4 / 6)
 
 
-def test_small_epsilon_is_the_squared_wasserstein_distance():
+def test_sinkhorn_divergence_tends_to_squared_wasserstein():
   x, y = points(12), points(12, seed=1, shift=1.0)
   costs = cdist(x, y, "sqeuclidean")
   exact = costs[linear_sum_assignment(costs)].mean()
   for epsilon in (0.1, 0.01):
-    # KL of a coupling to the product is between 0 and log n, so OT_ε is within ε log n of OT_0.
+    # KL(coupling ‖ product) is between 0 and log n, so OT_ε is within ε log n of OT_0.
     value = divergence(*float32(x, y), epsilon)
     np.testing.assert_allclose(value, exact, rtol=1e-5, atol=epsilon * np.log(12))
 
 
 @pytest.mark.parametrize("epsilon", [1e3, 1e6])
-def test_large_epsilon_is_the_squared_distance_of_the_means(epsilon):
+def test_sinkhorn_divergence_tends_to_squared_distance_of_means(epsilon):
   x, y = points(12), points(9, seed=1, shift=0.1)
   exact = np.sum((x.mean(0) - y.mean(0)) ** 2)
-  # The next term of the expansion is a variance of costs over ε; the rest is float32 of costs ≈ 6.
+  # The next term of the expansion is a variance of costs over ε. The rest is float32 rounding of
+  # costs of about 6.
   variance = cdist(x, y, "sqeuclidean").var()
   value = divergence(*float32(x, y), epsilon)
   np.testing.assert_allclose(value, exact, rtol=1e-6, atol=variance / epsilon + 6e-6)
 
 
 @pytest.mark.parametrize("epsilon", [0.02, 1.0, 1e4])
-def test_zero_at_equal_samples(epsilon):
+def test_sinkhorn_divergence_is_zero_for_equal_samples(epsilon):
   (x,) = float32(points(12))
   y = x[np.random.default_rng(2).permutation(12)]
-  # Roundings of costs of about 2 D.
+  # Rounding errors of costs of about 2 D.
   value, (gradient, *_) = with_gradients(x, y, epsilon)
   assert abs(value) < 6e-6
-  # Two couplings, each right within 1e-4 of mass, which moves latents a distance of about √(2D).
+  # Each of two couplings misplaces a mass of 1e-4 over a distance of about √(2D).
   np.testing.assert_allclose(gradient, 0, atol=2 * 2.5 * 1e-4)
 
 
 @pytest.mark.parametrize("epsilon", [0.1, 1.0, 10.0])
-def test_symmetric_and_positive(epsilon):
+def test_sinkhorn_divergence_is_symmetric_and_positive(epsilon):
   for seed in range(4):
-    # Draws of one law, where the divergence is smallest.
+    # For draws of the same distribution the divergence is smallest.
     x, y = float32(points(12, seed=seed), points(9, seed=seed + 100))
     value = divergence(x, y, epsilon)
     assert value > 0
-    # Second order in the marginals' 1e-4, and roundings of costs of about 6.
+    # An error of second order in the marginals' 1e-4, and rounding errors of costs of about 6.
     np.testing.assert_allclose(divergence(y, x, epsilon), value, rtol=2e-6, atol=1e-5)
 
 
-def test_invariances():
+def test_sinkhorn_divergence_invariances():
   x, y = float32(points(12), points(9, seed=1, shift=0.4))
   value = divergence(x, y, 0.7)
   turn, _ = np.linalg.qr(points(3, seed=5))
@@ -133,19 +134,19 @@ def test_invariances():
     divergence(x @ turn, y @ turn, 0.7),
     divergence(x[::-1], y, 0.7),
     divergence(3 * x, 3 * y, 0.7 * 9) / 9,
-    # Rows twice are the same law: the weights are 1/n, whatever n is.
+    # Repeated rows are the same distribution: the weights are 1/n for every n.
     divergence(jnp.tile(x, (2, 1)), y, 0.7),
   ):
     np.testing.assert_allclose(same, value, rtol=2e-6, atol=1e-5)
 
 
-def test_far_from_the_origin_nothing_is_lost():
+def test_sinkhorn_divergence_far_from_the_origin_keeps_its_digits():
   x, y = float32(points(12), points(9, seed=1, shift=0.4))
-  # Only x + 1000 itself is rounded, by 3e-5, which moves costs by up to 2 · 3 · 3e-5.
+  # Rounding changes only x + 1000, by 3e-5, and so costs by up to 2 · 3 · 3e-5.
   np.testing.assert_allclose(divergence(x + 1000, y + 1000, 0.7), divergence(x, y, 0.7), atol=2e-4)
 
 
-def test_gradients_against_finite_differences():
+def test_sinkhorn_divergence_gradients_equal_finite_differences():
   with jax.enable_x64(True):
     arguments = jnp.asarray(points(12)), jnp.asarray(points(9, seed=1, shift=0.5)), 0.6
     _, gradients = with_gradients(*arguments)
@@ -155,30 +156,30 @@ def test_gradients_against_finite_differences():
         divergence(*(a + t * direction if k == i else a for k, a in enumerate(arguments)))
         for t in (1e-4, -1e-4)
       ]
-      # Truncation and the marginals each leave about 1e-8, rounding 1e-15 / 1e-4.
+      # Truncation and the marginals each leave an error of about 1e-8, rounding 1e-15 / 1e-4.
       difference = (ends[0] - ends[1]) / 2e-4
       np.testing.assert_allclose(jnp.vdot(gradient, direction), difference, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("epsilon", [0.1, 1.0, 30.0])
-def test_gradient_in_float32(epsilon):
+def test_sinkhorn_divergence_gradient_in_float32(epsilon):
   x, y = points(12), points(9, seed=1, shift=0.5)
   with jax.enable_x64(True):
     exact = np.asarray(with_gradients(jnp.asarray(x), jnp.asarray(y), epsilon)[1][0])
   gradient = with_gradients(*float32(x, y), epsilon)[1][0]
-  # Mass of 1e-4 is misplaced in each of two couplings, over distances as long as those that make
-  # the gradient, which is that of mass one.
+  # Each of two couplings misplaces a mass of 1e-4, over the distances of which the whole mass makes
+  # the gradient.
   assert np.linalg.norm(gradient - exact) < 4e-4 * np.linalg.norm(exact)
 
 
-def test_forward_mode():
+def test_sinkhorn_divergence_in_forward_mode():
   x, y = float32(points(12), points(9, seed=1))
   gradient = with_gradients(x, y, 1.0)[1][0]
   slope = jax.jvp(lambda x: divergence(x, y, 1.0), (x,), (jnp.ones_like(x),))[1]
   np.testing.assert_allclose(slope, gradient.sum(), rtol=1e-5, atol=1e-6)
 
 
-def test_one_trace_for_all_values():
+def test_sinkhorn_divergence_is_traced_once_for_all_values():
   traces = []
 
   @jax.jit
@@ -196,16 +197,16 @@ def test_one_trace_for_all_values():
   assert len(traces) == 1
 
 
-def test_vmap():
+def test_sinkhorn_divergence_under_vmap():
   x = jnp.stack(float32(*(points(12, seed=seed) for seed in range(3))))
   (y,) = float32(points(9, seed=9))
   together = jax.vmap(divergence, (0, None, None))(x, y, 1.0)
-  # A batch iterates until the slowest has converged; costs are about 6.
-  apart = [divergence(z, y, 1.0) for z in x]
-  np.testing.assert_allclose(together, apart, rtol=2e-6, atol=6e-6)
+  # A batch iterates until its slowest element has converged; costs are about 6.
+  one_by_one = [divergence(z, y, 1.0) for z in x]
+  np.testing.assert_allclose(together, one_by_one, rtol=2e-6, atol=6e-6)
 
 
-def test_global_batch_over_a_mapped_axis():
+def test_sinkhorn_divergence_of_global_batch_over_a_mapped_axis():
   x, y = float32(points(12), points(9, seed=1))
   value, (gradient, *_) = with_gradients(x, y, 1.0)
 
@@ -216,11 +217,11 @@ def test_global_batch_over_a_mapped_axis():
   parts = x.reshape(3, 4, 3), y.reshape(3, 3, 3)
   values, gradients = jax.vmap(shared, axis_name="devices")(*parts)
   np.testing.assert_allclose(values, np.full(3, value), rtol=2e-6, atol=6e-6)
-  # Every device's gradient is three times its share: pmean over shared parameters mends it.
+  # Each device's gradient is three times its part; pmean over shared parameters divides by three.
   np.testing.assert_allclose(gradients.reshape(12, 3) / 3, gradient, rtol=1e-4, atol=1e-6)
 
 
-def test_float32_latents_where_float64_is_enabled():
+def test_sinkhorn_divergence_of_float32_latents_with_x64_enabled():
   x, y = points(12), points(9, seed=1)
   expected = divergence(*float32(x, y), 0.5)
   with jax.enable_x64(True):
@@ -245,17 +246,17 @@ EDGE_CASES = {
 
 @pytest.mark.parametrize("name", EDGE_CASES)
 @pytest.mark.parametrize("epsilon", [0.01, 1.0, 1e5])
-def test_finite_and_not_negative_for_nasty_input(name, epsilon):
+def test_sinkhorn_divergence_of_edge_cases_is_finite_and_not_negative(name, epsilon):
   x, y = float32(*EDGE_CASES[name])
   value, gradients = with_gradients(x, y, epsilon)
   assert all(np.isfinite(gradient).all() for gradient in gradients)
-  # Rounding only, relative to the largest cost.
+  # Rounding errors are relative to the largest cost.
   assert value >= -1e-6 * max(1, float(jnp.max(x**2)), float(jnp.max(y**2)))
 
 
-def test_collapsed_latents_have_a_closed_form():
+def test_sinkhorn_divergence_of_collapsed_latents_has_a_closed_form():
   y = points(9)
-  # One point has one coupling: mean |x − y|², less half of OT_ε(y, y).
+  # One point has one coupling: the value is mean |x − y|² minus half of OT_ε(y, y).
   x = np.full((12, 3), 0.25)
   expected = np.mean(np.sum((y - 0.25) ** 2, 1)) - transport(y, y, 1.0) / 2
   value, (gradient, *_) = with_gradients(*float32(x, y), 1.0)
@@ -264,33 +265,33 @@ def test_collapsed_latents_have_a_closed_form():
 
 
 @pytest.mark.parametrize("epsilon", [0.0, -1.0, float("nan"), float("inf")])
-def test_refuses_an_epsilon_that_is_none(epsilon):
+def test_sinkhorn_divergence_rejects_epsilon_that_is_not_positive(epsilon):
   with pytest.raises(ValueError, match=r"^epsilon must be positive and finite, but is"):
     sinkhorn_divergence(jnp.zeros((3, 2)), jnp.ones((3, 2)), epsilon=epsilon)
 
 
-def test_refuses_zero_iterations():
+def test_sinkhorn_divergence_rejects_zero_iterations():
   with pytest.raises(ValueError, match=r"^max_iterations must be a whole number .* but is 0\.$"):
     sinkhorn_divergence(jnp.zeros((3, 2)), jnp.ones((3, 2)), epsilon=1.0, max_iterations=0)
 
 
-def test_refuses_shapes_that_do_not_fit(without_beartype):
+def test_sinkhorn_divergence_rejects_shapes_that_do_not_fit(without_beartype):
   with pytest.raises(ValueError, match="z has dimension 2, but samples has dimension 3"):
     sinkhorn_divergence(jnp.zeros((3, 2)), jnp.ones((3, 3)), epsilon=1.0)
   with pytest.raises(ValueError, match=r"z must have shape \[n, d\]"):
     sinkhorn_divergence(jnp.zeros(3), jnp.ones((3, 3)), epsilon=1.0)
 
 
-def test_says_what_to_install(monkeypatch):
+def test_sinkhorn_divergence_names_the_missing_extra(monkeypatch):
   x, y = float32(points(12), points(9))
-  # Once with everything compiled: the sentence must not depend on a cache.
+  # Compile first: the error must not depend on a cache.
   divergence(x, y, 1.0)
   monkeypatch.setitem(sys.modules, "ott", None)
   with pytest.raises(ImportError, match=r"needs ott-jax: pip install aejax\[sinkhorn\]\.$"):
     divergence(x, y, 1.0)
 
 
-def test_ott_is_imported_on_first_use_only_and_without_a_warning():
+def test_ott_is_imported_on_first_use_without_a_warning():
   program = """
 import sys
 import jax.numpy as jnp

@@ -1,3 +1,5 @@
+"""Sorting of columns: each way of sorting, and the permutation as the derivative."""
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,7 @@ from aejax.distances import _sorting
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 7, 8, 100, 257])
-def test_network_and_xla_sort_alike(n):
+def test_network_xla_and_packed_sort_agree(n):
   x = jnp.asarray(np.random.default_rng(n).standard_normal((n, 5)), jnp.float32)
   x = x.at[n // 2].set(x[0])  # a tie in each column
   expected = np.sort(x, axis=0)
@@ -24,7 +26,7 @@ def test_network_and_xla_sort_alike(n):
 
 
 @pytest.mark.parametrize("network_rows", [0, 1024])
-def test_infinities_and_nan(network_rows, monkeypatch):
+def test_sort_columns_of_infinities_and_nan(network_rows, monkeypatch):
   monkeypatch.setattr(_sorting, "_MAX_NETWORK_ROWS", network_rows)
   x = jnp.array([[jnp.inf, 1.0], [0.0, jnp.nan], [-jnp.inf, 2.0]])
   values, tangent = jax.jvp(_sorting.sort_columns, (x,), (jnp.ones_like(x),))
@@ -34,7 +36,7 @@ def test_infinities_and_nan(network_rows, monkeypatch):
   np.testing.assert_array_equal(values, _sorting.sort_columns(x))
 
 
-def test_gradient_is_the_permutation():
+def test_sort_columns_gradient_is_the_permutation():
   x = jax.random.normal(jax.random.key(0), (11, 3))
   weights = jax.random.normal(jax.random.key(1), (11, 3))
   gradient = jax.grad(lambda x: jnp.sum(weights * _sorting.sort_columns(x)))(x)
@@ -44,7 +46,7 @@ def test_gradient_is_the_permutation():
   np.testing.assert_array_equal(gradient, expected)
 
 
-def test_large_columns_are_packed_and_compose(monkeypatch):
+def test_packed_sort_composes_with_vmap_loops_and_float64(monkeypatch):
   monkeypatch.setattr(_sorting, "_MAX_NETWORK_ROWS", 4)
   x = jax.random.normal(jax.random.key(0), (2, 6, 3)).at[0, 0].set(-0.0).at[0, 1].set(0.0)
 

@@ -1,7 +1,8 @@
 """Bad calls as (name, pattern of the sentence, call): helpers for the tables of them.
 
-A kind of mistake is a pattern with values that are rejected with such a sentence. Tables of kinds
-are dicts, so that `derive` can make the bad calls of functions from their signatures.
+A table of kinds of mistakes is a dict. Its keys are patterns of sentences; its values are lists of
+bad values, each of which raises such a sentence. `derive` makes the bad calls of functions from
+their signatures and one table for each argument.
 """
 
 import inspect
@@ -22,27 +23,27 @@ __all__ = [
 
 
 def each(name, pattern, call, values):
-  """A case for each bad value of one argument."""
+  """Yields a case for each bad value of one argument."""
   for value in values:
     yield name, pattern, lambda w, v=value: call(v)
 
 
 def kinds(name, table, call):
-  """A case for each value in a table of kinds of mistakes about one argument."""
+  """Yields a case for each bad value in a table for one argument."""
   for pattern, values in table.items():
     yield from each(name, pattern, call, values)
 
 
 def derive(functions, good, bad, more=None):
-  """Bad calls of functions, from the names of their arguments.
+  """Yields bad calls of functions, in each of which one argument has a bad value.
 
   Args:
     functions: functions by name.
-    good: good values of arguments without a default, by the name of the argument.
-    bad: table of the kinds of mistakes about each argument. An argument that is not in it raises a
-      KeyError: it is new and needs bad values.
-    more: more kinds of mistakes, for the first function with the argument: checks that functions
-      share need no more than one example in the others.
+    good: good values of the arguments that have no default.
+    bad: a table of kinds of mistakes for each argument. An argument without a table raises a
+      KeyError, so a new argument needs bad values.
+    more: further tables, used only for the first function that has the argument: the other
+      functions call the same checks.
   """
   more = dict(more or {})
   for name, function in functions.items():
@@ -64,30 +65,30 @@ def _parameters(function):
 
 
 def integer(argument, least=1):
-  """Too small."""
+  """Returns a table for an integer: a value that is too small."""
   return {f"^{argument} must be a whole number from {least} up, but is": [least - 1]}
 
 
 def positive(argument):
-  """Out of range, and not a number."""
+  """Returns a table for a positive number: a value out of range, and NaN."""
   return {f"^{argument} must be positive and finite, but is": [0.0, np.nan]}
 
 
 def not_negative(argument):
-  """Out of range, and not a number."""
+  """Returns a table for a number that is not negative: a value out of range, and NaN."""
   return {f"^{argument} must be finite and not negative, but is": [-1.0, np.nan]}
 
 
 def boolean(argument):
-  """A word that would count as true."""
+  """Returns a table for a boolean: a string, which Python would take for true."""
   return {f"^{argument} must be True or False, but is": ["no"]}
 
 
 def key(argument):
-  """A seed in place of a key."""
+  """Returns a table for a key: a seed instead."""
   return {f"^{argument} must be a jax.random.key, but is": [0]}
 
 
 def no_array(argument):
-  """Nothing in place of an array."""
+  """Returns a table for an array: None instead."""
   return {f"^{argument} must be an array of numbers, but is": [None]}

@@ -1,6 +1,6 @@
-"""What the commands pass on: each flag changes what is written, and --resume what it may.
+"""The flags of the commands change what is written, and --resume changes only what it may.
 
-That the options of a training change the training is tested in tests/training/test_options.py.
+tests/training/test_options.py tests that the options of a training change the training.
 """
 
 import dataclasses
@@ -21,13 +21,13 @@ from aejax.training.configuration import MUTABLE_ON_RESUME
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-  """A trained run, not scored."""
+  """Returns a run that is trained and not scored."""
   return SmallRuns(tmp_path_factory.mktemp("wiring")).train("cwae", batch_size=20)
 
 
 @pytest.fixture
 def scored(run, tmp_path):
-  """A second work directory with a summary."""
+  """Returns a second work directory, with a summary and no checkpoints."""
   folder = tmp_path / "other"
   folder.mkdir()
   (folder / "config.json").write_bytes((run.workdir / "config.json").read_bytes())
@@ -80,7 +80,7 @@ def test_sample_writes_to_the_named_file_or_to_the_working_folder(
 
 @pytest.fixture
 def calls(monkeypatch):
-  """Records what the commands score, in place of scoring."""
+  """Records what the commands would score, without scoring it."""
   found = []
 
   def score(run, **options):

@@ -1,4 +1,4 @@
-"""Small runs, from options to the files that they write: each takes a fraction of a second."""
+"""Runs that train in a fraction of a second, from options to the files that they write."""
 
 import json
 
@@ -10,12 +10,12 @@ from aejax.training import Options, prepare
 __all__ = ["TEST", "TRAIN", "SmallRuns", "checkpoints", "largest_difference", "log", "parameters"]
 
 TRAIN, TEST = 20, 4
-"""Numbers of images."""
+"""Numbers of training and test images."""
 _BATCH_SIZE = 4
 
 
 class SmallRuns:
-  """Trains small runs of noise images with a linear autoencoder, for one epoch by default."""
+  """Trains linear autoencoders on noise images, by default for one epoch."""
 
   def __init__(self, folder, monkeypatch=None, standard=None):
     self.folder = folder
@@ -52,7 +52,7 @@ def log(run):
 
 
 def checkpoints(run):
-  """The steps of the checkpoints that are left."""
+  """Returns the steps of the checkpoints in the work directory."""
   return sorted(int(path.name) for path in (run.workdir / "checkpoints").iterdir())
 
 

@@ -29,7 +29,7 @@ CHANGED = {
 
 
 def plain_fields(objective):
-  """The fields that the command line and config.json have."""
+  """Returns the fields that the command line offers and config.json stores."""
   example = objective()
   return {
     field.name
@@ -39,7 +39,7 @@ def plain_fields(objective):
 
 
 def first_losses(run, fields):
-  """The terms of the first step's loss under all `fields`, and then under all but one of them."""
+  """Returns the terms of the first step's loss with all fields, then without each of them."""
   model, state, _ = build(run.configuration)
   key = jax.random.fold_in(state.key, state.step)
   order = epoch_order(jax.random.fold_in(jax.random.key(0), 1), 0, TRAIN)

@@ -1,8 +1,8 @@
-"""Every option changes what it promises, seen in what a run computes and writes.
+"""Every option changes what it promises, in what a run computes and writes.
 
-Each case takes a run with another value of one option and looks at its log, its checkpoints, its
-model or what it passes on, never at the configuration. A new field without a case fails
-`test_every_option_has_a_case`.
+Each case trains a run with a value of one option that is not the default. It then checks the log,
+the checkpoints, the model, or the arguments of a call, but not the configuration. A new field
+without a case fails `test_every_option_has_a_case`.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ CASES = {}
 
 
 def observes(field):
-  """Registers the case of a field."""
+  """Returns a decorator that registers the case of a field."""
 
   def register(case):
     CASES[field] = case
@@ -44,7 +44,7 @@ def runs(tmp_path, monkeypatch, standard):
 
 @pytest.fixture(scope="module", autouse=True)
 def _fast_compilation():
-  """Compiles with less optimisation: these runs take some milliseconds."""
+  """Compiles with few optimisations, which is faster for runs of a few milliseconds."""
   previous = jax.config.read("jax_disable_most_optimizations")
   jax.config.update("jax_disable_most_optimizations", True)
   yield
@@ -114,7 +114,7 @@ def _(runs):
   load = data.load
 
   def load_from(name, *, data_dir, **options):
-    """Stands for a data set whose files are in a folder."""
+    """Replaces a named data set by images in a file of the folder."""
     return load(f"{data_dir}/noise.npz", **options)
 
   runs.monkeypatch.setattr(data, "load", load_from)
@@ -177,7 +177,7 @@ def _(runs):
     run.train()
     assert set(seen) == {4 // accumulate}
     lines += log(run)
-  # The distance is that of the whole batch in both: sums are rounded in another order.
+  # The distance is that of the whole batch in both. Only the order of the sums differs.
   assert lines[0] == pytest.approx(lines[1], rel=1e-4)
 
 
@@ -190,7 +190,7 @@ def _(runs):
 
 @observes("schedule")
 def _(runs):
-  """With small steps the loss falls in proportion to the learning rate."""
+  """With small steps, the decrease of the loss is proportional to the learning rate."""
   options = dict(epochs=10, batch_size=TRAIN, learning_rate=1e-4)
   falls = {
     schedule: -np.diff([line["loss"] for line in log(runs.train(schedule=schedule, **options))])
@@ -216,7 +216,7 @@ def _(runs):
 
 @observes("skip_nonfinite")
 def _(runs):
-  """The first step takes the parameters to 1e30: the loss of all others is infinite."""
+  """The first step takes the parameters to 1e30, so the loss of each later step is infinite."""
   with pytest.raises(Diverged):
     runs.train(learning_rate=1e30)
   run = runs.train(learning_rate=1e30, skip_nonfinite=True)
@@ -226,7 +226,7 @@ def _(runs):
 
 @observes("checkpoint_minutes")
 def _(runs):
-  """On a clock that advances by six seconds whenever the loop reads it."""
+  """The clock advances by six seconds each time the loop reads it."""
   for minutes, low, high in ((1, 3, 9), (60, 1, 1)):
     now = iter(range(0, 10**6, 6))
     clock = types.SimpleNamespace(monotonic=lambda now=now: next(now))
@@ -265,11 +265,11 @@ def _(runs):
 
 
 class Joined(Exception):
-  """Ends a command in place of a connection to other processes."""
+  """Raised instead of connecting to other processes, to end the command."""
 
 
 def joins(runs, *flags):
-  """The arguments with which a command connects to other processes."""
+  """Returns the arguments with which a command connects to other processes."""
   signature = inspect.signature(jax.distributed.initialize)
 
   def initialize(*args, **options):
