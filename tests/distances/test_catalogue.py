@@ -1,7 +1,7 @@
-"""What holds for every distance: invariances, gradients, transformations, nasty input.
+"""Properties of every distance: invariances, gradients, transformations, edge cases.
 
-Few shapes, since each compiles anew: one of few dimensions, where distances come from differences,
-and one of more, where they come from norms and products. Hypothesis varies what is in them.
+Each shape is compiled, so there are two: one of few dimensions, where distances come from
+differences, and one of more, where they come from norms and products. Hypothesis varies the values.
 """
 
 import functools
@@ -10,50 +10,61 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from catalogue import FORMS, compiled, latents
+from benchmarks.catalogue import FORMS as ALL_FORMS
+from catalogue import FORMS, compiled, function_of, latents
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jit_o0 import jit_o0
 from point_sets import sets
 
+from aejax import distances
+
 SHAPES = [(6, 3), (7, 5)]
 
 SAMPLED = [form for form in FORMS if form.samples]
-# The Cramer-Wold distance takes its γ from the target, unless it is told.
+# The default γ of the Cramer-Wold distance depends on the target.
 SYMMETRIC = [form for form in SAMPLED if form.name != "cramer_wold-samples"]
 
 FEWER = settings(max_examples=20, derandomize=True, database=None, deadline=None)
 MORE = settings(max_examples=400, derandomize=True, database=None, deadline=None)
 
 
-def of(forms):
+def parametrize(forms):
   return pytest.mark.parametrize("form", forms, ids=lambda form: form.name)
 
 
-every_form = of(FORMS)
+every_form = parametrize(FORMS)
 
 
-# A float32 sum of rounded terms of order one: a few units in the last place of the largest term.
-# sigreg and the like multiply by 2πn, so the tolerance is relative to the terms, n of them.
-def close(a, b, n, factor=1.0):
+# The error of a float32 sum of terms of order one is a few units in the last place of the largest
+# term. The statistics multiply by n, so the tolerance does too.
+def assert_close(a, b, n, factor=1.0):
   np.testing.assert_allclose(a, b, rtol=3e-5 * factor, atol=2e-6 * n * factor)
 
 
-# Whatever the numbers.
+def test_catalogue_has_every_public_distance():
+  others = {"gaussian", "imq", "random_directions"}
+  functions = {name for name in distances.__all__ if name[0].islower()} - others
+  # The forms of `mmd` are listed by kernel, as mmd_imq and mmd_gaussian.
+  listed = {"mmd" if form.distance.startswith("mmd_") else form.distance for form in ALL_FORMS}
+  assert listed == functions
+
+
+# Any values.
 
 
 def of_one_shape(*extra):
-  """A set of each size n + extra, all of the dimension that goes with n."""
+  """Draws a set of each size n + extra, all with the dimension that belongs to n."""
   return st.sampled_from(SHAPES).flatmap(
     lambda shape: st.tuples(*(sets(shape[0] + more, shape[1]) for more in extra))
   )
 
 
 def tolerance(form, *arrays):
-  """Each form is a mean or sum over points of terms no larger than n (d + s²), s the largest norm.
+  """Returns 16 units in the last place (1.2e-7) of the largest terms of a form.
 
-  Their rounding is some units in the last place of that: 16 of them, 1.2e-7 each. With γ from the
-  samples the Cramer-Wold distance has the unit γ^(−1/2), and γ is about their variance.
+  Each form is a mean or sum over points of terms up to n (d + s²), with s the largest norm. With γ
+  from the samples the Cramer-Wold distance has the unit γ^(−1/2), and γ is about their variance.
   """
   n, dim = arrays[0].shape
   largest = max(float(np.square(z.astype(np.float64)).sum(1).max()) for z in arrays)
@@ -73,7 +84,7 @@ def value_and_gradient(form, z, samples):
 
 
 def check(form, z, y):
-  """Finite, with a finite gradient, non-negative where it must be, blind to the order."""
+  """Asserts a finite value and gradient, a value ≥ 0 unless unbiased, independent of the order."""
   value, gradient = value_and_gradient(form, z, y)
   assert np.isfinite(value)
   assert np.isfinite(gradient).all()
@@ -95,48 +106,48 @@ def checked(form):
 
 
 @every_form
-def test_any_numbers(form):
+def test_distance_of_any_points(form):
   FEWER(checked(form))()
 
 
 @pytest.mark.slow
 @every_form
-def test_many_numbers(form):
+def test_distance_of_many_more_points(form):
   MORE(checked(form))()
 
 
-@of([form for form in SAMPLED if not form.unbiased])
+@parametrize([form for form in SAMPLED if not form.unbiased])
 @FEWER
 @given(arrays=of_one_shape(0))
-def test_zero_for_equal_samples(form, arrays):
+def test_distance_to_equal_samples_is_zero(form, arrays):
   (z,) = arrays
   value, gradient = value_and_gradient(form, z, z)
   assert abs(value) <= tolerance(form, z, z)
   assert np.isfinite(gradient).all()
 
 
-@of(SAMPLED)
-def test_nearly_zero_for_equal_samples(form):
+@parametrize(SAMPLED)
+def test_distance_to_equal_samples_is_rounding_error(form):
   z, _ = latents(7, 5)
-  # Squared distances of coinciding points are exactly zero, so what remains is summation.
+  # Squared distances of coinciding points are exactly zero, so only summation has an error.
   assert abs(value_and_gradient(form, z, z)[0]) < (1.0 if form.unbiased else 2e-6)
 
 
-@of(SYMMETRIC)
+@parametrize(SYMMETRIC)
 @FEWER
 @given(arrays=of_one_shape(0, 0))
-def test_symmetric(form, arrays):
+def test_distance_to_samples_is_symmetric(form, arrays):
   z, y = arrays
   there, back = value_and_gradient(form, z, y)[0], value_and_gradient(form, y, z)[0]
   assert there == pytest.approx(back, rel=1e-3, abs=tolerance(form, z, y))
 
 
-# Their distribution functions have a value at infinity: the statistics are finite there, and right.
+# Distribution functions have a value at infinity, so these statistics are finite there.
 BOUNDED = ("cramer_von_mises", "kolmogorov_smirnov")
 
 
 @every_form
-def test_what_is_not_finite_is_not_hidden(form):
+def test_distance_of_values_that_are_not_finite(form):
   z, rest = latents(7, 5)
   for bad in (np.nan, np.inf, -np.inf):
     value, _ = compiled(form)(z.at[2, 1].set(bad), rest)
@@ -144,39 +155,40 @@ def test_what_is_not_finite_is_not_hidden(form):
     assert np.isnan(value) or not np.isnan(bad)
 
 
-@of([form for form in FORMS if form.rotates])
+@parametrize([form for form in FORMS if form.rotation_invariant])
 @settings(FEWER, max_examples=6)
 @given(shape=st.sampled_from(SHAPES), seed=st.integers(0, 1000))
-def test_rotation(form, shape, seed):
+def test_distance_is_invariant_under_rotation(form, shape, seed):
   z, rest = latents(*shape, seed=seed)
   q, _ = np.linalg.qr(np.random.default_rng(seed).standard_normal((shape[1], shape[1])))
-  turned = dict(rest, samples=rest["samples"] @ q)
-  close(compiled(form)(z @ q, turned)[0], compiled(form)(z, rest)[0], shape[0], 2)
+  rotated = dict(rest, samples=rest["samples"] @ q)
+  assert_close(compiled(form)(z @ q, rotated)[0], compiled(form)(z, rest)[0], shape[0], 2)
 
 
 # Gradients and transformations.
 
 
 @every_form
-def test_jit_and_vmap_agree(form):
+def test_distance_under_jit_and_vmap(form):
   stacked = jnp.stack([latents(6, 3, seed=seed)[0] for seed in range(3)])
   rest = latents(6, 3)[1]
   one_by_one = [compiled(form)(z, rest)[0] for z in stacked]
-  close(form(stacked[0], rest), one_by_one[0], 6)
-  close(jit_o0(jax.vmap(form, (0, None)))(stacked, rest), jnp.stack(one_by_one), 6)
+  value = function_of(form)
+  assert_close(value(stacked[0], rest), one_by_one[0], 6)
+  assert_close(jit_o0(jax.vmap(value, (0, None)))(stacked, rest), jnp.stack(one_by_one), 6)
 
 
 @every_form
-def test_gradient_against_finite_differences(form):
+def test_distance_gradient_equals_finite_differences(form):
   n, dim = 7, 5
   if not form.smooth:
-    pytest.skip("the gradient is one of the winning direction's value alone")
+    pytest.skip("the gradient holds the winning direction fixed")
   with jax.enable_x64(True):
     z, rest = latents(n, dim, seed=3, dtype=np.float64)
     rest = jax.tree.map(lambda v: v.astype(jnp.float64), rest)
     _, gradient = compiled(form)(z, rest)
     for i, j in [(0, 0), (n - 1, dim - 1)]:
-      # The step balances truncation, step², against rounding, 1e-15 / step.
+      # The step balances the truncation error, step², and the rounding error, 1e-15 / step.
       step = np.zeros((n, dim))
       step[i, j] = 1e-5
       above, below = (compiled(form)(z + sign * step, rest)[0] for sign in (1, -1))
@@ -185,14 +197,14 @@ def test_gradient_against_finite_differences(form):
 
 @pytest.mark.slow
 @every_form
-def test_second_derivative_is_that_of_the_gradient(form):
-  if form.name == "epps_pulley" or not form.smooth:
-    pytest.skip("differentiates once")
+def test_distance_second_derivative_equals_finite_differences(form):
+  if not form.smooth:
+    pytest.skip("the gradient holds the winning direction fixed")
   with jax.enable_x64(True):
     z, rest = latents(6, 5, seed=4, dtype=np.float64)
     rest = jax.tree.map(lambda v: v.astype(jnp.float64), rest)
     v = jnp.asarray(np.random.default_rng(0).standard_normal(z.shape))
-    gradient = jax.jit(jax.grad(form))
+    gradient = jax.jit(jax.grad(function_of(form)))
     product = jax.jvp(lambda z: gradient(z, rest), (z,), (v,))[1]
     difference = (gradient(z + 1e-5 * v, rest) - gradient(z - 1e-5 * v, rest)) / 2e-5
     np.testing.assert_allclose(product, difference, rtol=1e-4, atol=1e-6)
@@ -200,24 +212,25 @@ def test_second_derivative_is_that_of_the_gradient(form):
 
 @pytest.mark.slow
 @every_form
-def test_forward_mode_and_remat(form):
+def test_distance_in_forward_mode_and_under_checkpoint(form):
   z, rest = latents(6, 3)
   v = jnp.ones_like(z)
   _, gradient = compiled(form)(z, rest)
-  derivative = jax.jvp(lambda z: form(z, rest), (z,), (v,))[1]
-  close(derivative, jnp.vdot(gradient, v), 6, 4)
-  remat = jax.grad(jax.checkpoint(form))(z, rest)
+  value = function_of(form)
+  derivative = jax.jvp(lambda z: value(z, rest), (z,), (v,))[1]
+  assert_close(derivative, jnp.vdot(gradient, v), 6, 4)
+  remat = jax.grad(jax.checkpoint(value))(z, rest)
   np.testing.assert_allclose(remat, gradient, rtol=1e-5, atol=1e-6)
 
 
 @every_form
-def test_one_trace_for_all_values(form):
+def test_distance_is_traced_once_for_all_values(form):
   traces = []
 
   @jax.jit
   def step(z, rest):
     traces.append(1)
-    return jax.value_and_grad(form)(z, rest)
+    return jax.value_and_grad(function_of(form))(z, rest)
 
   for seed in range(2):
     step.trace(*latents(6, 3, seed=seed))
@@ -225,7 +238,7 @@ def test_one_trace_for_all_values(form):
 
 
 @every_form
-def test_global_batch_over_a_mapped_axis(form):
+def test_distance_of_global_batch_over_a_mapped_axis(form):
   devices = 3
   z, rest = latents(6, 3)
   value, gradient = compiled(form)(z, rest)
@@ -233,17 +246,17 @@ def test_global_batch_over_a_mapped_axis(form):
   @jit_o0
   @functools.partial(jax.vmap, axis_name="devices")
   def shared(z, samples):
-    return jax.value_and_grad(form)(z, dict(rest, samples=samples), "devices")
+    return jax.value_and_grad(function_of(form))(z, dict(rest, samples=samples), "devices")
 
   values, gradients = shared(z.reshape(devices, -1, 3), rest["samples"].reshape(devices, -1, 3))
-  close(values, jnp.full(devices, value), 6)
-  # Every device's gradient is `devices` times its share: pmean over shared parameters mends it.
+  assert_close(values, jnp.full(devices, value), 6)
+  # Each device's gradient is `devices` times its part; pmean over shared parameters divides by it.
   np.testing.assert_allclose(
     gradients.reshape(6, 3) / devices, gradient, rtol=1e-4, atol=1e-6 * max(1, abs(gradient).max())
   )
 
 
-# Input that is nasty, or wrong.
+# Edge cases, and wrong arguments.
 
 
 EDGE_CASES = {
@@ -260,13 +273,13 @@ EDGE_CASES = {
 
 @every_form
 @pytest.mark.parametrize("kind", EDGE_CASES)
-def test_value_and_gradient_stay_finite(form, kind):
+def test_distance_of_edge_cases_is_finite(form, kind):
   if form.name == "kl_divergence" and kind in ("huge", "one far out"):
-    pytest.skip("exp of the test's own log-variance, −z²/3, is no matter of the distance")
+    pytest.skip("the log-variance of this test, −z²/3, overflows")
   z, rest = latents(7, 5)
   z = EDGE_CASES[kind](z)
   if kind.startswith("fewest"):
-    z = z[: form.minimum]
+    z = z[: form.min_latents]
   if z.shape[1] == 1:
     rest = {"samples": rest["samples"][:, :1], "directions": jnp.ones((6, 1))}
   if kind == "duplicated":
@@ -279,19 +292,20 @@ def test_value_and_gradient_stay_finite(form, kind):
 
 
 @every_form
-def test_wrong_arguments_are_named(form, without_beartype):
+def test_distance_names_wrong_arguments(form, without_beartype):
   z, rest = latents(6, 3)
+  value = function_of(form)
   for bad in (z[0], z[None], z.astype(jnp.int32), z.astype(jnp.complex64), z[:0], z[:, :0]):
     with pytest.raises(ValueError, match=r"^(z|mean) must have"):
-      form(bad, rest)
-  if form.minimum == 2:
+      value(bad, rest)
+  if form.min_latents == 2:
     with pytest.raises(ValueError, match="at least 2 rows"):
-      form(z[:1], rest)
+      value(z[:1], rest)
   if form.samples:
     with pytest.raises(ValueError, match="z has dimension 3, but target has dimension 2"):
-      form(z, dict(rest, samples=rest["samples"][:, :2]))
+      value(z, dict(rest, samples=rest["samples"][:, :2]))
   if "sliced" in form.name or form.name in ("epps_pulley", "anderson_darling"):
     with pytest.raises(ValueError, match="directions must have shape"):
-      form(z, dict(rest, directions=jnp.eye(2)))
+      value(z, dict(rest, directions=jnp.eye(2)))
     with pytest.raises(ValueError, match="directions must be unit vectors, but one has length 2"):
-      form(z, dict(rest, directions=2 * rest["directions"]))
+      value(z, dict(rest, directions=2 * rest["directions"]))

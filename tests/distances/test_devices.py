@@ -1,4 +1,4 @@
-"""Every distance on eight devices, in a process of its own: their number is fixed at the start."""
+"""Every distance on eight devices, in another process: JAX fixes their number at the start."""
 
 import functools
 import json
@@ -23,7 +23,7 @@ jax.config.update("jax_num_cpu_devices", 8)
 
 import jax.numpy as jnp
 import numpy as np
-from catalogue import FORMS, latents
+from catalogue import FORMS, function_of, latents
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -37,7 +37,8 @@ explicit = jax.make_mesh((8,), ("d",), axis_types=(AxisType.Explicit,))
 
 
 def value_and_gradient(form, axis_name=None):
-  return lambda z, rest: jax.value_and_grad(lambda z: form(z, rest, axis_name))(z)
+  value = function_of(form)
+  return lambda z, rest: jax.value_and_grad(lambda z: value(z, rest, axis_name))(z)
 
 
 def mapped(form, check_vma):
@@ -49,7 +50,7 @@ def mapped(form, check_vma):
     out_specs=(P(), P("d")),
     check_vma=check_vma,
   )
-  # Without the check each device holds eight times the gradient, which pmean(grads) makes up for.
+  # Without the check each device holds eight times the gradient; pmean(grads) divides by eight.
   return lambda z, rest: scaled(jax.jit(function)(z, rest), 1 if check_vma else 8)
 
 
@@ -72,9 +73,9 @@ def pmapped(form):
 
 def placed(form, mesh, rows):
   function = jax.jit(value_and_gradient(form))
-  everyone = NamedSharding(mesh, P())
+  replicated = NamedSharding(mesh, P())
   return lambda z, rest: function(
-    jax.device_put(z, NamedSharding(mesh, rows)), jax.device_put(rest, everyone)
+    jax.device_put(z, NamedSharding(mesh, rows)), jax.device_put(rest, replicated)
   )
 
 
@@ -88,7 +89,7 @@ results = {}
 for form in FORMS:
   if form.name not in sys.argv[1:]:
     continue
-  # No fewer samples than devices, but another number of them than of latents.
+  # At least as many samples as devices, but not as many as latents.
   even, uneven = latents(24, 5, m=16), latents(21, 5, m=13, num=5)
   one, of_uneven = (jax.device_get(jax.jit(value_and_gradient(form))(*v)) for v in (even, uneven))
   errors = {
@@ -98,12 +99,12 @@ for form in FORMS:
     "NamedSharding": error(placed(form, mesh, P("d")), one, *even),
     "nothing divides by eight": error(placed(form, square, P()), of_uneven, *uneven),
   }
-  if form.name in ("cramer_wold", "mmd-imq-samples", "sliced_wasserstein"):
+  if form.name in ("cramer_wold", "mmd_imq-samples", "sliced_wasserstein"):
     errors["two axes"] = error(placed(form, square, P(("b", "a"))), one, *even)
     errors["explicit axes"] = error(placed(form, explicit, P("d")), one, *even)
 
   z, rest = latents(1000, 64, m=1000, num=64)
-  alone = count_flops(value_and_gradient(form), z, rest)
+  single = count_flops(value_and_gradient(form), z, rest)
   onto = lambda v: jax.ShapeDtypeStruct(v.shape, v.dtype, sharding=NamedSharding(mesh, P()))
   split = jax.shard_map(
     value_and_gradient(form, "d"),
@@ -113,12 +114,12 @@ for form in FORMS:
     check_vma=False,
   )
   work = {
-    "shard_map": count_flops(split, z, rest) / alone,
-    "NamedSharding": count_flops(value_and_gradient(form), *jax.tree.map(onto, (z, rest))) / alone,
+    "shard_map": count_flops(split, z, rest) / single,
+    "NamedSharding": count_flops(value_and_gradient(form), *jax.tree.map(onto, (z, rest))) / single,
   }
   results[form.name] = {"errors": errors, "work": work}
 
-# Inside shard_map a distance without a name is that of the device's own rows.
+# Inside shard_map, a distance without an axis name is that of the device's rows.
 z, _ = latents(24, 5)
 for check_vma in (False, True):
   local = jax.shard_map(
@@ -140,8 +141,8 @@ MODES = (
   "NamedSharding",
   "nothing divides by eight",
 )
-ON_OTHER_MESHES = ("cramer_wold", "mmd-imq-samples", "sliced_wasserstein")
-# Each way of dividing the work; the other forms go the same ways, and take another two minutes.
+ON_OTHER_MESHES = ("cramer_wold", "mmd_imq-samples", "sliced_wasserstein")
+# These forms cover each way to divide the work. The others take another two minutes.
 QUICK = (
   *ON_OTHER_MESHES,
   "kl_divergence",
@@ -160,10 +161,10 @@ every_form = pytest.mark.parametrize(
 
 @functools.cache
 def results_of(names):
-  """Of a group of forms at once: a process for each would take too long."""
+  """Returns the results of several forms; one process for each would take too long."""
   environment = {
     **os.environ,
-    # Compiling is what takes the time here: twice as long with all optimisations.
+    # Most of the time is compilation, which takes twice as long with all optimisations.
     "XLA_FLAGS": "--xla_backend_optimization_level=0",
     "PYTHONPATH": os.pathsep.join((str(TESTS), str(TESTS.parent / "experiments"))),
   }
@@ -188,19 +189,19 @@ def result(name, kind, mode):
 
 @every_form
 @pytest.mark.parametrize("mode", MODES)
-def test_eight_devices_agree_with_one(name, mode):
+def test_distance_on_eight_devices_equals_one(name, mode):
   assert result(name, "errors", mode) < 1e-5
 
 
 @pytest.mark.parametrize("mode", ["two axes", "explicit axes"])
 @pytest.mark.parametrize("name", ON_OTHER_MESHES)
-def test_other_meshes(name, mode):
+def test_distance_on_other_meshes_equals_one(name, mode):
   assert result(name, "errors", mode) < 1e-5
 
 
 @every_form
 @pytest.mark.parametrize("mode", ["shard_map", "NamedSharding"])
-def test_an_eighth_of_the_work(name, mode):
+def test_distance_divides_its_work_by_eight(name, mode):
   if name == "kl_divergence" and mode == "NamedSharding":
-    pytest.skip("elementwise: XLA divides it after the program is counted")
+    pytest.skip("XLA divides elementwise work after the count")
   assert result(name, "work", mode) < 1.15 / 8
