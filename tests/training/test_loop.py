@@ -304,7 +304,6 @@ def test_train_is_saved_if_a_filter_raises_its_warning(collapsing, dataset, tmp_
 
 def test_train_orders_the_images_by_the_seed(configure, dataset, tmp_path, monkeypatch):
   orders = []
-  epoch_order = loop.epoch_order
 
   def spy(*arguments):
     orders.append(epoch_order(*arguments))
@@ -313,6 +312,7 @@ def test_train_orders_the_images_by_the_seed(configure, dataset, tmp_path, monke
   monkeypatch.setattr(loop, "epoch_order", spy)
   for seed in (1, 2):
     train(configure("ae", seed=seed, epochs=1), dataset, tmp_path / f"{seed}")
-  first, second = (np.asarray(order) for order in (orders[0], orders[-1]))
+  # Both runs ask for the same epochs: compare their first ones.
+  first, second = (np.asarray(order) for order in (orders[0], orders[len(orders) // 2]))
   assert sorted(first) == sorted(second)
   assert first.tolist() != second.tolist()
