@@ -300,3 +300,19 @@ def test_train_is_saved_if_a_filter_raises_its_warning(collapsing, dataset, tmp_
     train(collapsing, dataset, tmp_path / "parts")
     train(collapsing, dataset, tmp_path / "whole")
   _assert_same_runs(tmp_path / "whole", tmp_path / "parts", collapsing)
+
+
+def test_train_orders_the_images_by_the_seed(configure, dataset, tmp_path, monkeypatch):
+  orders = []
+  epoch_order = loop.epoch_order
+
+  def spy(*arguments):
+    orders.append(epoch_order(*arguments))
+    return orders[-1]
+
+  monkeypatch.setattr(loop, "epoch_order", spy)
+  for seed in (1, 2):
+    train(configure("ae", seed=seed, epochs=1), dataset, tmp_path / f"{seed}")
+  first, second = (np.asarray(order) for order in (orders[0], orders[-1]))
+  assert sorted(first) == sorted(second)
+  assert first.tolist() != second.tolist()

@@ -90,6 +90,14 @@ def test_build_draws_parameters_from_the_seed(configure):
   assert all(not np.array_equal(a, b) for a, b in zip(one, other, strict=True) if a.ndim > 1)
 
 
+def test_build_draws_noise_and_directions_from_the_seed(configure):
+  one, same, other = (
+    jax.random.key_data(build(configure(seed=seed))[1].key).tolist() for seed in (1, 1, 2)
+  )
+  assert one == same
+  assert one != other
+
+
 def test_build_ends_a_cosine_schedule_at_zero(configure, dataset):
   _, state, train_step = build(configure("ae", schedule="cosine"), steps=3)
   step = jax.jit(train_step)
