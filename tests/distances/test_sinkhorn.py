@@ -167,7 +167,7 @@ def test_sinkhorn_divergence_gradient_in_float32(epsilon):
   with jax.enable_x64(True):
     exact = np.asarray(with_gradients(jnp.asarray(x), jnp.asarray(y), epsilon)[1][0])
   gradient = with_gradients(*float32(x, y), epsilon)[1][0]
-  # Each of two couplings misplaces a mass of 1e-4, over the distances of which the whole mass makes
+  # Each of two couplings misplaces a mass of 1e-4. The whole mass, over the same distances, gives
   # the gradient.
   assert np.linalg.norm(gradient - exact) < 4e-4 * np.linalg.norm(exact)
 
