@@ -187,5 +187,20 @@ def _benchmarks():
   yield from _flags("benchmark_imports", {"--repetitions": [*WHOLE, "1001"]}, {})
 
 
-COMMANDS = [*_train(), *_others(), *_scripts()]
+def _compile_report():
+  yield "compile_report", ["v9"]
+  table = {
+    "--distances": ["cramer-woldd"],
+    "--sizes": WHOLE,
+    "--dim": WHOLE,
+    "--methods": ["cwea"],
+    "--networks": ["mpl"],
+    "--batch-size": WHOLE,
+    "--precision": ["float8"],
+    "--nonsense": ["1"],
+  }
+  yield from _flags("compile_report", table, {"--out": "{folder}/out"})
+
+
+COMMANDS = [*_train(), *_others(), *_scripts(), *_compile_report()]
 BENCHMARKS = list(_benchmarks())

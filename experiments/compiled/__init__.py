@@ -1,0 +1,1 @@
+"""Compiles programs of aejax for accelerators that are not present, and counts their work."""

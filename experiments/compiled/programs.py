@@ -1,0 +1,132 @@
+"""The programs to compile: distances with their gradients, and loops of training steps."""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+
+from aejax import distances, networks, objectives
+from aejax.training import create
+from aejax.training.epoch import make_run_steps, zero_sums
+
+__all__ = ["DISTANCES", "METHODS", "NETWORKS", "Program", "distance", "train_loop"]
+
+_SLICES = 50
+
+
+class Program(NamedTuple):
+  """A program and the shapes of its arguments.
+
+  Attributes:
+    name: what it computes, for a table.
+    function: pure; jitted already if `.lower` is one of its attributes.
+    arguments: trees of `jax.ShapeDtypeStruct`.
+    rows: whether the first argument's rows are spread over the devices of a target.
+  """
+
+  name: str
+  function: Callable[..., Any]
+  arguments: tuple[Any, ...]
+  rows: bool = False
+
+
+def _gaussian(z: jax.Array) -> jax.Array:
+  return distances.mmd(z, kernel=distances.gaussian(z.shape[1] ** 0.5))
+
+
+DISTANCES: dict[str, Callable[..., jax.Array]] = {
+  "cramer_wold": distances.cramer_wold,
+  "sigreg": distances.sigreg,
+  "mmd_imq": distances.mmd,
+  "mmd_gaussian": _gaussian,
+  "energy_distance": distances.energy_distance,
+  "kernel_stein": distances.kernel_stein,
+  "sliced_wasserstein": distances.sliced_wasserstein,
+  "max_sliced_wasserstein": distances.max_sliced_wasserstein,
+  "epps_pulley": distances.epps_pulley,
+  "cramer_von_mises": distances.cramer_von_mises,
+  "anderson_darling": distances.anderson_darling,
+  "kolmogorov_smirnov": distances.kolmogorov_smirnov,
+}
+"""The distances to N(0, I) by name; the last six take directions."""
+
+_SLICED = tuple(DISTANCES)[6:]
+
+METHODS = ("ae", "vae", "wae-mmd", "cwae", "swae")
+"""The methods whose training steps are compiled."""
+
+NETWORKS: dict[str, tuple[tuple[int, int, int], int, int]] = {
+  "mlp": ((28, 28, 1), 8, 60_000),
+  "convolutional": ((28, 28, 1), 8, 60_000),
+  "cifar10": ((32, 32, 3), 64, 50_000),
+  "celeb_a": ((64, 64, 3), 64, 162_770),
+}
+"""Networks: image shape, latent dimension and number of training images."""
+
+
+def distance(name: str, n: int, dim: int, *, rows: bool = False) -> Program:
+  """The value and gradient of a distance to N(0, I).
+
+  Args:
+    name: a name of `DISTANCES`.
+    n: number of latents.
+    dim: their dimension.
+    rows: spread the latents over the devices.
+  """
+  z = jax.ShapeDtypeStruct((n, dim), jnp.float32)
+  function = DISTANCES[name]
+  if name not in _SLICED:
+    return Program(name, jax.value_and_grad(function), (z,), rows)
+  directions = jax.ShapeDtypeStruct((_SLICES, dim), jnp.float32)
+  return Program(
+    name,
+    jax.value_and_grad(lambda z, directions: function(z, directions=directions)),
+    (z, directions),
+    rows,
+  )
+
+
+def train_loop(
+  method: str, network: str, *, batch_size: int, precision: str = "float32"
+) -> Program:
+  """The compiled loop of training steps of a run, with images, state and metrics on the device.
+
+  Args:
+    method: a name of `METHODS`.
+    network: a name of `NETWORKS`.
+    batch_size: images of a step.
+    precision: dtype of the networks.
+  """
+  image_shape, latent_dim, num_images = NETWORKS[network]
+  objective = objectives.make(method, {})
+  steps: dict[str, Any] = {}
+
+  def make() -> Any:
+    keys = jax.random.split(jax.random.key(0))
+    model = networks.build(
+      network,
+      image_shape,
+      latent_dim=latent_dim,
+      gaussian=objective.gaussian_encoder,
+      dtype=jnp.dtype(precision),
+      key=keys[0],
+    )
+    state, steps["step"] = create(model, objective, optax.adam(1e-3), key=keys[1])
+    return state, zero_sums()
+
+  state, sums = nnx.eval_shape(make)
+  return Program(
+    f"{method} {network} {precision}",
+    make_run_steps(steps["step"], batch_size, image_shape=image_shape),
+    (
+      state,
+      sums,
+      jax.ShapeDtypeStruct((num_images, math.prod(image_shape)), jnp.uint8),
+      jax.ShapeDtypeStruct((num_images,), jnp.int32),
+      jax.ShapeDtypeStruct((), jnp.int32),
+    ),
+  )

@@ -1,0 +1,111 @@
+"""Accelerators to compile for; they need not be present.
+
+XLA compiles for a described device: a TPU topology from libtpu, or an H100 from the file
+h100.textproto in this folder and the CUDA plugin of JAX.
+"""
+
+import functools
+import importlib.util
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+# libtpu asks the network about its machine, locks the machine, and writes to stderr otherwise.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.update(
+  TPU_SKIP_MDS_QUERY="1",
+  ALLOW_MULTIPLE_LIBTPU_LOAD="1",
+  TPU_ACCELERATOR_TYPE="v5litepod-4",
+  TPU_WORKER_HOSTNAMES="localhost",
+  TF_CPP_MIN_LOG_LEVEL="2",
+)
+
+import jax
+import numpy as np
+from jax.experimental import topologies
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
+
+__all__ = ["TARGETS", "check", "devices", "is_gpu", "mesh", "place"]
+
+TARGETS: dict[str, str] = {
+  "h100": "1x1x1",
+  "h100:8": "1x8x1",
+  "v5e": "v5e:2x2",
+  "v5e:2x2": "v5e:2x2",
+  "v5e:4x4": "v5e:4x4",
+  "v5e:16x16": "v5e:16x16",
+  "v5p": "v5p:2x2x1",
+  "v6e": "v6e:2x2",
+}
+"""The targets by name, with their topologies."""
+
+_INSTALL = {
+  "cuda": "pip install --no-deps jax-cuda13-plugin=={jax} jax-cuda13-pjrt=={jax}, and ptxas of the"
+  " CUDA toolkit on PATH",
+  "tpu": "pip install 'jax[tpu]=={jax}'",
+}
+
+
+def is_gpu(target: str) -> bool:
+  """Whether a target is a GPU."""
+  return target.startswith("h100")
+
+
+def check(target: str) -> None:
+  """Checks that a target is known and that its compiler is installed.
+
+  Raises:
+    ValueError: that says how to install the compiler.
+  """
+  if target not in TARGETS:
+    raise ValueError(f"There is no target {target!r}. There are {', '.join(TARGETS)}.")
+  if is_gpu(target):
+    there = importlib.util.find_spec("jax_cuda13_plugin") and shutil.which("ptxas")
+  else:
+    there = importlib.util.find_spec("libtpu")
+  if not there:
+    install = _INSTALL["cuda" if is_gpu(target) else "tpu"].format(jax=jax.__version__)
+    raise ValueError(f"The compiler for {target} is not installed: {install}.")
+
+
+@functools.cache
+def devices(target: str) -> list[Any]:
+  """The described devices of a target."""
+  check(target)
+  if is_gpu(target):
+    config = Path(__file__).with_name("h100.textproto").read_text(encoding="utf-8")
+    found = topologies.get_topology_desc(
+      platform="cuda", target_config=config, topology=TARGETS[target]
+    )
+  else:
+    found = topologies.get_topology_desc(TARGETS[target], "tpu")
+  return list(found.devices)
+
+
+def mesh(target: str, axis: str = "data") -> Mesh:
+  """A one-dimensional mesh of all devices of a target."""
+  return Mesh(np.array(devices(target)), (axis,), axis_types=(AxisType.Auto,))
+
+
+def place(target: str, tree: Any, *, rows: bool = False, everywhere: bool = False) -> Any:
+  """Describes arrays as arguments on a target.
+
+  Args:
+    target: a name of `TARGETS`.
+    tree: arrays or their shapes.
+    rows: spread the leading axis over all devices.
+    everywhere: put a copy on all devices. Without either, the first device alone is used.
+
+  Returns:
+    The same tree of `jax.ShapeDtypeStruct`, with shardings.
+  """
+  if rows:
+    sharding: Any = NamedSharding(mesh(target), PartitionSpec("data"))
+  elif everywhere:
+    sharding = NamedSharding(mesh(target), PartitionSpec())
+  else:
+    sharding = SingleDeviceSharding(devices(target)[0])
+  return jax.tree.map(
+    lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree
+  )
