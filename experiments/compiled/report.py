@@ -20,7 +20,7 @@ XLA compiled these programs for devices that were not present. **Facts** of the 
 that they compile, the number of kernels or operations, temporaries, traffic without caches,
 collectives, scatters, dilated convolutions, copies of the images. **A model**: a TPU's cycles are
 XLA's own estimate, in which sorts, scatters and transfers cost nothing. Compile times are CPU
-seconds of the machine named below. **Nothing here was timed on an accelerator.**
+seconds on two cores. **Nothing here was timed on an accelerator.**
 
 A distance is its value and gradient. A step is one turn of the compiled training loop; a loop whose
 length is an argument of the program counts once.
