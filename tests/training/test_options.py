@@ -239,8 +239,9 @@ def _(runs):
 
 @observes("checkpoint_epochs")
 def _(runs):
-  assert checkpoints(runs.train(epochs=3)) == [15]
-  assert checkpoints(runs.train(epochs=3, checkpoint_epochs=2)) == [10, 15]
+  options = dict(epochs=3, batch_size=10, keep_checkpoints=9)  # two steps per epoch
+  assert checkpoints(runs.train(**options)) == [6]
+  assert checkpoints(runs.train(checkpoint_epochs=2, **options)) == [4, 6]
 
 
 @observes("keep_checkpoints")
