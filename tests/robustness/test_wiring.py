@@ -15,7 +15,7 @@ from aejax import _commands
 from aejax.cli import main
 from aejax.evaluation import save_grid
 from aejax.evaluation.generation import fit_samplers
-from aejax.training import Interrupted, Options, Run, prepare
+from aejax.training import Interrupted, Options, Run, loop, prepare
 from aejax.training.configuration import MUTABLE_ON_RESUME
 
 
@@ -58,7 +58,7 @@ def test_sample_flags_choose_number_seed_and_sampler(run, tmp_path):
     ((), expected()),
     (("--num", 3), expected(num=3)),
     (("--seed", 1), expected(seed=1)),
-    (("--sampler", "gaussian"), expected(sampler="gaussian")),
+    (("--sampler", "gaussian", "--num", 5), expected(num=5, sampler="gaussian")),
     (("--sampler", "mixture"), expected(sampler="mixture")),
   ]
   for flags, image in cases:
@@ -216,3 +216,16 @@ def test_seeds_of_a_run_have_their_own_folders_and_settings(run):
   ]
   assert all(one.dataset is run.dataset for one in together.seeds)
   assert np.shape(run.dataset.train) == (20, 4, 4, 1)
+
+
+def test_train_counts_the_images_of_all_seeds(tmp_path, monkeypatch):
+  batch_sizes = []
+
+  class Progress(loop.TrainingProgress):
+    def __init__(self, *arguments, **options):
+      batch_sizes.append(options["batch_size"])
+      super().__init__(*arguments, **options)
+
+  monkeypatch.setattr(loop, "TrainingProgress", Progress)
+  SmallRuns(tmp_path).train(batch_size=10, seeds=3)
+  assert batch_sizes == [30]
