@@ -32,7 +32,8 @@ class Options:
   """Compiles distances and training steps for accelerators, and counts what the programs do.
 
   Attributes:
-    targets: h100, h100:8, v5e (v5e:2x2), v5e:4x4, v5e:16x16, v5p or v6e.
+    targets: h100, v5e, v5p, v6e for one device; h100:8, v5e:2x2, v5e:4x4, v5e:16x16 for several
+      that share each batch.
     out: folder of compiled.json and compiled.md.
     distances: names of distances; all by default.
     sizes: numbers of latents.
@@ -72,15 +73,19 @@ def main(options: Options) -> None:
   _checks.folder("out", options.out)
   rows: list[Row] = []
   for target in options.targets:
-    several = len(targets.devices(target)) > 1 and ":" in target
+    several = ":" in target  # "v5e" alone stands for one of its chips
     for name in options.distances:
       for n in options.sizes:
-        program = distance(name, n, options.dim, rows=several)
+        program = distance(name, n, options.dim, several=several)
         rows.append(_measured(program, target, f"n {n:,}, D {options.dim}"))
     for method in options.methods:
       for network in options.networks:
         program = train_loop(
-          method, network, batch_size=options.batch_size, precision=options.precision
+          method,
+          network,
+          batch_size=options.batch_size,
+          precision=options.precision,
+          mesh=targets.mesh(target) if several else None,
         )
         rows.append(_measured(program, target, f"batch {options.batch_size}"))
   command = "python experiments/compile_report.py " + shlex.join(sys.argv[1:])

@@ -1,13 +1,14 @@
 """Compiles a program for a target and counts the work of the result."""
 
 import dataclasses
+import math
 import re
 import time
 from typing import Any
 
 import jax
 
-from compiled import hlo, targets
+from compiled import counts, hlo, targets
 from compiled.programs import Program
 
 __all__ = ["Row", "measure"]
@@ -28,7 +29,8 @@ class Row:
     collectives: executions by kind.
     collective_bytes: bytes of their results.
     scatters: scatter instructions.
-    dilated: convolutions over an input filled up with zeros between its pixels.
+    dilated: convolutions over an input filled up with zeros between its pixels; on a TPU, also the
+      adjoint of a strided convolution.
     image_copies: instructions that write an array as large as the resident images.
     loops: loops whose trip count is not in the program; each is counted once.
     seconds: CPU seconds of the compilation.
@@ -57,9 +59,11 @@ def measure(program: Program, target: str, *, sizes: str = "") -> Row:
 
   A program that the compiler refuses is a row with the first line of its error.
   """
-  first, *rest = program.arguments
-  arguments = [targets.place(target, first, rows=program.rows)]
-  arguments += [targets.place(target, one, everywhere=program.rows) for one in rest]
+  layout = program.layout or (None,) * len(program.arguments)
+  arguments = [
+    targets.place(target, tree, where)
+    for tree, where in zip(program.arguments, layout, strict=True)
+  ]
   function: Any = program.function
   function = function if hasattr(function, "lower") else jax.jit(function)
   start = time.process_time()
@@ -70,21 +74,21 @@ def measure(program: Program, target: str, *, sizes: str = "") -> Row:
   seconds = time.process_time() - start
   text, memory = compiled.as_text(), compiled.memory_analysis()
   module = hlo.parse(text)
-  counts = hlo.count(module)
+  found = counts.count(module)
   return Row(
     target,
     program.name,
     sizes,
-    counts.kernels,
-    counts.cycles,
-    counts.bytes,
+    found.kernels,
+    found.cycles,
+    found.bytes,
     0 if memory is None else memory.temp_size_in_bytes,
-    counts.collectives,
-    counts.collective_bytes,
-    sum(n for name, n in (counts.opcodes | counts.fused).items() if name == "scatter"),
+    found.collectives,
+    found.collective_bytes,
+    found.opcodes.get("scatter", 0) + found.fused.get("scatter", 0),
     _dilated(text),
     _image_copies(program, module),
-    counts.unknown_loops,
+    found.unknown_loops,
     seconds,
   )
 
@@ -109,13 +113,6 @@ def _image_copies(program: Program, module: hlo.Module) -> int:
   moved = ("copy", "copy-start", "fusion", "transpose", "all-gather")
   return sum(
     instruction.opcode in moved
-    and any(kind == "u8" and _size(dims) >= max(images) for kind, dims in instruction.shapes)
-    for instruction, *_ in hlo.executed(module)
+    and any(kind == "u8" and math.prod(dims) >= max(images) for kind, dims in instruction.shapes)
+    for instruction, *_ in counts.executed(module)
   )
-
-
-def _size(dims: tuple[int, ...]) -> int:
-  size = 1
-  for length in dims:
-    size *= length
-  return size

@@ -8,10 +8,12 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx
+from jax.sharding import Mesh
 
 from aejax import distances, networks, objectives
 from aejax.training import create
 from aejax.training.epoch import make_run_steps, zero_sums
+from compiled.targets import Layout
 
 __all__ = ["DISTANCES", "METHODS", "NETWORKS", "Program", "distance", "train_loop"]
 
@@ -25,13 +27,14 @@ class Program(NamedTuple):
     name: what it computes, for a table.
     function: pure; jitted already if `.lower` is one of its attributes.
     arguments: trees of `jax.ShapeDtypeStruct`.
-    rows: whether the first argument's rows are spread over the devices of a target.
+    layout: where each argument lies on several devices, a name of `targets.Layout`; empty for a
+      program on one device.
   """
 
   name: str
   function: Callable[..., Any]
   arguments: tuple[Any, ...]
-  rows: bool = False
+  layout: tuple[Layout, ...] = ()
 
 
 def _gaussian(z: jax.Array) -> jax.Array:
@@ -68,30 +71,35 @@ NETWORKS: dict[str, tuple[tuple[int, int, int], int, int]] = {
 """Networks: image shape, latent dimension and number of training images."""
 
 
-def distance(name: str, n: int, dim: int, *, rows: bool = False) -> Program:
+def distance(name: str, n: int, dim: int, *, several: bool = False) -> Program:
   """The value and gradient of a distance to N(0, I).
 
   Args:
     name: a name of `DISTANCES`.
     n: number of latents.
     dim: their dimension.
-    rows: spread the latents over the devices.
+    several: spread the latents over the devices of the target.
   """
   z = jax.ShapeDtypeStruct((n, dim), jnp.float32)
   function = DISTANCES[name]
   if name not in _SLICED:
-    return Program(name, jax.value_and_grad(function), (z,), rows)
+    return Program(name, jax.value_and_grad(function), (z,), ("rows",) if several else ())
   directions = jax.ShapeDtypeStruct((_SLICES, dim), jnp.float32)
   return Program(
     name,
     jax.value_and_grad(lambda z, directions: function(z, directions=directions)),
     (z, directions),
-    rows,
+    ("rows", "copies") if several else (),
   )
 
 
 def train_loop(
-  method: str, network: str, *, batch_size: int, precision: str = "float32"
+  method: str,
+  network: str,
+  *,
+  batch_size: int,
+  precision: str = "float32",
+  mesh: Mesh | None = None,
 ) -> Program:
   """The compiled loop of training steps of a run, with images, state and metrics on the device.
 
@@ -100,8 +108,11 @@ def train_loop(
     network: a name of `NETWORKS`.
     batch_size: images of a step.
     precision: dtype of the networks.
+    mesh: mesh of the devices that share each batch, if there are several.
   """
   image_shape, latent_dim, num_images = NETWORKS[network]
+  if mesh is not None:
+    num_images = -(-num_images // mesh.size) * mesh.size  # as `shard_images` pads them
   objective = objectives.make(method, {})
   steps: dict[str, Any] = {}
 
@@ -121,7 +132,7 @@ def train_loop(
   state, sums = nnx.eval_shape(make)
   return Program(
     f"{method} {network} {precision}",
-    make_run_steps(steps["step"], batch_size, image_shape=image_shape),
+    make_run_steps(steps["step"], batch_size, image_shape=image_shape, mesh=mesh),
     (
       state,
       sums,
@@ -129,4 +140,5 @@ def train_loop(
       jax.ShapeDtypeStruct((num_images,), jnp.int32),
       jax.ShapeDtypeStruct((), jnp.int32),
     ),
+    () if mesh is None else ("state", "copies", "rows", "copies", "copies"),
   )

@@ -9,7 +9,7 @@ import importlib.util
 import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 # libtpu asks the network about its machine, locks the machine, and writes to stderr otherwise.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -26,7 +26,11 @@ import numpy as np
 from jax.experimental import topologies
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
 
-__all__ = ["TARGETS", "check", "devices", "is_gpu", "mesh", "place"]
+from aejax.training.sharding import shardings
+
+__all__ = ["TARGETS", "Layout", "check", "devices", "is_gpu", "mesh", "place"]
+
+Layout = Literal["rows", "copies", "state"]
 
 TARGETS: dict[str, str] = {
   "h100": "1x1x1",
@@ -88,24 +92,28 @@ def mesh(target: str, axis: str = "data") -> Mesh:
   return Mesh(np.array(devices(target)), (axis,), axis_types=(AxisType.Auto,))
 
 
-def place(target: str, tree: Any, *, rows: bool = False, everywhere: bool = False) -> Any:
+def place(target: str, tree: Any, layout: Layout | None = None) -> Any:
   """Describes arrays as arguments on a target.
 
   Args:
     target: a name of `TARGETS`.
     tree: arrays or their shapes.
-    rows: spread the leading axis over all devices.
-    everywhere: put a copy on all devices. Without either, the first device alone is used.
+    layout: "rows" spreads the leading axis over all devices, "copies" puts a copy on each, "state"
+      shards large arrays as a run does. By default the first device holds all.
 
   Returns:
     The same tree of `jax.ShapeDtypeStruct`, with shardings.
   """
-  if rows:
-    sharding: Any = NamedSharding(mesh(target), PartitionSpec("data"))
-  elif everywhere:
-    sharding = NamedSharding(mesh(target), PartitionSpec())
+  if layout == "state":
+    where = shardings(tree, mesh(target))
   else:
-    sharding = SingleDeviceSharding(devices(target)[0])
+    one: Any = SingleDeviceSharding(devices(target)[0])
+    if layout is not None:
+      spec = PartitionSpec("data") if layout == "rows" else PartitionSpec()
+      one = NamedSharding(mesh(target), spec)
+    where = jax.tree.map(lambda _: one, tree)
   return jax.tree.map(
-    lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree
+    lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
+    tree,
+    where,
   )

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 from compiled import hlo, programs, report, targets
-from compiled.measure import Row
+from compiled.counts import count
+from compiled.measure import Row, measure
 from jax import lax
 
 TEXT = """HloModule example
@@ -40,7 +41,7 @@ ENTRY %main (x: f32[8,8]) -> f32[16,8] {
 
 
 def test_count_multiplies_loops_by_their_trip_counts():
-  counts = hlo.count(hlo.parse(TEXT))
+  counts = count(hlo.parse(TEXT))
   # Five turns of add and dot, six of them with the comparison counted five times, one gather.
   assert counts.opcodes == {"add": 5, "dot": 5, "compare": 5, "all-gather": 1}
   assert counts.kernels == 16
@@ -56,7 +57,7 @@ def test_parse_reads_what_xla_writes():
     return lax.fori_loop(0, 7, lambda _, v: jnp.sin(v @ v), x)
 
   text = jax.jit(function).lower(jnp.ones((4, 4))).compile().as_text()
-  counts = hlo.count(hlo.parse(text))
+  counts = count(hlo.parse(text))
   assert counts.kernels >= 7
   assert counts.bytes > 0
   with pytest.raises(ValueError, match="no ENTRY"):
@@ -80,6 +81,78 @@ def test_programs_have_the_shapes_of_a_run():
   assert order.shape == (60_000,)
   z, directions = programs.distance("sliced_wasserstein", 256, 16).arguments
   assert (z.shape, directions.shape) == ((256, 16), (50, 16))
+
+
+def test_measure_counts_scatters_dilated_convolutions_and_copies_of_images(monkeypatch):
+  monkeypatch.setattr(targets, "place", lambda target, tree, layout=None: tree)
+
+  def scatter(x):
+    return x.at[jnp.array([1, 1])].add(1.0)
+
+  def dilated(x):
+    return lax.conv_general_dilated(
+      x,
+      jnp.ones((3, 3, 1, 1)),
+      (1, 1),
+      [(1, 1), (1, 1)],
+      (2, 2),
+      dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+
+  def copied(images):
+    return images.T.copy() + jnp.uint8(1)
+
+  def row(function, shape, dtype=jnp.float32):
+    argument = jax.ShapeDtypeStruct(shape, dtype)
+    return measure(programs.Program("example", function, (argument,)), "h100", sizes="small")
+
+  assert row(scatter, (8,)).scatters == 1
+  assert row(dilated, (1, 8, 8, 1)).dilated >= 1
+  assert row(copied, (64, 32), jnp.uint8).image_copies >= 1
+  plain = row(jnp.sin, (8,))
+  assert (plain.scatters, plain.dilated, plain.image_copies) == (0, 0, 0)
+  assert (plain.target, plain.sizes, plain.error) == ("h100", "small", "")
+  assert "nonsense" in row(lambda x: int("nonsense"), (8,)).error
+
+
+def test_main_compiles_what_is_asked_for(script, tmp_path, monkeypatch, capsys):
+  module, seen = script("compile_report"), []
+
+  def record(program, target, *, sizes):
+    seen.append((target, program.name, sizes, program.arguments, program.layout))
+    return Row(target, program.name, sizes)
+
+  monkeypatch.setattr(module, "measure", record)
+  monkeypatch.setattr(targets, "check", lambda target: None)
+  monkeypatch.setattr(targets, "mesh", lambda target: jax.make_mesh((1,), ("data",)))
+  options = module.Options(
+    targets=("v5e", "h100:8"),
+    out=tmp_path,
+    distances=("sigreg",),
+    sizes=(128, 64),
+    dim=5,
+    methods=("vae",),
+    networks=("mlp",),
+    batch_size=32,
+    precision="bfloat16",
+  )
+  module.main(options)
+  assert [case[:3] for case in seen] == [
+    (target, *rest)
+    for target in ("v5e", "h100:8")
+    for rest in (
+      ("sigreg", "n 128, D 5"),
+      ("sigreg", "n 64, D 5"),
+      ("vae mlp bfloat16", "batch 32"),
+    )
+  ]
+  assert seen[0][3][0].shape == (128, 5)
+  assert [case[4] for case in seen[:3]] == [(), (), ()]
+  assert seen[3][4] == ("rows",)
+  assert seen[5][4][:3] == ("state", "copies", "rows")
+  assert capsys.readouterr().out.split() == [
+    str(tmp_path / f"compiled.{s}") for s in ("json", "md")
+  ]
 
 
 def test_write_makes_a_table_for_each_target(tmp_path):
