@@ -90,14 +90,9 @@ def test_measure_counts_scatters_dilated_convolutions_and_copies_of_images(monke
     return x.at[jnp.array([1, 1])].add(1.0)
 
   def dilated(x):
-    return lax.conv_general_dilated(
-      x,
-      jnp.ones((3, 3, 1, 1)),
-      (1, 1),
-      [(1, 1), (1, 1)],
-      (2, 2),
-      dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )
+    kernel, pads = jnp.ones((3, 3, 1, 1)), [(1, 1), (1, 1)]
+    layout = ("NHWC", "HWIO", "NHWC")
+    return lax.conv_general_dilated(x, kernel, (1, 1), pads, (2, 2), dimension_numbers=layout)
 
   def copied(images):
     return images.T.copy() + jnp.uint8(1)
