@@ -54,6 +54,10 @@ class Counts:
   fused: dict[str, int]
   unknown_loops: int
 
+  def of(self, opcode: str) -> int:
+    """Number of instructions with an opcode, inside fusions and outside."""
+    return self.opcodes.get(opcode, 0) + self.fused.get(opcode, 0)
+
 
 def count(module: Module) -> Counts:
   """Counts the kernels, traffic and collectives of one run of a program."""

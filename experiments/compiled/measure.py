@@ -85,7 +85,7 @@ def measure(program: Program, target: str, *, sizes: str = "") -> Row:
     0 if memory is None else memory.temp_size_in_bytes,
     found.collectives,
     found.collective_bytes,
-    found.opcodes.get("scatter", 0) + found.fused.get("scatter", 0),
+    found.of("scatter"),
     _dilated(text),
     _image_copies(program, module),
     found.unknown_loops,

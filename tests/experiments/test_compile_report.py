@@ -1,5 +1,6 @@
 """Counts of compiled programs; the compilers for accelerators need not be installed."""
 
+import dataclasses
 import json
 
 import jax
@@ -48,6 +49,8 @@ def test_count_multiplies_loops_by_their_trip_counts():
   assert counts.collectives == {"all-gather": 1}
   assert counts.collective_bytes == 16 * 8 * 4
   assert counts.unknown_loops == 0
+  both = dataclasses.replace(counts, opcodes={"scatter": 2}, fused={"scatter": 3})
+  assert (both.of("scatter"), both.of("sort")) == (5, 0)
   dot, add, compare = 3 * 8 * 8 * 4, 3 * 4, 1 + 2 * 4
   assert counts.bytes == 5 * (dot + add + compare) + 3 * 8 * 8 * 4
 
@@ -117,7 +120,14 @@ def test_main_compiles_what_is_asked_for(script, tmp_path, monkeypatch, capsys):
     seen.append((target, program.name, sizes, program.arguments, program.layout))
     return Row(target, program.name, sizes)
 
+  batches, train_loop = [], module.train_loop
+
+  def spy(*arguments, **options):
+    batches.append(options["batch_size"])
+    return train_loop(*arguments, **options)
+
   monkeypatch.setattr(module, "measure", record)
+  monkeypatch.setattr(module, "train_loop", spy)
   monkeypatch.setattr(targets, "check", lambda target: None)
   monkeypatch.setattr(targets, "mesh", lambda target: jax.make_mesh((1,), ("data",)))
   options = module.Options(
@@ -142,6 +152,7 @@ def test_main_compiles_what_is_asked_for(script, tmp_path, monkeypatch, capsys):
     )
   ]
   assert seen[0][3][0].shape == (128, 5)
+  assert batches == [32, 32]
   assert [case[4] for case in seen[:3]] == [(), (), ()]
   assert seen[3][4] == ("rows",)
   assert seen[5][4][:3] == ("state", "copies", "rows")
