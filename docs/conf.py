@@ -54,6 +54,7 @@ CHANGELOG
 
 results/distances/results
 results/training/results
+results/compiled/compiled
 results/table1-fashion_mnist/table
 results/table1-mnist/table
 results/table1-digits/table
