@@ -2,9 +2,9 @@
 
 python docs/figures/architecture.py
 
-Writes architecture.svg next to this file, and prints the tables of docs/architecture.md. A package's
-floor is one above the highest package that it imports. An import that runs upward would close a
-circle, and the script fails.
+Writes architecture.svg next to this file, and prints the tables of docs/architecture.md. The floor
+of a package is one above the highest package that it imports. An import that runs upward would
+close a circle, and the script fails.
 """
 
 import ast
