@@ -21,7 +21,8 @@ from aejax.distances._mixture import mixture_mean, mixture_pair_mean
 from aejax.distances._pairwise import cross_mean, self_mean
 from aejax.distances._sharding import AxisName, Shard, all_gather_rows, sharded
 from aejax.distances.kernels import Gaussian, Kernel, KernelSum, NormalKernel, describe, imq
-from aejax.priors import GaussianMixture, StandardNormal, check_dimension
+from aejax.priors import GaussianMixture, StandardNormal
+from aejax.priors._base import check_dimension
 
 __all__ = ["mean_discrepancy", "mmd"]
 

@@ -24,7 +24,8 @@ from aejax.distances._arguments import (
 from aejax.distances._sharding import AxisName, Shard, all_gather_rows, sharded
 from aejax.distances._sorting import sort_columns
 from aejax.distances.directions import as_directions, largest, project
-from aejax.priors import StandardNormal, check_dimension
+from aejax.priors import StandardNormal
+from aejax.priors._base import check_dimension
 
 __all__ = ["max_sliced_wasserstein", "sliced_wasserstein"]
 
