@@ -20,6 +20,8 @@ from aejax.distances._arguments import (
   no_closed_form,
   public_jit,
 )
+from aejax.distances._distance_kernels import Phi
+from aejax.distances._expectations import has_closed_form, prior_mean, prior_pair_mean
 from aejax.distances._mixture import mixture_mean, mixture_pair_mean
 from aejax.distances._pairwise import cross_mean, self_mean
 from aejax.distances._radial import phi
@@ -113,8 +115,17 @@ def cramer_wold(
       return mixture_mean(functools.partial(_smoothed_overlap, kernel, dim, gamma), rows, mixture)
 
     yy = mixture_pair_mean(functools.partial(_smoothed_overlap, kernel, dim, gamma), target)
+  elif not approximate and has_closed_form("cramer_wold", Phi(gamma), target):
+    check_dimension(target, z)
+
+    def smoothed(rows: Array, gamma: Array, prior: Any) -> Array:
+      return prior_mean(Phi(gamma), rows, prior) * jax.lax.rsqrt(gamma)
+
+    yy = prior_pair_mean(Phi(gamma), target, z.dtype) * jax.lax.rsqrt(gamma)
   else:
-    raise no_closed_form("cramer_wold", target)
+    raise no_closed_form(
+      "cramer_wold with approximate=True" if approximate else "cramer_wold", target
+    )
 
   def to_prior(shard: Shard, z: Array, gamma: Array, target: Any) -> Array:
     xx = self_mean(kernel, z * jax.lax.rsqrt(4 * gamma), unbiased=unbiased, shard=shard)
