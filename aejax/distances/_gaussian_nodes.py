@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
 
 from aejax.distances._distance_kernels import Phi
 from aejax.distances.kernels import Gaussian, InverseMultiquadric, KernelSum
@@ -31,8 +30,10 @@ class GaussianNodes(NamedTuple):
   weights: np.ndarray
   constant: float
 
-  def sum(self, transforms: Array) -> Array:
+  def sum(self, transforms: Any) -> Any:
     """Returns the sum over the last axis, for values E exp(−a_j d / 2) along it."""
+    if isinstance(transforms, np.ndarray):
+      return float(transforms @ self.weights) + self.constant
     weights = jnp.asarray(self.weights, transforms.dtype)
     return jnp.sum(transforms * weights, -1) + self.constant
 

@@ -53,7 +53,8 @@ def angle_rule(dim: int, nodes: int | None = None) -> tuple[np.ndarray, np.ndarr
 def _norms(rows: Float[Array, "n d"]) -> Float[Array, " n"]:
   """Returns |x| of each row. Its gradient at 0 is 0, that of every smooth radial function."""
   squares = jnp.sum(rows * rows, 1)
-  return jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1)), 0)
+  is_zero = squares == 0
+  return jnp.where(is_zero, 0, jnp.sqrt(jnp.where(is_zero, 1, squares)))
 
 
 def _squared_distances(norms: Array, radius: Array | float, h: Array) -> Array:
