@@ -13,8 +13,11 @@ from scipy import special, stats
 from aejax import networks, objectives, training
 from aejax.priors import (
   GaussianMixture,
+  Laplace,
+  Normal,
   Prior,
   StandardNormal,
+  StudentT,
   UniformBall,
   UniformCube,
   UniformSphere,
@@ -30,9 +33,13 @@ MIXTURE = GaussianMixture(
   means=jnp.array([[0.0, 1.0, 2.0], [-1.0, 0.0, 0.5]]),
   variances=jnp.array([0.25, 2.0]),
 )
+MATRIX = np.array([[1.0, 0.4, 0.0], [0.4, 0.5, -0.2], [0.0, -0.2, 2.0]])
 PRIORS = [
   StandardNormal(3),
   MIXTURE,
+  Normal(np.array([0.0, 1.0, -1.0]), MATRIX),
+  Laplace(3, scale=0.7),
+  StudentT(3, df=12.0),
   UniformSphere(3, radius=2.0),
   UniformBall(3, radius=2.0),
   UniformCube(3, half_width=0.5),
@@ -52,8 +59,12 @@ def _mean_and_variance(prior):
     mean = p @ np.asarray(prior.means)
     second = p @ (np.asarray(prior.means) ** 2 + np.asarray(prior.variances)[:, None])
     return mean, second - mean**2
+  if isinstance(prior, Normal):
+    return np.asarray(prior.mean), np.diag(prior.covariance)
   variance = {
     StandardNormal: lambda p: 1,
+    Laplace: lambda p: 2 * p.scale**2,
+    StudentT: lambda p: p.df / (p.df - 2),
     UniformSphere: lambda p: p.radius**2 / d,
     UniformBall: lambda p: p.radius**2 / (d + 2),
     UniformCube: lambda p: p.half_width**2 / 3,
@@ -67,11 +78,11 @@ def test_prior_sample_moments(prior):
   assert z.shape == (N, prior.dim)
   mean, variance = _mean_and_variance(prior)
   # 5 standard errors. The variance of a mean is variance / N; the variance of a variance is below
-  # (kurtosis − 1) variance² / N, and the kurtosis is below 5 here.
+  # (kurtosis − 1) variance² / N, and the kurtosis is at most 6 here.
   np.testing.assert_array_less(np.abs(z.mean(0) - mean), 5 * np.sqrt(variance / N))
-  np.testing.assert_array_less(np.abs(z.var(0) - variance), 5 * variance * math.sqrt(4 / N))
+  np.testing.assert_array_less(np.abs(z.var(0) - variance), 5 * variance * math.sqrt(5 / N))
   # Coordinates of the symmetric priors are uncorrelated, with standard error 1 / sqrt(N).
-  if not isinstance(prior, GaussianMixture):
+  if not isinstance(prior, GaussianMixture | Normal):
     off_diagonal = np.corrcoef(z.T)[np.triu_indices(prior.dim, 1)]
     np.testing.assert_array_less(np.abs(off_diagonal), 5 / math.sqrt(N))
 
@@ -111,6 +122,55 @@ def test_gaussian_mixture_draws_components_by_weight():
   assert _ks(z[right], stats.norm(50, 2).cdf) < 2.1 * KS_BOUND
 
 
+def test_normal_samples_have_its_covariance():
+  z = np.asarray(Normal(np.array([0.0, 1.0, -1.0]), MATRIX).sample(KEY, N), np.float64)
+  # The variance of a covariance is (variance_i variance_j + covariance²) / N.
+  bound = 5 * np.sqrt((np.outer(np.diag(MATRIX), np.diag(MATRIX)) + MATRIX**2) / N)
+  np.testing.assert_array_less(np.abs(np.cov(z.T) - MATRIX), bound)
+
+
+def test_heavy_tailed_samples_have_their_distribution():
+  z = np.asarray(Laplace(2, scale=0.5).sample(KEY, N))
+  assert _ks(z[:, 0], stats.laplace(scale=0.5).cdf) < KS_BOUND
+  for df in (0.5, 3.0):
+    z = np.asarray(StudentT(2, df=df).sample(KEY, N))
+    assert _ks(z[:, 1], stats.t(df).cdf) < KS_BOUND
+    # |z|² / d has the F distribution with d and df degrees of freedom.
+    assert _ks((z.astype(np.float64) ** 2).sum(1) / 2, stats.f(2, df).cdf) < KS_BOUND
+
+
+def test_normal_takes_a_number_a_vector_or_a_matrix(without_beartype):
+  z = jax.random.normal(KEY, (5, 3))
+  variances = np.array([0.5, 1.0, 2.0])
+  for given, matrix in ((0.5, 0.5 * np.eye(3)), (variances, np.diag(variances))):
+    short, full = Normal(np.ones(3), given), Normal(np.ones(3), matrix)
+    np.testing.assert_allclose(short.log_prob(z), full.log_prob(z), rtol=1e-5)
+    np.testing.assert_allclose(short.sample(KEY, 4), full.sample(KEY, 4), rtol=1e-5)
+  lists = Normal([0, 1], [[1, 0], [0, 4]])
+  assert lists.dim == 2
+  assert lists.mean.dtype == jnp.float32
+
+
+@pytest.mark.parametrize(
+  ("mean", "covariance", "sentence"),
+  [
+    (np.zeros((1, 2)), 1.0, r"mean must have shape \[d\] and .* shapes \[1, 2\] and \[\]"),
+    (np.zeros(0), 1.0, r"shapes \[0\] and \[\]"),
+    (np.zeros(2), np.ones(3), r"shapes \[2\] and \[3\]"),
+    (np.zeros(2), np.ones((2, 3)), r"shapes \[2\] and \[2, 3\]"),
+    (np.array([0, np.nan]), 1.0, "mean must be finite, but is not"),
+    (np.zeros(2), np.inf, "covariance must be finite, but is not"),
+    (np.zeros(2), np.array([[1, 0.5], [0, 1]]), "covariance must be symmetric, but is not"),
+    (np.zeros(2), np.array([[1.0, 2], [2, 1]]), "positive definite, but has the eigenvalue -1"),
+    (np.zeros(2), np.array([1.0, 0]), "positive definite, but has the variance 0"),
+    (np.zeros(2), True, "covariance must be an array of numbers, but is a bool"),
+  ],
+)
+def test_normal_rejects_wrong_parameters(mean, covariance, sentence, without_beartype):
+  with pytest.raises(ValueError, match=sentence):
+    Normal(mean, covariance)
+
+
 def test_log_prob_equals_scipy():
   z = jax.random.normal(KEY, (50, 3))
   # 1e-5: float32 sums of a dozen terms of size 10.
@@ -122,6 +182,13 @@ def test_log_prob_equals_scipy():
     for p, m, v in zip([0.25, 0.75], MIXTURE.means, MIXTURE.variances, strict=True)
   ]
   np.testing.assert_allclose(MIXTURE.log_prob(z), special.logsumexp(parts, axis=0), rtol=1e-5)
+
+  normal = stats.multivariate_normal([0.0, 1.0, -1.0], MATRIX)
+  np.testing.assert_allclose(PRIORS[2].log_prob(z), normal.logpdf(z), rtol=1e-5)
+  expected = stats.laplace(scale=0.7).logpdf(z).sum(1)
+  np.testing.assert_allclose(Laplace(3, scale=0.7).log_prob(z), expected, rtol=1e-5)
+  expected = stats.multivariate_t(np.zeros(3), np.eye(3), df=4).logpdf(z)
+  np.testing.assert_allclose(StudentT(3, df=4.0).log_prob(z), expected, rtol=1e-5)
 
   volume = 4 / 3 * math.pi * 2.0**3
   inside = np.linalg.norm(z, axis=1) <= 2
@@ -224,6 +291,8 @@ def test_prior_rejects_sizes_out_of_range(value, without_beartype):
     (lambda: UniformSphere(3, radius=value), "radius"),
     (lambda: UniformBall(3, radius=value), "radius"),
     (lambda: UniformCube(3, half_width=value), "half_width"),
+    (lambda: Laplace(3, scale=value), "scale"),
+    (lambda: StudentT(3, df=value), "df"),
     *((lambda cls=cls: cls(value), "dim") for cls in (StandardNormal, UniformBall)),
   ):
     expected = "a whole number from 1 up" if name == "dim" else "positive and finite"

@@ -20,11 +20,14 @@ from aejax.distances._arguments import (
   no_closed_form,
   public_jit,
 )
+from aejax.distances._distance_kernels import Phi
+from aejax.distances._expectations import has_closed_form, prior_mean, prior_pair_mean
 from aejax.distances._mixture import mixture_mean, mixture_pair_mean
 from aejax.distances._pairwise import cross_mean, self_mean
 from aejax.distances._radial import phi
 from aejax.distances._sharding import AxisName, Shard, all_gather_rows, replicated, sharded
-from aejax.priors import GaussianMixture, StandardNormal, check_dimension
+from aejax.priors import GaussianMixture, StandardNormal
+from aejax.priors._base import check_dimension
 
 __all__ = ["cramer_wold", "sigreg"]
 
@@ -99,21 +102,20 @@ def cramer_wold(
     if target is not None:
       check_dimension(target, z)
 
-    def smoothed(rows: Array, gamma: Array, mixture: Any) -> Array:
-      del mixture
-      squared_norms = jnp.sum(rows * rows, 1)
-      return kernel(squared_norms / (2 + 4 * gamma), dim) * jax.lax.rsqrt(gamma + 0.5)
-
+    smoothed = functools.partial(_mean_to_normal, kernel)
     yy = jax.lax.rsqrt(1 + gamma)
   elif isinstance(target, GaussianMixture):
     check_dimension(target, z)
-
-    def smoothed(rows: Array, gamma: Array, mixture: Any) -> Array:
-      return mixture_mean(functools.partial(_smoothed_overlap, kernel, dim, gamma), rows, mixture)
-
+    smoothed = functools.partial(_mean_to_mixture, kernel)
     yy = mixture_pair_mean(functools.partial(_smoothed_overlap, kernel, dim, gamma), target)
+  elif not approximate and has_closed_form("cramer_wold", Phi(gamma), target):
+    check_dimension(target, z)
+    smoothed = _mean_to_prior
+    yy = prior_pair_mean(Phi(gamma), target, z.dtype) * jax.lax.rsqrt(gamma)
   else:
-    raise no_closed_form("cramer_wold", target)
+    raise no_closed_form(
+      "cramer_wold with approximate=True" if approximate else "cramer_wold", target
+    )
 
   def to_prior(shard: Shard, z: Array, gamma: Array, target: Any) -> Array:
     xx = self_mean(kernel, z * jax.lax.rsqrt(4 * gamma), unbiased=unbiased, shard=shard)
@@ -148,6 +150,26 @@ def sigreg(z: Latents, *, axis_name: AxisName = None) -> Scalar:
   """
   n = as_latents(z).shape[0] * (1 if axis_name is None else jax.lax.axis_size(axis_name))
   return 2 * math.pi * n * cramer_wold(z, gamma=0.5, axis_name=axis_name)
+
+
+def _mean_to_normal(kernel: RadialFunction, rows: Array, gamma: Array, _: object) -> Array:
+  """Returns the overlap of each smoothed row with N(0, (1 + γ) I), without 1 / (2√π)."""
+  squared_norms = jnp.sum(rows * rows, 1)
+  dim = rows.shape[1]
+  return kernel(squared_norms / (2 + 4 * gamma), dim) * jax.lax.rsqrt(gamma + 0.5)
+
+
+def _mean_to_mixture(
+  kernel: RadialFunction, rows: Array, gamma: Array, mixture: GaussianMixture
+) -> Array:
+  """Returns the overlap of each smoothed row with a smoothed mixture."""
+  overlap = functools.partial(_smoothed_overlap, kernel, rows.shape[1], gamma)
+  return mixture_mean(overlap, rows, mixture)
+
+
+def _mean_to_prior(rows: Array, gamma: Array, prior: Any) -> Array:
+  """Returns the overlap of each smoothed row with another smoothed prior."""
+  return prior_mean(Phi(gamma), rows, prior) * jax.lax.rsqrt(gamma)
 
 
 def _smoothed_overlap(

@@ -1,13 +1,7 @@
 """The energy distance: the MMD of the kernel −|x − y|, which has no bandwidth."""
 
-import dataclasses
-import math
-
-import jax
-import jax.numpy as jnp
-
 from aejax.distances._arguments import Latents, Scalar, Target, public_jit
-from aejax.distances._radial import kummer
+from aejax.distances._distance_kernels import NegativeDistance
 from aejax.distances._sharding import AxisName
 from aejax.distances.mmd import mean_discrepancy
 
@@ -51,29 +45,7 @@ def energy_distance(
     "energy_distance",
     z,
     target,
-    kernel=_NegativeDistance(),
+    kernel=NegativeDistance(),
     unbiased=unbiased,
     axis_name=axis_name,
   )
-
-
-@dataclasses.dataclass(frozen=True)
-class _NegativeDistance:
-  """k(x, y) = −|x − y|, which is conditionally positive definite, as an MMD requires."""
-
-  def __call__(self, squared_distances: jax.Array, dim: int) -> jax.Array:
-    del dim
-    # Guard both branches: the slope of the root at 0 is infinite, and the gradient there must be 0.
-    coincide = squared_distances <= 0
-    return jnp.where(coincide, 0, -jnp.sqrt(jnp.where(coincide, 1, squared_distances)))
-
-  def normal_mean(self, squared_norms: jax.Array, dim: int) -> jax.Array:
-    return -_mean_norm(dim) * kummer(-0.5, dim / 2, squared_norms / 2)
-
-  def normal_pair_mean(self, dim: int) -> float:
-    return -math.sqrt(2) * _mean_norm(dim)
-
-
-def _mean_norm(dim: int) -> float:
-  """Returns E|y| for y ~ N(0, I)."""
-  return math.sqrt(2) * math.exp(math.lgamma((dim + 1) / 2) - math.lgamma(dim / 2))

@@ -17,11 +17,13 @@ from aejax.distances._arguments import (
   no_closed_form,
   public_jit,
 )
+from aejax.distances._expectations import has_closed_form, prior_mean, prior_pair_mean
 from aejax.distances._mixture import mixture_mean, mixture_pair_mean
 from aejax.distances._pairwise import cross_mean, self_mean
 from aejax.distances._sharding import AxisName, Shard, all_gather_rows, sharded
 from aejax.distances.kernels import Gaussian, Kernel, KernelSum, NormalKernel, describe, imq
-from aejax.priors import GaussianMixture, StandardNormal, check_dimension
+from aejax.priors import GaussianMixture, StandardNormal
+from aejax.priors._base import check_dimension
 
 __all__ = ["mean_discrepancy", "mmd"]
 
@@ -98,6 +100,10 @@ def mean_discrepancy(
     gaussian_mean = functools.partial(_gaussian_mean, terms, dim)
     mean_to = functools.partial(mixture_mean, gaussian_mean)
     yy = mixture_pair_mean(gaussian_mean, target)
+  elif has_closed_form(name, kernel, target):
+    check_dimension(target, z)
+    mean_to = functools.partial(prior_mean, kernel)
+    yy = prior_pair_mean(kernel, target, z.dtype)
   else:
     with_kernel = f"{name} with kernel {describe(kernel)}" if name == "mmd" else name
     raise no_closed_form(with_kernel, target)

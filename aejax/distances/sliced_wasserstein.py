@@ -1,7 +1,6 @@
 """Sliced Wasserstein distances: the mean over directions, as in the SWAE, and the maximum."""
 
 import functools
-import math
 from typing import Any
 
 import jax
@@ -21,10 +20,14 @@ from aejax.distances._arguments import (
   no_closed_form,
   public_jit,
 )
+from aejax.distances._quantiles import has_quantiles, normal_quantiles, prior_quantiles
 from aejax.distances._sharding import AxisName, Shard, all_gather_rows, sharded
 from aejax.distances._sorting import sort_columns
 from aejax.distances.directions import as_directions, largest, project
-from aejax.priors import StandardNormal, check_dimension
+from aejax.priors import Normal, StandardNormal, StudentT, UniformBall, UniformSphere
+from aejax.priors._base import check_dimension
+
+ExactTarget = Float[Array, "m d"] | Normal | StudentT | UniformBall | UniformSphere | None
 
 __all__ = ["max_sliced_wasserstein", "sliced_wasserstein"]
 
@@ -62,7 +65,7 @@ def sliced_wasserstein(
     1804.01947, eq. (6).
   """
 
-  def mean(shard: Shard, z: Array, target: Array | None, directions: Array) -> Array:
+  def mean(shard: Shard, z: Array, target: ExactTarget, directions: Array) -> Array:
     return shard.mean(lambda local: _squared_w2(z, target, local), directions)
 
   checked = _arguments("sliced_wasserstein", z, target, directions, axis_name)
@@ -106,7 +109,7 @@ def max_sliced_wasserstein(
   Reference: Deshpande et al., CVPR 2019, arXiv 1904.05877.
   """
 
-  def maximum(shard: Shard, z: Array, target: Array | None, directions: Array) -> Array:
+  def maximum(shard: Shard, z: Array, target: ExactTarget, directions: Array) -> Array:
     fixed = lax.stop_gradient((z, target))
 
     def climb(_: Any, directions: Array) -> Array:
@@ -132,25 +135,36 @@ def max_sliced_wasserstein(
 
 def _arguments(
   name: str, z: Any, target: Any, directions: Any, axis_name: AxisName
-) -> tuple[Array, Array | None, Array]:
+) -> tuple[Array, ExactTarget, Array]:
   z = all_gather_rows(as_latents(z), axis_name)
   if isinstance(target, StandardNormal):
     check_dimension(target, z)
     target = None
   elif isinstance(target, jax.Array | np.ndarray):
     target = all_gather_rows(as_samples(target, z), axis_name)
+  elif isinstance(target, Normal) or (target is not None and has_quantiles(name, target)):
+    check_dimension(target, z)
   elif target is not None:
     raise no_closed_form(name, target)
   return z, target, as_directions(directions, z)
 
 
 def _squared_w2(
-  z: Float[Array, "n d"], target: Float[Array, "m d"] | None, directions: Float[Array, "num d"]
+  z: Float[Array, "n d"], target: ExactTarget, directions: Float[Array, "num d"]
 ) -> Float[Array, " num"]:
   """Returns the squared W₂ of the projections onto each direction."""
   x = sort_columns(project(z, directions))
   if target is None:
-    quantiles, variance_left = _normal_quantiles(x.shape[0])
+    quantiles, variance_left = normal_quantiles(x.shape[0])
+    return jnp.mean((x - quantiles.astype(x.dtype)[:, None]) ** 2, 0) + variance_left
+  if isinstance(target, Normal):
+    # The projection is N(θ·m, θᵀΣθ).
+    quantiles, variance_left = normal_quantiles(x.shape[0])
+    mean, variance = _projected(target, directions)
+    q = mean + jnp.sqrt(variance) * quantiles.astype(x.dtype)[:, None]
+    return jnp.mean((x - q) ** 2, 0) + variance * variance_left
+  if not isinstance(target, jax.Array):
+    quantiles, variance_left = prior_quantiles(target, x.shape[0])
     return jnp.mean((x - quantiles.astype(x.dtype)[:, None]) ** 2, 0) + variance_left
   y = sort_columns(project(target, directions))
   if x.shape == y.shape:
@@ -159,21 +173,17 @@ def _squared_w2(
   return jnp.sum(jnp.asarray(weights, x.dtype)[:, None] * (x[i] - y[j]) ** 2, 0)
 
 
-@functools.lru_cache(maxsize=16)
-def _normal_quantiles(n: int) -> tuple[np.ndarray, float]:
-  """Returns the means of N(0, 1) between its quantiles (i−1)/n and i/n, and the variance left out.
-
-  W₂² to N(0, 1) is mean (x_(i) − q_i)² + (1 − mean q_i²), the sum of two small terms. In the
-  equivalent mean x² − 2 mean q x + 1 large terms would cancel.
-  """
-  from scipy import special  # a quarter of the import time of aejax.distances
-
-  edges = special.ndtri(np.arange(n + 1) / n)
-  density = np.exp(-(edges**2) / 2) / math.sqrt(2 * math.pi)
-  q = -n * np.diff(density)
-  # Keep the symmetry of the prior, which rounding breaks.
-  q = (q - q[::-1]) / 2
-  return q, float(1 - np.mean(q**2))
+def _projected(
+  normal: Normal, directions: Float[Array, "num d"]
+) -> tuple[Float[Array, " num"], Float[Array, " num"]]:
+  """Returns mean and variance of the projections onto each direction."""
+  mean = jnp.sum(directions * normal.mean.astype(directions.dtype), 1)
+  covariance = normal.covariance.astype(directions.dtype)
+  if covariance.ndim == 2:
+    scaled = jnp.matmul(directions, covariance, precision=lax.Precision.HIGHEST)
+  else:
+    scaled = directions * covariance
+  return mean, jnp.sum(scaled * directions, 1)
 
 
 @functools.lru_cache(maxsize=16)
