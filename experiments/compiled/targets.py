@@ -6,7 +6,9 @@ h100.textproto in this folder and the CUDA plugin of JAX.
 
 import functools
 import importlib.util
+import math
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any, Literal
@@ -28,7 +30,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec, SingleDev
 
 from aejax.training.sharding import shardings
 
-__all__ = ["TARGETS", "Layout", "check", "devices", "is_gpu", "mesh", "place"]
+__all__ = ["TARGETS", "Layout", "check", "describe", "devices", "is_gpu", "mesh", "place"]
 
 Layout = Literal["rows", "copies", "state"]
 
@@ -51,6 +53,9 @@ _INSTALL = {
 }
 
 
+_NAMES = {"h100": "H100", "v5e": "TPU v5e chip", "v5p": "TPU v5p chip", "v6e": "TPU v6e chip"}
+
+
 def is_gpu(target: str) -> bool:
   """Whether a target is a GPU."""
   return target.startswith("h100")
@@ -71,6 +76,15 @@ def check(target: str) -> None:
   if not there:
     install = _INSTALL["cuda" if is_gpu(target) else "tpu"].format(jax=jax.__version__)
     raise ValueError(f"The compiler for {target} is not installed: {install}.")
+
+
+def describe(target: str) -> str:
+  """A sentence on the devices of a target."""
+  name, _, several = target.partition(":")
+  count = math.prod(map(int, re.findall(r"\d+", several))) if several else 1
+  if count == 1:
+    return f"One {_NAMES[name]}."
+  return f"{count} {_NAMES[name]}s that share the latents or the batch."
 
 
 @functools.cache
