@@ -47,8 +47,7 @@ TARGETS: dict[str, str] = {
 """The targets by name, with their topologies."""
 
 _INSTALL = {
-  "cuda": "pip install --no-deps jax-cuda13-plugin=={jax} jax-cuda13-pjrt=={jax}, and ptxas of the"
-  " CUDA toolkit on PATH",
+  "cuda": "pip install --no-deps jax-cuda13-plugin=={jax} jax-cuda13-pjrt=={jax} nvidia-cuda-nvcc",
   "tpu": "pip install 'jax[tpu]=={jax}'",
 }
 
@@ -70,7 +69,7 @@ def check(target: str) -> None:
   if target not in TARGETS:
     raise ValueError(f"There is no target {target!r}. There are {', '.join(TARGETS)}.")
   if is_gpu(target):
-    there = importlib.util.find_spec("jax_cuda13_plugin") and shutil.which("ptxas")
+    there = importlib.util.find_spec("jax_cuda13_plugin") and _has_ptxas()
   else:
     there = importlib.util.find_spec("libtpu")
   if not there:
@@ -85,6 +84,14 @@ def describe(target: str) -> str:
   if count == 1:
     return f"One {_NAMES[name]}."
   return f"{count} {_NAMES[name]}s that share the latents or the batch."
+
+
+def _has_ptxas() -> bool:
+  """Whether XLA finds the assembler of CUDA: on PATH, or in the package nvidia-cuda-nvcc."""
+  nvidia = importlib.util.find_spec("nvidia")
+  folders = [] if nvidia is None else nvidia.submodule_search_locations or []
+  packaged = any((Path(folder) / "cu13/bin/ptxas").exists() for folder in folders)
+  return packaged or shutil.which("ptxas") is not None
 
 
 @functools.cache
