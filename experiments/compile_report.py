@@ -3,14 +3,16 @@
   python experiments/compile_report.py h100 v5e --out results/compiled
 
 Kernels, traffic, buffers and collectives are counted in the compiled programs; nothing is timed.
-The compilers are packages: for TPUs `pip install 'jax[tpu]'`, for GPUs `pip install --no-deps
-jax-cuda13-plugin jax-cuda13-pjrt` of JAX's own version, with ptxas on PATH. All programs take about
-five minutes for h100 and twenty for a TPU on two CPU cores.
+The compilers are packages: for TPUs `pip install 'jax[tpu]'`; for GPUs `pip install --no-deps
+jax-cuda13-plugin jax-cuda13-pjrt nvidia-cuda-nvcc`, the first two of JAX's own version. All
+programs take about five minutes for h100 and an hour for a TPU on two CPU cores; the options select
+some of them.
 """
 
 import dataclasses
 import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -34,7 +36,8 @@ class Options:
   Attributes:
     targets: h100, v5e, v5p, v6e for one device; h100:8, v5e:2x2, v5e:4x4, v5e:16x16 for several
       that share each batch.
-    out: folder of compiled.json and compiled.md.
+    out: folder of a JSON file for each target, and of the page compiled.md, which has the tables
+      of all targets in the folder.
     distances: names of distances; all by default.
     sizes: numbers of latents.
     dim: dimension of the latents.
@@ -56,7 +59,7 @@ class Options:
 
 
 def main(options: Options) -> None:
-  """Compiles one program after the other, and writes the tables."""
+  """Compiles one program after the other, and writes the tables after each."""
   for kind, given, known in (
     ("target", options.targets, targets.TARGETS),
     ("distance", options.distances, DISTANCES),
@@ -71,33 +74,35 @@ def main(options: Options) -> None:
   for target in options.targets:
     targets.check(target)
   _checks.folder("out", options.out)
-  rows: list[Row] = []
+  command = f"python experiments/compile_report.py {shlex.join(sys.argv[1:])}".strip()
+  paths: dict[Path, None] = {}
   for target in options.targets:
-    several = ":" in target  # "v5e" alone stands for one of its chips
-    for name in options.distances:
-      for n in options.sizes:
-        program = distance(name, n, options.dim, several=several)
-        rows.append(_measured(program, target, f"n {n:,}, D {options.dim}"))
-    for method in options.methods:
-      for network in options.networks:
-        program = train_loop(
-          method,
-          network,
-          batch_size=options.batch_size,
-          precision=options.precision,
-          mesh=targets.mesh(target) if several else None,
-        )
-        rows.append(_measured(program, target, f"batch {options.batch_size}"))
-  command = "python experiments/compile_report.py " + shlex.join(sys.argv[1:])
-  for path in write(options.out, rows, command=command.strip()):
+    rows: list[Row] = []
+    for program, sizes in _programs(target, options):
+      rows.append(measure(program, target, sizes=sizes))
+      what = rows[-1].error or f"{rows[-1].kernels:,} kernels, {rows[-1].seconds:.1f} s"
+      print(f"{target}  {program.name}  {sizes}: {what}", file=sys.stderr, flush=True)
+      paths |= dict.fromkeys(write(options.out, rows, command=command))
+  for path in paths:
     print(path)
 
 
-def _measured(program: Program, target: str, sizes: str) -> Row:
-  row = measure(program, target, sizes=sizes)
-  what = row.error or f"{row.kernels:,} kernels, {row.seconds:.1f} s"
-  print(f"{target}  {program.name}  {sizes}: {what}", file=sys.stderr, flush=True)
-  return row
+def _programs(target: str, options: Options) -> Iterator[tuple[Program, str]]:
+  """Yields each program and its sizes in words."""
+  several = ":" in target  # "v5e" alone stands for one of its chips
+  for name in options.distances:
+    for n in options.sizes:
+      yield distance(name, n, options.dim, several=several), f"n {n:,}, D {options.dim}"
+  for method in options.methods:
+    for network in options.networks:
+      program = train_loop(
+        method,
+        network,
+        batch_size=options.batch_size,
+        precision=options.precision,
+        mesh=targets.mesh(target) if several else None,
+      )
+      yield program, f"batch {options.batch_size}"
 
 
 if __name__ == "__main__":

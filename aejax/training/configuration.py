@@ -30,7 +30,7 @@ __all__ = [
 
 
 Schedule = Literal["constant", "cosine"]
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "highest", "bfloat16"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,8 +53,9 @@ class Options:
       parts need less memory; the distance is still that of the whole batch, and so is the gradient.
     learning_rate: learning rate of Adam.
     schedule: learning rate over the run: constant, or falling to zero along a cosine.
-    precision: number format in which the networks compute. Parameters and distances are always
-      float32.
+    precision: how the networks compute: float32, whose products a GPU takes in TF32 and a TPU in
+      bfloat16; highest, with float32 products in training, several times slower there and the same
+      as float32 on a CPU; or bfloat16. Parameters and distances are always float32.
     skip_nonfinite: skip a step whose loss or gradient is not finite, and count it in metrics.jsonl,
       instead of stopping.
     checkpoint_minutes: time between two checkpoints, in minutes.

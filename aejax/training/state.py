@@ -13,7 +13,13 @@ from aejax import networks
 from aejax.autoencoder import Autoencoder
 from aejax.training.configuration import Configuration
 from aejax.training.epoch import Sums, zero_sums
-from aejax.training.step import TrainState, TrainStep, create, pytree_node
+from aejax.training.step import (
+  TrainState,
+  TrainStep,
+  create,
+  pytree_node,
+  with_exact_products,
+)
 
 __all__ = ["Best", "RunState", "build", "end_epoch", "fresh", "stack", "unstack"]
 
@@ -100,7 +106,7 @@ def build(
     configuration.image_shape,
     latent_dim=configuration.latent_dim,
     gaussian=objective.gaussian_encoder,
-    dtype=jnp.dtype(configuration.precision),
+    dtype=jnp.bfloat16 if configuration.precision == "bfloat16" else jnp.float32,
     key=keys[0],
   )
   rate = configuration.learning_rate
@@ -115,4 +121,6 @@ def build(
     accumulate=configuration.accumulate,
     skip_nonfinite=configuration.skip_nonfinite,
   )
+  if configuration.precision == "highest":
+    train_step = with_exact_products(train_step)
   return model, state, train_step

@@ -13,7 +13,16 @@ from jaxtyping import Array, Bool, Float, Int, Key, Num
 from aejax.autoencoder import Autoencoder, pixels
 from aejax.objectives import Objective
 
-__all__ = ["Metrics", "TrainState", "TrainStep", "all_finite", "create", "merge", "pytree_node"]
+__all__ = [
+  "Metrics",
+  "TrainState",
+  "TrainStep",
+  "all_finite",
+  "create",
+  "merge",
+  "pytree_node",
+  "with_exact_products",
+]
 
 T = TypeVar("T")
 
@@ -141,6 +150,19 @@ def create(
   params, key = jax.tree.map(jnp.copy, (params, key))
   state = TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params), key)
   return state, train_step
+
+
+def with_exact_products(train_step: TrainStep) -> TrainStep:
+  """Returns the step with all matrix products and convolutions in float32 on every platform.
+
+  By default, GPUs compute them in TF32 and TPUs in bfloat16.
+  """
+
+  def exact(state, batch, *, axis_name=None):
+    with jax.default_matmul_precision("highest"):
+      return train_step(state, batch, axis_name=axis_name)
+
+  return exact
 
 
 def all_finite(tree: Any) -> Bool[Array, ""]:

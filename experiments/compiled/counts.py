@@ -6,12 +6,13 @@ cycles are XLA's own model of a TPU, in which sorts, scatters and transfers cost
 
 import collections
 import dataclasses
+import math
 import re
 from collections.abc import Iterator
 
 from compiled.hlo import Computation, Instruction, Module
 
-__all__ = ["Counts", "count", "executed"]
+__all__ = ["Counts", "count", "executed", "loop_body"]
 
 # These instructions name or regroup values; no kernel runs for them.
 _FREE = frozenset(
@@ -38,6 +39,7 @@ class Counts:
     kernels: instructions that run as a kernel or operation of their own.
     bytes: bytes that they read and write, without regard to caches.
     cycles: XLA's estimated cycles; zero on a GPU.
+    products: operations of the matrix products, and of convolutions except cuDNN's.
     collectives: number of executions by kind, such as {"all-gather": 1}.
     collective_bytes: bytes of the collectives' results.
     opcodes: number of executions by opcode.
@@ -48,6 +50,7 @@ class Counts:
   kernels: int
   bytes: int
   cycles: int
+  products: int
   collectives: dict[str, int]
   collective_bytes: int
   opcodes: dict[str, int]
@@ -59,13 +62,18 @@ class Counts:
     return self.opcodes.get(opcode, 0) + self.fused.get(opcode, 0)
 
 
-def count(module: Module) -> Counts:
-  """Counts the kernels, traffic and collectives of one run of a program."""
-  kernels = traffic = cycles = collective_bytes = unknown = 0
+def count(module: Module, start: str | None = None) -> Counts:
+  """Counts the kernels, traffic and collectives of one run of a program.
+
+  Args:
+    module: the program.
+    start: name of the computation to count; by default the whole program.
+  """
+  kernels = traffic = cycles = products = collective_bytes = unknown = 0
   opcodes: collections.Counter[str] = collections.Counter()
   fused: collections.Counter[str] = collections.Counter()
   collectives: collections.Counter[str] = collections.Counter()
-  for instruction, computation, times in executed(module):
+  for instruction, computation, times in executed(module, start):
     if instruction.opcode == "while":
       unknown += _trip_count(module, computation, instruction) is None
       continue
@@ -77,6 +85,7 @@ def count(module: Module) -> Counts:
     if instruction.opcode == "fusion":
       body = module.computations[instruction.called("calls") or ""]
       fused.update(one.opcode for one in body.values() if one.opcode not in _FREE)
+    products += times * _products(module, computation, instruction)
     kind = instruction.opcode.removesuffix("-start")
     if kind in _COLLECTIVES:
       collectives[kind] += times
@@ -86,6 +95,7 @@ def count(module: Module) -> Counts:
     kernels,
     traffic,
     cycles,
+    products,
     dict(collectives),
     collective_bytes,
     dict(opcodes),
@@ -94,9 +104,19 @@ def count(module: Module) -> Counts:
   )
 
 
-def executed(module: Module) -> Iterator[tuple[Instruction, Computation, int]]:
+def executed(
+  module: Module, start: str | None = None
+) -> Iterator[tuple[Instruction, Computation, int]]:
   """Yields each instruction that runs, its computation, and how often it runs."""
-  yield from _executed(module, module.entry, 1)
+  yield from _executed(module, start or module.entry, 1)
+
+
+def loop_body(module: Module) -> str | None:
+  """Name of the body of the first loop whose length is an argument of the program, or None."""
+  for instruction, computation, _ in executed(module):
+    if instruction.opcode == "while" and _trip_count(module, computation, instruction) is None:
+      return instruction.called("body")
+  return None
 
 
 def _executed(
@@ -179,6 +199,31 @@ def _traffic(module: Module, computation: Computation, instruction: Instruction)
   if instruction.opcode == "dynamic-update-slice":
     return 2 * (operands[1].bytes if len(operands) > 1 else instruction.bytes)
   return instruction.bytes + sum(operand.bytes for operand in operands)
+
+
+def _products(module: Module, computation: Computation, instruction: Instruction) -> int:
+  """Operations of the matrix products and convolutions in an instruction: two for each term."""
+  if instruction.opcode == "fusion":
+    body = module.computations[instruction.called("calls") or ""]
+    return sum(_products(module, body, one) for one in body.values())
+  operands = [computation.get(name) for name in instruction.operands]
+  if instruction.opcode == "convolution":
+    labels = re.search(r"dim_labels=\w+_(\w+)->", instruction.attributes)
+    if labels is None or len(operands) < 2 or operands[1] is None:
+      return 0
+    kernel = zip(labels.group(1), operands[1].shapes[0][1], strict=True)
+    terms = math.prod(length for label, length in kernel if label != "o")
+  elif instruction.opcode == "dot" or "gemm" in instruction.opcode:
+    found = re.search(
+      r'lhs_contracting_dim(?:ension)?s(?:=\{|":\[)([\d,"]+)', instruction.attributes
+    )
+    if found is None or operands[0] is None:
+      return 0
+    axes = map(int, re.findall(r"\d+", found.group(1)))
+    terms = math.prod(operands[0].shapes[0][1][axis] for axis in axes)
+  else:
+    return 0
+  return 2 * terms * math.prod(instruction.shapes[0][1])
 
 
 def _fusion_traffic(body: Computation) -> int:

@@ -3,12 +3,14 @@
 import dataclasses
 import math
 import re
+import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 import jax
 
-from compiled import counts, hlo, targets
+from compiled import counts, hlo, targets, thunks
 from compiled.programs import Program
 
 __all__ = ["Row", "measure"]
@@ -16,21 +18,26 @@ __all__ = ["Row", "measure"]
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-  """One compiled program.
+  """One compiled program, on each of the target's devices.
 
   Attributes:
     target: a name of `targets.TARGETS`.
     program: what it computes.
     sizes: its sizes in words, such as "n 8192, D 64".
     kernels: kernels (GPU) or operations (TPU) of one call; of a training loop, of one step.
+    graphs: CUDA graphs of a training step; 0 for other programs and on a TPU.
+    alone: kernels of a training step that the host starts outside of a graph; likewise.
     cycles: XLA's estimated cycles on a TPU, without sorts, scatters and transfers; 0 on a GPU.
+    products: operations of the matrix products, and of convolutions except cuDNN's.
     traffic: bytes read and written by all kernels, without regard to caches.
-    temporaries: bytes of buffers except arguments and results, for each device.
+    temporaries: bytes of buffers except arguments and results.
+    arguments: bytes of the arguments.
     collectives: executions by kind.
     collective_bytes: bytes of their results.
     scatters: scatter instructions.
     dilated: convolutions over an input filled up with zeros between its pixels; on a TPU, also the
       adjoint of a strided convolution.
+    reversals: reversals of an array that is not as large as a parameter.
     image_copies: instructions that write an array as large as the resident images.
     loops: loops whose trip count is not in the program; each is counted once.
     seconds: CPU seconds of the compilation.
@@ -41,13 +48,18 @@ class Row:
   program: str
   sizes: str
   kernels: int = 0
+  graphs: int = 0
+  alone: int = 0
   cycles: int = 0
+  products: int = 0
   traffic: int = 0
   temporaries: int = 0
+  arguments: int = 0
   collectives: dict[str, int] = dataclasses.field(default_factory=dict)
   collective_bytes: int = 0
   scatters: int = 0
   dilated: int = 0
+  reversals: int = 0
   image_copies: int = 0
   loops: int = 0
   seconds: float = 0.0
@@ -66,30 +78,41 @@ def measure(program: Program, target: str, *, sizes: str = "") -> Row:
   ]
   function: Any = program.function
   function = function if hasattr(function, "lower") else jax.jit(function)
-  start = time.process_time()
-  try:
-    compiled = function.lower(*arguments).compile()
-  except Exception as error:  # each compiler has its own type
-    return Row(target, program.name, sizes, error=str(error).strip().splitlines()[0][:200])
-  seconds = time.process_time() - start
+  with tempfile.TemporaryDirectory() as folder:
+    # Only the files of a dump list what the host of a GPU starts.
+    options = {"xla_dump_to": folder} if program.is_loop and targets.is_gpu(target) else None
+    start = time.process_time()
+    try:
+      compiled = function.lower(*arguments).compile(compiler_options=options)
+    except Exception as error:  # each compiler has its own type
+      return Row(target, program.name, sizes, error=str(error).strip().splitlines()[0][:200])
+    seconds = time.process_time() - start
+    listings = list(Path(folder).glob("*thunk_sequence_after_thunk_passes.txt"))
+    launches = thunks.loop_launches(listings[0].read_text(encoding="utf-8")) if listings else None
   text, memory = compiled.as_text(), compiled.memory_analysis()
   module = hlo.parse(text)
-  found = counts.count(module)
+  whole = counts.count(module)
+  found = counts.count(module, counts.loop_body(module)) if program.is_loop else whole
   return Row(
     target,
     program.name,
     sizes,
-    found.kernels,
-    found.cycles,
-    found.bytes,
-    0 if memory is None else memory.temp_size_in_bytes,
-    found.collectives,
-    found.collective_bytes,
-    found.of("scatter"),
-    _dilated(text),
-    _image_copies(program, module),
-    found.unknown_loops,
-    seconds,
+    kernels=found.kernels,
+    graphs=launches.graphs if launches else 0,
+    alone=launches.others if launches else 0,
+    cycles=found.cycles,
+    products=found.products,
+    traffic=found.bytes,
+    temporaries=0 if memory is None else memory.temp_size_in_bytes,
+    arguments=0 if memory is None else memory.argument_size_in_bytes,
+    collectives=found.collectives,
+    collective_bytes=found.collective_bytes,
+    scatters=whole.of("scatter"),
+    dilated=_dilated(text),
+    reversals=_reversals(program, module),
+    image_copies=_image_copies(program, module),
+    loops=found.unknown_loops,
+    seconds=seconds,
   )
 
 
@@ -98,6 +121,16 @@ def _dilated(text: str) -> int:
   interior = re.findall(r" pad\([^)]*\), padding=([\dx_\-]+)", text)
   between = [p for p in interior if any(len(d.split("_")) == 3 for d in p.split("x"))]
   return len(re.findall(r"lhs_dilate=", text)) + len(between)
+
+
+def _reversals(program: Program, module: hlo.Module) -> int:
+  """Reversals of arrays that are no parameters: those of a convolution's kernel are small."""
+  sizes = {leaf.size for leaf in jax.tree.leaves(program.arguments)}
+  return sum(
+    instruction.opcode == "reverse" and math.prod(instruction.shapes[0][1]) not in sizes
+    for computation in module.computations.values()
+    for instruction in computation.values()
+  )
 
 
 def _image_copies(program: Program, module: hlo.Module) -> int:

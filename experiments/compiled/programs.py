@@ -29,12 +29,14 @@ class Program(NamedTuple):
     arguments: trees of `jax.ShapeDtypeStruct`.
     layout: where each argument lies on several devices, a name of `targets.Layout`; empty for a
       program on one device.
+    is_loop: whether it is a loop of training steps, of which one is counted.
   """
 
   name: str
   function: Callable[..., Any]
   arguments: tuple[Any, ...]
   layout: tuple[Layout, ...] = ()
+  is_loop: bool = False
 
 
 def _gaussian(z: jax.Array) -> jax.Array:
@@ -62,13 +64,32 @@ _SLICED = tuple(DISTANCES)[6:]
 METHODS = ("ae", "vae", "wae-mmd", "cwae", "swae")
 """The methods whose training steps are compiled."""
 
-NETWORKS: dict[str, tuple[tuple[int, int, int], int, int]] = {
-  "mlp": ((28, 28, 1), 8, 60_000),
-  "convolutional": ((28, 28, 1), 8, 60_000),
-  "cifar10": ((32, 32, 3), 64, 50_000),
-  "celeb_a": ((64, 64, 3), 64, 162_770),
+
+class Network(NamedTuple):
+  """A network and its training images.
+
+  Attributes:
+    architecture: a name of `networks.ARCHITECTURES`.
+    image_shape: height, width and channels.
+    latent_dim: dimension of the latents.
+    num_images: number of training images.
+  """
+
+  architecture: str
+  image_shape: tuple[int, int, int]
+  latent_dim: int
+  num_images: int
+
+
+NETWORKS: dict[str, Network] = {
+  "mlp": Network("mlp", (28, 28, 1), 8, 60_000),
+  "convolutional": Network("convolutional", (28, 28, 1), 8, 60_000),
+  "cifar10": Network("cifar10", (32, 32, 3), 64, 50_000),
+  "celeb_a": Network("celeb_a", (64, 64, 3), 64, 162_770),
+  # Its first and last layer have 150 MiB each, so that several devices share them.
+  "mlp-256": Network("mlp", (256, 256, 3), 64, 30_000),
 }
-"""Networks: image shape, latent dimension and number of training images."""
+"""The networks whose training steps are compiled."""
 
 
 def distance(name: str, n: int, dim: int, *, several: bool = False) -> Program:
@@ -110,7 +131,7 @@ def train_loop(
     precision: dtype of the networks.
     mesh: mesh of the devices that share each batch, if there are several.
   """
-  image_shape, latent_dim, num_images = NETWORKS[network]
+  architecture, image_shape, latent_dim, num_images = NETWORKS[network]
   if mesh is not None:
     num_images = -(-num_images // mesh.size) * mesh.size  # as `shard_images` pads them
   objective = objectives.make(method, {})
@@ -119,7 +140,7 @@ def train_loop(
   def make() -> Any:
     keys = jax.random.split(jax.random.key(0))
     model = networks.build(
-      network,
+      architecture,
       image_shape,
       latent_dim=latent_dim,
       gaussian=objective.gaussian_encoder,
@@ -141,4 +162,5 @@ def train_loop(
       jax.ShapeDtypeStruct((), jnp.int32),
     ),
     () if mesh is None else ("state", "copies", "rows", "copies", "copies"),
+    is_loop=True,
   )

@@ -6,7 +6,9 @@ h100.textproto in this folder and the CUDA plugin of JAX.
 
 import functools
 import importlib.util
+import math
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any, Literal
@@ -28,7 +30,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec, SingleDev
 
 from aejax.training.sharding import shardings
 
-__all__ = ["TARGETS", "Layout", "check", "devices", "is_gpu", "mesh", "place"]
+__all__ = ["TARGETS", "Layout", "check", "describe", "devices", "is_gpu", "mesh", "place"]
 
 Layout = Literal["rows", "copies", "state"]
 
@@ -45,10 +47,12 @@ TARGETS: dict[str, str] = {
 """The targets by name, with their topologies."""
 
 _INSTALL = {
-  "cuda": "pip install --no-deps jax-cuda13-plugin=={jax} jax-cuda13-pjrt=={jax}, and ptxas of the"
-  " CUDA toolkit on PATH",
+  "cuda": "pip install --no-deps jax-cuda13-plugin=={jax} jax-cuda13-pjrt=={jax} nvidia-cuda-nvcc",
   "tpu": "pip install 'jax[tpu]=={jax}'",
 }
+
+
+_NAMES = {"h100": "H100", "v5e": "TPU v5e chip", "v5p": "TPU v5p chip", "v6e": "TPU v6e chip"}
 
 
 def is_gpu(target: str) -> bool:
@@ -65,12 +69,29 @@ def check(target: str) -> None:
   if target not in TARGETS:
     raise ValueError(f"There is no target {target!r}. There are {', '.join(TARGETS)}.")
   if is_gpu(target):
-    there = importlib.util.find_spec("jax_cuda13_plugin") and shutil.which("ptxas")
+    there = importlib.util.find_spec("jax_cuda13_plugin") and _has_ptxas()
   else:
     there = importlib.util.find_spec("libtpu")
   if not there:
     install = _INSTALL["cuda" if is_gpu(target) else "tpu"].format(jax=jax.__version__)
     raise ValueError(f"The compiler for {target} is not installed: {install}.")
+
+
+def describe(target: str) -> str:
+  """A sentence on the devices of a target."""
+  name, _, several = target.partition(":")
+  count = math.prod(map(int, re.findall(r"\d+", several))) if several else 1
+  if count == 1:
+    return f"One {_NAMES[name]}."
+  return f"{count} {_NAMES[name]}s that share the latents or the batch."
+
+
+def _has_ptxas() -> bool:
+  """Whether XLA finds the assembler of CUDA: on PATH, or in the package nvidia-cuda-nvcc."""
+  nvidia = importlib.util.find_spec("nvidia")
+  folders = [] if nvidia is None else nvidia.submodule_search_locations or []
+  packaged = any((Path(folder) / "cu13/bin/ptxas").exists() for folder in folders)
+  return packaged or shutil.which("ptxas") is not None
 
 
 @functools.cache

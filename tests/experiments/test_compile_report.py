@@ -1,13 +1,12 @@
 """Counts of compiled programs; the compilers for accelerators need not be installed."""
 
 import dataclasses
-import json
 
 import jax
 import jax.numpy as jnp
 import pytest
-from compiled import hlo, programs, report, targets
-from compiled.counts import count
+from compiled import hlo, programs, report, targets, thunks
+from compiled.counts import count, loop_body
 from compiled.measure import Row, measure
 from jax import lax
 
@@ -51,8 +50,63 @@ def test_count_multiplies_loops_by_their_trip_counts():
   assert counts.unknown_loops == 0
   both = dataclasses.replace(counts, opcodes={"scatter": 2}, fused={"scatter": 3})
   assert (both.of("scatter"), both.of("sort")) == (5, 0)
+  assert counts.products == 5 * 2 * 8**3
+  body = count(hlo.parse(TEXT), "body")
+  assert (body.kernels, body.products) == (2, 2 * 8**3)
   dot, add, compare = 3 * 8 * 8 * 4, 3 * 4, 1 + 2 * 4
   assert counts.bytes == 5 * (dot + add + compare) + 3 * 8 * 8 * 4
+
+
+def test_loop_body_is_the_loop_whose_length_is_an_argument():
+  assert loop_body(hlo.parse(TEXT)) is None
+
+  def function(x, count):
+    x = lax.fori_loop(0, 3, lambda _, v: jnp.cos(v), x)
+    return lax.fori_loop(0, count, lambda _, v: jnp.sin(v @ v), x)
+
+  text = jax.jit(function).lower(jnp.ones((4, 4)), 7).compile().as_text()
+  module = hlo.parse(text)
+  assert count(module, loop_body(module)).products == 2 * 4**3
+
+
+def test_products_of_a_tpu_are_convolutions_and_those_of_a_gpu_calls():
+  def products(line):
+    text = f"""HloModule example
+
+ENTRY %main (x: f32[8,4], y: f32[4,16]) -> f32[8,16] {{
+  %x = f32[8,4]{{1,0}} parameter(0)
+  %y = f32[4,16]{{1,0}} parameter(1)
+  ROOT %z = f32[8,16]{{1,0}} {line}
+}}
+"""
+    return count(hlo.parse(text)).products
+
+  assert products("convolution(%x, %y), dim_labels=bf_io->bf") == 2 * 8 * 16 * 4
+  gemm = 'custom-call(%x, %y), custom_call_target="__cublas$gemm", backend_config='
+  assert products(gemm + '{"lhs_contracting_dimensions":["1"]}') == 2 * 8 * 16 * 4
+  assert products("add(%x, %y)") == 0
+
+
+THUNKS = """000: kCommandBuffer [source       | next=007 (1)]
+    001: kCopy [source | sink] kCopy
+002: kWhile         [prev=000 (1) | next=100 (1)]
+condition:
+    003: kCustomKernel [source | sink] wrapped_compare
+  body:
+    004: kCustomKernel [source | sink] loop_reverse_fusion
+    000: kCommandBuffer [source | sink]
+        005: kCustomKernel [source | sink] loop_pad_fusion_1
+        006: kCustomKernel [source | sink] loop_pad_fusion_7
+    007: kConvolution [source | sink] kConvolution
+    000: kCommandBuffer [source | sink]
+        008: kCopy [source | sink] kCopy
+009: kCopy [source | sink] kCopy
+"""
+
+
+def test_loop_launches_counts_graphs_and_what_is_outside_of_them():
+  assert thunks.loop_launches(THUNKS) == thunks.Launches(graphs=2, others=2)
+  assert thunks.loop_launches(THUNKS.partition("002")[0]) is None
 
 
 def test_parse_reads_what_xla_writes():
@@ -108,7 +162,16 @@ def test_measure_counts_scatters_dilated_convolutions_and_copies_of_images(monke
   assert row(dilated, (1, 8, 8, 1)).dilated >= 1
   assert row(copied, (64, 32), jnp.uint8).image_copies >= 1
   plain = row(jnp.sin, (8,))
-  assert (plain.scatters, plain.dilated, plain.image_copies) == (0, 0, 0)
+  assert (plain.scatters, plain.dilated, plain.image_copies, plain.reversals) == (0, 0, 0, 0)
+  assert plain.arguments == 32
+  kernel = jax.ShapeDtypeStruct((16,), jnp.float32)
+
+  def turned(x, kernel):
+    # Only the second array is as large as an argument.
+    return jnp.flip(jnp.concatenate([x, x]), 0), jnp.flip(kernel, 0)
+
+  program = programs.Program("example", turned, (kernel, jax.ShapeDtypeStruct((9,), jnp.float32)))
+  assert measure(program, "h100").reversals == 1
   assert (plain.target, plain.sizes, plain.error) == ("h100", "small", "")
   assert "nonsense" in row(lambda x: int("nonsense"), (8,)).error
 
@@ -156,22 +219,30 @@ def test_main_compiles_what_is_asked_for(script, tmp_path, monkeypatch, capsys):
   assert [case[4] for case in seen[:3]] == [(), (), ()]
   assert seen[3][4] == ("rows",)
   assert seen[5][4][:3] == ("state", "copies", "rows")
-  assert capsys.readouterr().out.split() == [
-    str(tmp_path / f"compiled.{s}") for s in ("json", "md")
-  ]
+  written = ["v5e.json", "compiled.md", "h100-8.json"]
+  assert capsys.readouterr().out.split() == [str(tmp_path / name) for name in written]
 
 
-def test_write_makes_a_table_for_each_target(tmp_path):
+def test_write_makes_a_page_of_all_targets_in_the_folder(tmp_path):
   rows = [
     Row("h100", "cramer_wold", "n 256", kernels=12, traffic=3_000_000, seconds=0.5),
-    Row("v5e", "cramer_wold", "n 256", kernels=20, cycles=1_500_000, collectives={"all-reduce": 2}),
-    Row("v5e", "sigreg", "n 256", error="out of memory"),
+    Row("h100", "vae mlp", "batch 8", kernels=90, graphs=1, alone=7, temporaries=2**20),
   ]
-  report.write(tmp_path, rows, command="python experiments/compile_report.py h100 v5e")
-  text = (tmp_path / "compiled.md").read_text()
-  assert "Nothing here was timed on an accelerator" in text
-  assert "| cramer_wold | n 256 | 12 | 3.0 |" in text
-  assert "| 1.50 | 2 all-reduce" in text
-  assert "does not compile: out of memory" in text
-  stored = json.loads((tmp_path / "compiled.json").read_text())
-  assert [row["target"] for row in stored["rows"]] == ["h100", "v5e", "v5e"]
+  report.write(tmp_path, rows, command="python experiments/compile_report.py h100")
+  rows = [
+    Row("v5e:4x4", "cramer_wold", "n 256", cycles=1_500_000, collectives={"all-reduce": 2}),
+    Row("v5e:4x4", "sigreg", "n 256", error="out of memory"),
+  ]
+  paths = report.write(tmp_path, rows, command="python experiments/compile_report.py v5e:4x4")
+  assert [path.name for path in paths] == ["v5e-4x4.json", "compiled.md"]
+  text = paths[-1].read_text()
+  assert "compiled, not timed" in text
+  assert "One H100. Made by `python experiments/compile_report.py h100`" in text
+  assert "16 TPU v5e chips that share" in text
+  assert "| cramer_wold | n 256 | 12 | 0.00 | 3.0 |" in text
+  assert "| vae mlp | batch 8 | 90 | 1 | 7 | 0.0 | 1.0 |" in text
+  assert "| 1.50 | 0.00 | 0.0 | 0.0 | 0.0 | 2 all-reduce (0.00 MB)" in text
+  assert "sigreg, n 256, does not compile: out of memory" in text
+  stored = report.read(tmp_path)
+  assert [len(content["rows"]) for content in stored.values()] == [2, 2]
+  assert stored["h100"]["rows"][1].alone == 7

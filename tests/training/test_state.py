@@ -120,6 +120,21 @@ def test_build_computes_in_bfloat16_with_float32_parameters(configure, dataset):
   assert "bf16" not in str(jax.make_jaxpr(train_step)(state, dataset.train[:8]))
 
 
+@pytest.mark.parametrize("precision", ["float32", "highest"])
+@pytest.mark.parametrize("network", ["linear", "cifar10"])
+def test_build_computes_products_in_float32_for_highest(configure, dataset, network, precision):
+  _, state, train_step = build(configure("ae", network=network, precision=precision))
+  # The autoencoder has no distance, whose products are always in float32.
+  step = jax.export.export(jax.jit(train_step), platforms=["cuda"])
+  shapes = jax.eval_shape(lambda: (state, jnp.asarray(dataset.train[:8])))
+  lines = step(*shapes).mlir_module().splitlines()
+  products = [line for line in lines if "stablehlo.dot" in line or "stablehlo.conv" in line]
+  products = [line for line in products if "stablehlo.convert" not in line]
+  assert len(products) >= (4 if network == "linear" else 20)
+  exact = ["HIGHEST" in line for line in products]
+  assert all(exact) if precision == "highest" else not any(exact)
+
+
 def test_build_accumulates_over_parts_of_the_batch(configure, dataset):
   # The decoder has 12 outputs per image.
   for accumulate, shape, other in ((1, "f32[8,12]", "f32[4,12]"), (2, "f32[4,12]", "f32[8,12]")):
