@@ -94,7 +94,7 @@ class Points(NamedTuple):
     x: coordinates, [length, d].
     norms: squared norms, [length].
     position: position of each point in the list, [length].
-    row_term: empty, or one term for each point, [length].
+    row_term: empty, or other arrays with an entry for each point, [length] or [length, e].
     weight: [length], zero for points that fill up the length.
   """
 
@@ -121,6 +121,7 @@ class Tiles(NamedTuple):
     blocks: number of this device's blocks.
     circular: whether a block's columns begin with the block itself.
     weights: [tiles of a block, width], weights of the columns as seen from the block.
+    coincident: squared distance below which two points differ by rounding errors only.
   """
 
   rows: Points
@@ -131,10 +132,15 @@ class Tiles(NamedTuple):
   blocks: int
   circular: bool
   weights: np.ndarray
+  coincident: Array
 
 
 def self_tiles(
-  x: Float[Array, "n d"], row_term: tuple[Array, ...], shard: Shard, sizes: Sizes
+  x: Float[Array, "n d"],
+  row_term: tuple[Array, ...],
+  coincident: Array,
+  shard: Shard,
+  sizes: Sizes,
 ) -> Tiles:
   """Cuts the pairs of a set with itself: each block meets the half circle behind it."""
   n = x.shape[0]
@@ -161,11 +167,12 @@ def self_tiles(
     blocks // shard.count,
     True,
     weights.reshape(tiles, width),
+    coincident,
   )
 
 
 def cross_tiles(
-  x: Float[Array, "n d"], y: Float[Array, "m d"], shard: Shard, sizes: Sizes
+  x: Float[Array, "n d"], y: Float[Array, "m d"], coincident: Array, shard: Shard, sizes: Sizes
 ) -> Tiles:
   """Cuts the pairs of two sets."""
   n, m = x.shape[0], y.shape[0]
@@ -183,6 +190,7 @@ def cross_tiles(
     blocks // shard.count,
     False,
     np.ones((tiles, width)),
+    coincident,
   )
 
 

@@ -2,11 +2,13 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from aejax.distances._arguments import Latents, Scalar, Target, public_jit
+from aejax.distances._line import cross_mean_distance, self_mean_distance
 from aejax.distances._radial import kummer
 from aejax.distances._sharding import AxisName
 from aejax.distances.mmd import mean_discrepancy
@@ -66,6 +68,12 @@ class _NegativeDistance:
     # Guard both branches: the slope of the root at 0 is infinite, and the gradient there must be 0.
     coincide = squared_distances <= 0
     return jnp.where(coincide, 0, -jnp.sqrt(jnp.where(coincide, 1, squared_distances)))
+
+  def mean_on_line(self, x: jax.Array, y: jax.Array | None = None, **options: Any) -> jax.Array:
+    # In one dimension a rounding error of coinciding rows would give their distance a slope of ±1.
+    return -(
+      self_mean_distance(x, **options) if y is None else cross_mean_distance(x, y, **options)
+    )
 
   def normal_mean(self, squared_norms: jax.Array, dim: int) -> jax.Array:
     return -_mean_norm(dim) * kummer(-0.5, dim / 2, squared_norms / 2)
