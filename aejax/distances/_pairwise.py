@@ -95,11 +95,16 @@ def self_sum(
   The function is elementwise. Each device holds all of `x` and `row_term`.
   """
   terms = () if row_term is None else (row_term,)
-  return sum_over_tiles(functools.partial(radial_tile, function), x, terms, shard=shard)
+  tile = functools.partial(radial_tile, function)
+  return sum_over_tiles(tile, x, lambda centred: terms, shard=shard)
 
 
 def sum_over_tiles(
-  tile: Tile, x: Float[Array, "n d"], terms: tuple[Array, ...], *, shard: Shard
+  tile: Tile,
+  x: Float[Array, "n d"],
+  terms: Callable[[Float[Array, "n d"]], tuple[Array, ...]],
+  *,
+  shard: Shard,
 ) -> Float[Array, ""]:
   """Returns a sum over i ≠ j that is computed tile by tile.
 
@@ -107,11 +112,11 @@ def sum_over_tiles(
     tile: returns the sum over one tile, which does not change under translation of `x`, and its
       gradients for x and the terms of rows and columns.
     x: points.
-    terms: other arrays that have an entry for each point.
+    terms: returns other arrays that have an entry for each of the points, which are then centred.
     shard: this device's part of the work.
   """
   centred = x - lax.stop_gradient(x.mean(0))
-  return shard.sum(_self_sum(tile, shard, (centred, terms), _coincident(x)))
+  return shard.sum(_self_sum(tile, shard, (centred, terms(centred)), _coincident(x)))
 
 
 def _coincident(*sets: Float[Array, "_ d"]) -> Float[Array, ""]:

@@ -37,6 +37,8 @@ class Sizes(NamedTuple):
       with half of the pairs are faster.
     single_with_term: the same for functions with a row term, which cost more for each pair.
     multiple: number that the width of several tiles is a multiple of.
+    recompute: whether to compute values again for each use. XLA would share them, and store a tile
+      of each.
   """
 
   block: int
@@ -44,14 +46,19 @@ class Sizes(NamedTuple):
   single: int
   single_with_term: int
   multiple: int
+  recompute: bool
 
 
 # On a CPU, tiles of a few MiB stay in the cache. A GPU is limited by the number of kernels that it
 # starts, and a TPU by its time for each operation: both need few, large tiles. Their units work on
 # multiples of 128 columns; other widths are padded.
-_CPU = Sizes(block=256, width=4096, single=1536, single_with_term=512, multiple=1)
-_GPU = Sizes(block=2048, width=8192, single=8192, single_with_term=4096, multiple=128)
-_TPU = Sizes(block=1024, width=8192, single=8192, single_with_term=4096, multiple=128)
+_CPU = Sizes(block=256, width=4096, single=1536, single_with_term=512, multiple=1, recompute=False)
+_GPU = Sizes(
+  block=2048, width=8192, single=8192, single_with_term=8192, multiple=128, recompute=True
+)
+_TPU = Sizes(
+  block=1024, width=8192, single=8192, single_with_term=8192, multiple=128, recompute=False
+)
 
 
 def by_platform(
@@ -122,6 +129,7 @@ class Tiles(NamedTuple):
     circular: whether a block's columns begin with the block itself.
     weights: [tiles of a block, width], weights of the columns as seen from the block.
     coincident: squared distance below which two points differ by rounding errors only.
+    recompute: whether to compute values again for each use.
   """
 
   rows: Points
@@ -133,6 +141,7 @@ class Tiles(NamedTuple):
   circular: bool
   weights: np.ndarray
   coincident: Array
+  recompute: bool
 
 
 def self_tiles(
@@ -168,6 +177,7 @@ def self_tiles(
     True,
     weights.reshape(tiles, width),
     coincident,
+    sizes.recompute,
   )
 
 
@@ -191,6 +201,7 @@ def cross_tiles(
     False,
     np.ones((tiles, width)),
     coincident,
+    sizes.recompute,
   )
 
 
