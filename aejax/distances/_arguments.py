@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
 import jax
@@ -55,7 +55,12 @@ def public_jit(*static: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
   return decorate
 
 
-def checked(function: Callable[P, T], *, call: Callable[..., T] | None = None) -> Callable[P, T]:
+def checked(
+  function: Callable[P, T],
+  *,
+  call: Callable[..., T] | None = None,
+  checks: Mapping[str, Callable[[str, Any], Any]] | None = None,
+) -> Callable[P, T]:
   """Checks the arguments of a function by name before each call; the signature stays.
 
   Values can be checked only where they are concrete. Under a transformation JAX itself reports
@@ -64,14 +69,16 @@ def checked(function: Callable[P, T], *, call: Callable[..., T] | None = None) -
   Args:
     function: the function.
     call: called instead of the function, with the same arguments.
+    checks: checks of this function, by name of the argument, where the usual ones do not apply.
   """
+  own = {**_CHECKS, **(checks or {})}
   names = list(inspect.signature(function).parameters)
   run: Callable[..., T] = function if call is None else call
 
   @functools.wraps(function)
   def with_checks(*args: P.args, **kwargs: P.kwargs) -> T:
-    positional = [_check(name, value) for name, value in zip(names, args, strict=False)]
-    named = {name: _check(name, value) for name, value in kwargs.items()}
+    positional = [_check(own, name, value) for name, value in zip(names, args, strict=False)]
+    named = {name: _check(own, name, value) for name, value in kwargs.items()}
     try:
       return run(*positional, *args[len(names) :], **named)
     except NameError as error:
@@ -82,8 +89,8 @@ def checked(function: Callable[P, T], *, call: Callable[..., T] | None = None) -
   return with_checks
 
 
-def _check(name: str, value: Any) -> Any:
-  check = _CHECKS.get(name)
+def _check(checks: Mapping[str, Callable[[str, Any], Any]], name: str, value: Any) -> Any:
+  check = checks.get(name)
   return value if check is None else check(name, value)
 
 

@@ -2,11 +2,13 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from aejax.distances._line import cross_mean_distance, self_mean_distance
 from aejax.distances._radial import kummer, phi
 
 __all__ = ["NegativeDistance", "Phi", "mean_norm"]
@@ -22,6 +24,15 @@ class NegativeDistance:
     # Guard both branches: the slope of the root at 0 is infinite, and the gradient there must be 0.
     coincide = squared_distances <= 0
     return jnp.where(coincide, 0, -jnp.sqrt(jnp.where(coincide, 1, squared_distances)))
+
+  def mean_on_line(self, x: jax.Array, y: jax.Array | None = None, **options: Any) -> jax.Array:
+    """Returns the mean of the kernel over pairs in one dimension, by sorting.
+
+    A rounding error of coinciding rows would give their distance a slope of ±1.
+    """
+    return -(
+      self_mean_distance(x, **options) if y is None else cross_mean_distance(x, y, **options)
+    )
 
   def ball_average(self, squared_radii: jax.Array, dim: int) -> jax.Array:
     """Returns the mean of the kernel over balls around 0."""

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-__all__ = ["sort_columns"]
+__all__ = ["permuted", "sort_columns", "sort_with_order"]
 
 # Number of rows up to which a sorting network is fastest on a CPU. With more rows, its n log² n
 # comparisons are too many passes over memory.
@@ -40,12 +40,25 @@ def _(primals: tuple[Columns], tangents: tuple[Columns]) -> tuple[Columns, Colum
     x,
     cpu=on_cpu,
     tpu=_xla_values_and_order,
-    default=lambda x: tuple(v.T for v in _xla_values_and_order(x.T, axis=1)),
+    default=_xla_values_and_order_along_rows,
   )
-  return values, _permuted(order, dx)
+  return values, permuted(order, dx)
 
 
-def _permuted(order: Order, v: Columns) -> Columns:
+def sort_with_order(x: Columns) -> tuple[Columns, Order]:
+  """Returns sorted columns that are held in memory, and the row that each entry comes from.
+
+  The network of `sort_columns` may meet two copies of `x` that are rounded differently.
+  """
+  return lax.platform_dependent(
+    x,
+    cpu=_packed,
+    tpu=_xla_values_and_order,
+    default=_xla_values_and_order_along_rows,
+  )
+
+
+def permuted(order: Order, v: Columns) -> Columns:
   """Returns the entries of each column in the given order.
 
   XLA would transpose this gather into a scatter, which accelerators execute slowly. A permutation
@@ -84,6 +97,11 @@ def _xla_values_and_order(
   index = lax.broadcasted_iota(jnp.int32, x.shape, axis)
   values, order = lax.sort((x, index), dimension=axis, num_keys=1, is_stable=False)
   return _mark_nan(x, values, axis), order
+
+
+def _xla_values_and_order_along_rows(x: Columns) -> tuple[Columns, Order]:
+  values, order = _xla_values_and_order(x.T, axis=1)
+  return values.T, order.T
 
 
 def _packed(x: Columns) -> tuple[Columns, Order]:

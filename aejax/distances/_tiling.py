@@ -37,6 +37,8 @@ class Sizes(NamedTuple):
       with half of the pairs are faster.
     single_with_term: the same for functions with a row term, which cost more for each pair.
     multiple: number that the width of several tiles is a multiple of.
+    recompute: whether to compute values again for each use. XLA would share them, and store a tile
+      of each.
   """
 
   block: int
@@ -44,14 +46,19 @@ class Sizes(NamedTuple):
   single: int
   single_with_term: int
   multiple: int
+  recompute: bool
 
 
 # On a CPU, tiles of a few MiB stay in the cache. A GPU is limited by the number of kernels that it
 # starts, and a TPU by its time for each operation: both need few, large tiles. Their units work on
 # multiples of 128 columns; other widths are padded.
-_CPU = Sizes(block=256, width=4096, single=1536, single_with_term=512, multiple=1)
-_GPU = Sizes(block=2048, width=8192, single=8192, single_with_term=4096, multiple=128)
-_TPU = Sizes(block=1024, width=8192, single=8192, single_with_term=4096, multiple=128)
+_CPU = Sizes(block=256, width=4096, single=1536, single_with_term=512, multiple=1, recompute=False)
+_GPU = Sizes(
+  block=2048, width=8192, single=8192, single_with_term=8192, multiple=128, recompute=True
+)
+_TPU = Sizes(
+  block=1024, width=8192, single=8192, single_with_term=8192, multiple=128, recompute=False
+)
 
 
 def by_platform(
@@ -94,7 +101,7 @@ class Points(NamedTuple):
     x: coordinates, [length, d].
     norms: squared norms, [length].
     position: position of each point in the list, [length].
-    row_term: empty, or one term for each point, [length].
+    row_term: empty, or other arrays with an entry for each point, [length] or [length, e].
     weight: [length], zero for points that fill up the length.
   """
 
@@ -121,6 +128,8 @@ class Tiles(NamedTuple):
     blocks: number of this device's blocks.
     circular: whether a block's columns begin with the block itself.
     weights: [tiles of a block, width], weights of the columns as seen from the block.
+    coincident: squared distance below which two points differ by rounding errors only.
+    recompute: whether to compute values again for each use.
   """
 
   rows: Points
@@ -131,10 +140,16 @@ class Tiles(NamedTuple):
   blocks: int
   circular: bool
   weights: np.ndarray
+  coincident: Array
+  recompute: bool
 
 
 def self_tiles(
-  x: Float[Array, "n d"], row_term: tuple[Array, ...], shard: Shard, sizes: Sizes
+  x: Float[Array, "n d"],
+  row_term: tuple[Array, ...],
+  coincident: Array,
+  shard: Shard,
+  sizes: Sizes,
 ) -> Tiles:
   """Cuts the pairs of a set with itself: each block meets the half circle behind it."""
   n = x.shape[0]
@@ -161,11 +176,13 @@ def self_tiles(
     blocks // shard.count,
     True,
     weights.reshape(tiles, width),
+    coincident,
+    sizes.recompute,
   )
 
 
 def cross_tiles(
-  x: Float[Array, "n d"], y: Float[Array, "m d"], shard: Shard, sizes: Sizes
+  x: Float[Array, "n d"], y: Float[Array, "m d"], coincident: Array, shard: Shard, sizes: Sizes
 ) -> Tiles:
   """Cuts the pairs of two sets."""
   n, m = x.shape[0], y.shape[0]
@@ -183,6 +200,8 @@ def cross_tiles(
     blocks // shard.count,
     False,
     np.ones((tiles, width)),
+    coincident,
+    sizes.recompute,
   )
 
 
