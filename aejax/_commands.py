@@ -53,18 +53,20 @@ class _Evaluate:
 
   Attributes:
     workdir: the run's work directory; summary.json and the plots in it are written again.
+    dataset: path of the data that the run was trained on, if they have moved.
     inception: the file weights-inception-2015-12-05-6726825d.pth, which torch-fidelity publishes,
       for the FID of the samples. With ten thousand test images this takes hours on a CPU.
   """
 
   workdir: _Workdir
+  dataset: str | None = None
   inception: Path | None = None
 
 
 def evaluate(arguments: Sequence[str], *, prog: str) -> None:
   """Scores and plots a trained run."""
   options = parse(_Evaluate, arguments, prog=prog)
-  run = Run.open(options.workdir)
+  run = Run.open(options.workdir, dataset=options.dataset)
   extractor = None if options.inception is None else inception(options.inception)
   _print_score(*score(run, extractor=extractor))
 
@@ -79,6 +81,7 @@ class _Sample:
     out: the PNG file to write.
     sampler: distribution of the latents: the prior, or a density fitted to the latents of the
       training images, a Gaussian or a mixture of ten.
+    dataset: path of the data that the run was trained on, if they have moved; for a fitted density.
     seed: random seed of the latents.
   """
 
@@ -86,13 +89,14 @@ class _Sample:
   num: int = 64
   out: Path = Path("samples.png")
   sampler: Literal["prior", "gaussian", "mixture"] = "prior"
+  dataset: str | None = None
   seed: int = 0
 
 
 def sample(arguments: Sequence[str], *, prog: str) -> None:
   """Generates images from a trained run."""
   options = parse(_Sample, arguments, prog=prog)
-  run = Run.open(options.workdir)
+  run = Run.open(options.workdir, dataset=options.dataset)
   trained = run.load()
   check_grid(options.num, trained.configuration.image_shape[:2])
   key = jax.random.key(_checks.seed(options.seed))

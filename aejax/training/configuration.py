@@ -22,6 +22,7 @@ __all__ = [
   "Precision",
   "Schedule",
   "check_settings",
+  "dataset_name",
   "differences",
   "read",
   "seed_runs",
@@ -121,6 +122,7 @@ class Configuration:
   checkpoint_minutes: float = 2.0
   checkpoint_epochs: int = 0
   keep_checkpoints: int = 2
+  data_digest: str | None = None
 
   def make_objective(self) -> objectives.Objective:
     """Returns the objective of the run."""
@@ -135,6 +137,8 @@ DEFAULTS = {
 """Defaults that do not depend on the data set, by the name of the setting."""
 FIELD_NAMES = {field.name for field in dataclasses.fields(Configuration)}
 """Names of the fields of a configuration."""
+# Fields that a config.json of an earlier version lacks.
+_LATER_FIELDS = {"data_digest"}
 
 # Version of the config.json schema.
 _FORMAT = 2
@@ -158,8 +162,11 @@ def differences(
   if method != configuration.method:
     return [f"method is {configuration.method}, not {method}"]
   given = {**objective, **dataclasses.asdict(options)}
-  if options.dataset is not None and options.dataset not in data.NAMES:
-    given["dataset"] = str(_checks.path("dataset", options.dataset).resolve())
+  # Data that moved have the digest of those that the run was trained on; see Run.dataset.
+  if configuration.data_digest is not None:
+    given["dataset"] = None
+  elif options.dataset is not None:
+    given["dataset"] = dataset_name(options.dataset)
   current = {**configuration.objective, **dataclasses.asdict(configuration)}
   return [
     f"{name} is {current[name]}, not {value}"
@@ -169,6 +176,11 @@ def differences(
     and name not in MUTABLE_ON_RESUME
     and current[name] != value
   ]
+
+
+def dataset_name(dataset: str) -> str:
+  """Returns what config.json calls a data set: its name, or the absolute path of its files."""
+  return dataset if dataset in data.NAMES else str(_checks.path("dataset", dataset).resolve())
 
 
 def seed_runs(configuration: Configuration, workdir: Path) -> list[tuple[Configuration, Path]]:
@@ -208,9 +220,10 @@ def read(workdir: Path) -> Configuration:
         f"{path} was written by another version of aejax, or for another purpose: its format is "
         f"{format!r}, and this one reads {_FORMAT}."
       )
-  if not isinstance(values, dict) or set(values) != FIELD_NAMES:
-    found = set(values) if isinstance(values, dict) else set()
-    wrong = textwrap.shorten(", ".join(sorted(FIELD_NAMES ^ found)), 200)
+  found = set(values) if isinstance(values, dict) else set()
+  wrong = (FIELD_NAMES - _LATER_FIELDS - found) | (found - FIELD_NAMES)
+  if not isinstance(values, dict) or wrong:
+    wrong = textwrap.shorten(", ".join(sorted(wrong)), 200)
     raise ValueError(f"{path} does not describe a run: missing or unknown entries {wrong}.")
   try:
     _check_read(values)
@@ -240,6 +253,9 @@ def _check_read(values: dict[str, Any]) -> None:
     raise ValueError(
       f"data_dir must be null or a path, but is {_checks.short_repr(values['data_dir'])}."
     )
+  digest = values.get("data_digest")
+  if not isinstance(digest, str | None):
+    raise ValueError(f"data_digest must be null or a digest, but is {_checks.short_repr(digest)}.")
   if values["image_size"] is not None:
     _checks.integer("image_size", values["image_size"])
   _checks.integer("train_images", values["train_images"])
