@@ -9,5 +9,14 @@ from aejax.data.arrays import from_arrays
 from aejax.data.dataset import Dataset
 from aejax.data.lazy import LazyImages
 from aejax.data.loading import NAMES, load
+from aejax.data.scaling import Scaling, choose_scaling
 
-__all__ = ["NAMES", "Dataset", "LazyImages", "from_arrays", "load"]
+__all__ = [
+  "NAMES",
+  "Dataset",
+  "LazyImages",
+  "Scaling",
+  "choose_scaling",
+  "from_arrays",
+  "load",
+]

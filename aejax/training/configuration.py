@@ -45,8 +45,11 @@ class Options:
     resume: continue the run in workdir from its last checkpoint; with more epochs it gets longer.
     data_dir: folder with the original files of the data set, if they are on disk already.
     image_size: height and width in pixels to which the images are resized and centre-cropped.
+    standardise: subtract the mean of each feature or channel and divide by its standard deviation,
+      both of the training set; results have the units of the data again. Default: if the data are
+      vectors, signals or volumes with values outside [0, 1].
     network: linear, mlp, convolutional, cifar10 or celeb_a. Default: the paper's for the data set,
-      or else one that suits the size of the images.
+      or else one that suits the shape of the data.
     latent_dim: dimension of the latents.
     epochs: number of passes over the training set.
     batch_size: number of images in a step. A distance sees the whole batch.
@@ -77,6 +80,7 @@ class Options:
   resume: bool = False
   data_dir: Path | None = None
   image_size: int | None = None
+  standardise: bool | None = None
   network: str | None = None
   latent_dim: int | None = None
   epochs: int | None = None
@@ -106,7 +110,7 @@ class Configuration:
   dataset: str
   data_dir: str | None
   image_size: int | None
-  image_shape: tuple[int, int, int]
+  image_shape: tuple[int, ...]
   train_images: int
   network: str
   latent_dim: int
@@ -123,10 +127,15 @@ class Configuration:
   checkpoint_epochs: int = 0
   keep_checkpoints: int = 2
   data_digest: str | None = None
+  scaling: str | dict[str, Any] = "unit"
 
   def make_objective(self) -> objectives.Objective:
     """Returns the objective of the run."""
     return objectives.make(self.method, self.objective)
+
+  def make_scaling(self) -> data.Scaling:
+    """Returns how the values of the data reach the networks."""
+    return data.Scaling.from_json(self.scaling)
 
 
 DEFAULTS = {
@@ -138,7 +147,7 @@ DEFAULTS = {
 FIELD_NAMES = {field.name for field in dataclasses.fields(Configuration)}
 """Names of the fields of a configuration."""
 # Fields that a config.json of an earlier version lacks.
-_LATER_FIELDS = {"data_digest"}
+_LATER_FIELDS = {"data_digest", "scaling"}
 
 # Version of the config.json schema.
 _FORMAT = 2
@@ -256,6 +265,7 @@ def _check_read(values: dict[str, Any]) -> None:
   digest = values.get("data_digest")
   if not isinstance(digest, str | None):
     raise ValueError(f"data_digest must be null or a digest, but is {_checks.short_repr(digest)}.")
+  data.Scaling.from_json(values.get("scaling", "unit"))
   if values["image_size"] is not None:
     _checks.integer("image_size", values["image_size"])
   _checks.integer("train_images", values["train_images"])

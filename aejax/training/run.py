@@ -199,7 +199,11 @@ def _resolve_run(method: str, objective: dict[str, Any], options: Options) -> Ru
     image_shape=dataset.image_shape,
     num_images=len(dataset.train),
   )
-  configuration = dataclasses.replace(configuration, data_digest=dataset.digest)
+  configuration = dataclasses.replace(
+    configuration,
+    data_digest=dataset.digest,
+    scaling=data.choose_scaling(dataset, options.standardise).to_json(),
+  )
   check_batch_size(configuration.batch_size, jax.device_count(), configuration.accumulate)
   _check_step(configuration)
   return Run(configuration, workdir, dataset)
@@ -214,7 +218,7 @@ def _check_step(configuration: Configuration) -> None:
 
   shape = (configuration.batch_size, *configuration.image_shape)
   try:
-    jax.eval_shape(step, jax.ShapeDtypeStruct(shape, jnp.uint8))
+    jax.eval_shape(step, jax.ShapeDtypeStruct(shape, jnp.float32))
   except ValueError as error:
     raise ValueError(f"{configuration.method} cannot train with these options: {error}") from error
 
@@ -223,6 +227,10 @@ def _resumed(
   workdir: Path, method: str, objective: dict[str, Any], options: Options
 ) -> Configuration:
   configuration = read(workdir)
+  if options.standardise is not None and options.standardise != isinstance(
+    configuration.scaling, dict
+  ):
+    raise ValueError(f"{workdir} holds another run: standardise cannot change on --resume.")
   different = differences(configuration, method, objective, options)
   if different:
     raise ValueError(f"{workdir} holds another run: {'; '.join(different)}.")

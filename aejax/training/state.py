@@ -100,6 +100,7 @@ def build(
     configuration.image_shape,
     latent_dim=configuration.latent_dim,
     gaussian=objective.gaussian_encoder,
+    output=configuration.make_scaling().output,
     dtype=jnp.dtype(configuration.precision),
     key=keys[0],
   )
