@@ -3,7 +3,8 @@
     COST(X; E, D) = reconstruction(X, D(E(X))) + λ · d(P_E(X), P_Z)
 
 `distances` holds d, `objectives` the whole equation, `networks` E and D. `training` minimises the
-cost, `metrics` and `evaluation` score the result, and `load` opens a trained run.
+cost, `metrics` and `evaluation` score the result, `load` opens a trained run, and
+`export` writes a trained model as files for others.
 
 Submodules are imported on first use, so that `import aejax.distances` needs JAX, jaxtyping, NumPy
 and SciPy only.
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     data,
     distances,
     evaluation,
+    exporting,
     metrics,
     networks,
     objectives,
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
   )
   from aejax._messages import AejaxWarning
   from aejax.autoencoder import Autoencoder
+  from aejax.exporting import export, load_model
   from aejax.training import Run, TrainedAutoencoder, load
 
 __version__ = "0.2.0.dev0"
@@ -38,7 +41,10 @@ __all__ = [
   "data",
   "distances",
   "evaluation",
+  "export",
+  "exporting",
   "load",
+  "load_model",
   "metrics",
   "networks",
   "objectives",
@@ -51,7 +57,9 @@ _MODULE_OF = {
   "Autoencoder": "aejax.autoencoder",
   "Run": "aejax.training",
   "TrainedAutoencoder": "aejax.training",
+  "export": "aejax.exporting",
   "load": "aejax.training",
+  "load_model": "aejax.exporting",
 }
 
 

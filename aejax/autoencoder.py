@@ -25,7 +25,7 @@ _OUTPUTS: dict[str, Callable[[Array], Array]] = {
 }
 
 # The type includes integers, which `posterior` rejects with a sentence instead of a type error.
-Images = Num[Array | np.ndarray, "n h w c"]
+Images = Num[Array | np.ndarray, "n ..."]
 
 
 class Posterior(NamedTuple):
@@ -113,15 +113,15 @@ class Autoencoder(nnx.Module):
         `[n, latent_dim]`.
     """
     images = _checks.array("images", images)
-    if images.ndim != 4:
-      raise ValueError(f"images must have shape (n, h, w, c), not {jnp.shape(images)}.")
+    if images.ndim < 2:
+      raise ValueError(f"images must have shape (n, ...), not {jnp.shape(images)}.")
     if not jnp.issubdtype(images.dtype, jnp.floating):
       raise ValueError(
         f"images must be floats in [0, 1], not {images.dtype}; divide 8-bit images by 255."
       )
     encoded = self.encoder(jnp.asarray(images, jnp.float32))
     if not isinstance(encoded, tuple | list):
-      return Posterior(self._latents(encoded, "latents", len(images)), None)
+      return Posterior(self._latents(encoded, "latents", images.shape[0]), None)
     if len(encoded) != 2:
       raise ValueError(
         "encoder must return latents or the pair (mean, log_variance), "
@@ -129,15 +129,15 @@ class Autoencoder(nnx.Module):
       )
     mean, log_variance = encoded
     return Posterior(
-      self._latents(mean, "a mean", len(images)),
-      self._latents(log_variance, "a log-variance", len(images)),
+      self._latents(mean, "a mean", images.shape[0]),
+      self._latents(log_variance, "a log-variance", images.shape[0]),
     )
 
   def encode(self, images: Images) -> Float[Array, "n d"]:
     """Returns the latents of `images` in [0, 1]; for a Gaussian encoder, the posterior mean."""
     return self.posterior(images).mean
 
-  def logits(self, latents: Float[Array | np.ndarray, "n d"]) -> Float[Array, "n h w c"]:
+  def logits(self, latents: Float[Array | np.ndarray, "n d"]) -> Float[Array, "n ..."]:
     """Returns the decoder's result in float32, before `output` is applied.
 
     Args:
@@ -151,21 +151,21 @@ class Autoencoder(nnx.Module):
       raise ValueError(f"latents must have shape (n, {self.latent_dim}), not {jnp.shape(latents)}.")
     logits = self.decoder(jnp.asarray(latents, jnp.float32))
     shape = _shape_of("decoder", logits)
-    if len(shape) != 4 or shape[0] != len(latents):
+    if len(shape) < 2 or shape[0] != latents.shape[0]:
       raise ValueError(
-        f"decoder must return images of shape ({len(latents)}, h, w, c), but returned {shape}."
+        f"decoder must return images of shape ({latents.shape[0]}, ...), but returned {shape}."
       )
     return jnp.asarray(logits, jnp.float32)
 
-  def decode(self, latents: Float[Array | np.ndarray, "n d"]) -> Float[Array, "n h w c"]:
+  def decode(self, latents: Float[Array | np.ndarray, "n d"]) -> Float[Array, "n ..."]:
     """Returns the images of `latents`, in [0, 1] unless `output` is the identity."""
     return self.output_activation(self.logits(latents))
 
-  def output_activation(self, logits: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
+  def output_activation(self, logits: Float[Array, "n ..."]) -> Float[Array, "n ..."]:
     """Returns images in [0, 1] from the decoder's result, or the result for "identity"."""
     return _OUTPUTS[self.output](logits)
 
-  def reconstruct(self, images: Images) -> Float[Array, "n h w c"]:
+  def reconstruct(self, images: Images) -> Float[Array, "n ..."]:
     """Returns the reconstructions D(E(x)); a Gaussian encoder uses its posterior mean.
 
     Raises:
@@ -180,7 +180,7 @@ class Autoencoder(nnx.Module):
       )
     return reconstruction
 
-  def generate(self, key: Key[Array, ""], num: int) -> Float[Array, "num h w c"]:
+  def generate(self, key: Key[Array, ""], num: int) -> Float[Array, "num ..."]:
     """Generates images: decodes latents sampled from N(0, I).
 
     Args:
@@ -191,7 +191,7 @@ class Autoencoder(nnx.Module):
     check_fits("num", num, 4 * num * self.latent_dim)
     return self.decode(jax.random.normal(_checks.key("key", key), shape))
 
-  def _latents(self, encoded: Any, name: str, num: int) -> Float[Array, "n d"]:
+  def _latents(self, encoded: Any, name: str, num: Any) -> Float[Array, "n d"]:
     """Returns the encoder's result in float32, or raises a ValueError for a wrong shape."""
     if _shape_of("encoder", encoded) != (num, self.latent_dim):
       raise ValueError(
@@ -201,7 +201,7 @@ class Autoencoder(nnx.Module):
     return jnp.asarray(encoded, jnp.float32)
 
 
-def pixels(images: Num[Array | np.ndarray, "n h w c"]) -> Float[Array, "n h w c"]:
+def pixels(images: Num[Array | np.ndarray, "n ..."]) -> Float[Array, "n ..."]:
   """Converts images to float32 in [0, 1]; divides uint8 by 255.
 
   Raises:
@@ -213,7 +213,7 @@ def pixels(images: Num[Array | np.ndarray, "n h w c"]) -> Float[Array, "n h w c"
   return floats / 255 if images.dtype == jnp.uint8 else floats
 
 
-def _shape_of(network: str, returned: Any) -> tuple[int, ...]:
+def _shape_of(network: str, returned: Any) -> tuple[Any, ...]:
   """Returns the shape of a network's result, or raises a ValueError if it is not an array."""
   if isinstance(returned, jax.Array | np.ndarray):
     return returned.shape

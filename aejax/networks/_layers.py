@@ -24,21 +24,38 @@ __all__ = [
   "check_images",
   "check_sizes",
   "flat",
+  "image_sides",
 ]
 
-ImageShape = tuple[int, int, int]
+ImageShape = tuple[int, ...]
 Latents = Float[Array, "n d"] | tuple[Float[Array, "n d"], Float[Array, "n d"]]
 
 
 def check_image_shape(image_shape: Any) -> ImageShape:
-  """Returns (height, width, channels), or raises a ValueError for anything else."""
+  """Returns the shape of one example, or raises a ValueError for anything else.
+
+  It is (height, width, channels) of images, (d,) of vectors, (steps, channels) of signals, and
+  (depth, height, width, channels) of volumes.
+  """
   try:
-    height, width, channels = (_checks.integer("side", side) for side in image_shape)
+    shape = tuple(_checks.integer("side", side) for side in image_shape)
+    if not 1 <= len(shape) <= 4 or isinstance(image_shape, str | dict):
+      raise ValueError
   except (TypeError, ValueError):
     raise ValueError(
-      "image_shape must be (height, width, channels), whole numbers from 1 up, but is "
-      f"{_checks.short_repr(image_shape)}."
+      "image_shape must be (height, width, channels), or the shape of one vector, signal or "
+      f"volume, whole numbers from 1 up, but is {_checks.short_repr(image_shape)}."
     ) from None
+  return shape
+
+
+def image_sides(image_shape: ImageShape) -> tuple[int, int, int]:
+  """Returns (height, width, channels), or raises a ValueError for the shape of other data."""
+  if len(image_shape) != 3:
+    raise ValueError(
+      f"the network is for images, but image_shape is {image_shape}, not (height, width, channels)."
+    )
+  height, width, channels = image_shape
   return height, width, channels
 
 
@@ -65,7 +82,7 @@ def check_sizes(name: str, sizes: Sequence[int]) -> tuple[int, ...]:
     ) from None
 
 
-def check_images(images: Float[Array, "n h w c"], image_shape: ImageShape) -> Array:
+def check_images(images: Float[Array, "n ..."], image_shape: ImageShape) -> Array:
   """Returns images, or raises a ValueError if their shape is not the network's."""
   images = _checks.array("images", images)
   if images.shape[1:] != image_shape:
@@ -76,7 +93,7 @@ def check_images(images: Float[Array, "n h w c"], image_shape: ImageShape) -> Ar
   return images
 
 
-def flat(x: Float[Array, "n h w c"]) -> Float[Array, "n f"]:
+def flat(x: Float[Array, "n ..."]) -> Float[Array, "n f"]:
   """Reshapes each image to a row. The size is explicit because −1 fails on an empty batch."""
   return x.reshape(x.shape[0], math.prod(x.shape[1:]))
 
@@ -135,11 +152,11 @@ class Encoder(nnx.Module):
     check_dtype(dtype)
     _checks.instance("rngs", rngs, nnx.Rngs, "an nnx.Rngs")
 
-  def features(self, images: Float[Array, "n h w c"]) -> Float[Array, "n f"]:
+  def features(self, images: Float[Array, "n ..."]) -> Float[Array, "n f"]:
     """Returns the input of the last layer."""
     raise NotImplementedError
 
-  def __call__(self, images: Float[Array, "n h w c"]) -> Latents:
+  def __call__(self, images: Float[Array, "n ..."]) -> Latents:
     """Returns latents; a Gaussian encoder returns (mean, log_variance)."""
     return self.latents(self.features(check_images(images, self.image_shape)))
 
@@ -155,11 +172,11 @@ class Decoder(nnx.Module):
     check_dtype(dtype)
     _checks.instance("rngs", rngs, nnx.Rngs, "an nnx.Rngs")
 
-  def forward(self, latents: Float[Array, "n d"]) -> Float[Array, "n h w c"]:
+  def forward(self, latents: Float[Array, "n d"]) -> Float[Array, "n ..."]:
     """Returns images before the output activation."""
     raise NotImplementedError
 
-  def __call__(self, latents: Float[Array, "n d"]) -> Float[Array, "n h w c"]:
+  def __call__(self, latents: Float[Array, "n d"]) -> Float[Array, "n ..."]:
     """Returns images before the output activation."""
     latents = _checks.array("latents", latents)
     if latents.ndim != 2 or latents.shape[1] != self.latent_dim:

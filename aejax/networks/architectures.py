@@ -39,24 +39,28 @@ def build(
   *,
   latent_dim: int,
   gaussian: bool = False,
+  output: str | None = None,
   dtype: DTypeLike = jnp.float32,
   key: Key[Array, ""],
 ) -> Autoencoder:
-  """Builds an autoencoder with initial parameters for images of any shape.
+  """Builds an autoencoder with initial parameters for data of any shape.
 
   Args:
     architecture: one of `ARCHITECTURES`. "linear" has one affine encoder and decoder. "mlp" is the
       papers' network for MNIST and Fashion-MNIST. "convolutional" has a depth that follows from
-      the image shape. "cifar10" and "celeb_a" are the papers' networks for those data sets.
-    image_shape: height, width, channels.
+      the shape. "cifar10" and "celeb_a" are the papers' networks for those data sets.
+    image_shape: shape of one example: (height, width, channels) of images, (d,) of vectors,
+      (steps, channels) of signals, (depth, height, width, channels) of volumes.
     latent_dim: number of latent dimensions.
     gaussian: whether the encoder returns a mean and a log-variance, as a VAE needs.
+    output: activation after the decoder, see `Autoencoder`; "identity" for values outside [0, 1].
+      By default, "identity" for "linear", "tanh" for "celeb_a" and "sigmoid" for the others.
     dtype: dtype of the computation; the parameters are always float32.
     key: random key for the initial parameters.
 
   Raises:
-    ValueError: if the architecture is unknown, a size is not positive, or `dtype` is not a
-      floating-point type.
+    ValueError: if the architecture is unknown or not for data of this shape, a size is not
+      positive, or `dtype` is not a floating-point type.
 
   Example:
     >>> import jax
@@ -70,6 +74,7 @@ def build(
     # A Gaussian encoder has twice as many outputs.
     _checks.integer("latent_dim", latent_dim, most=2**30 - 1),
     _checks.boolean("gaussian", gaussian),
+    output,
     check_dtype(dtype),
   )
   key = _checks.new_key("key", key)
@@ -82,13 +87,14 @@ def build(
 
 
 def default_architecture(image_shape: tuple[int, ...]) -> str:
-  """Returns the default architecture for images of a shape.
+  """Returns the default architecture for data of a shape.
 
-  It is "mlp" for grey images up to 32×32 such as MNIST, where it is the papers' network and the
-  fastest. It is "convolutional" for all other images.
+  It is "mlp" for vectors, and for grey images up to 32×32 such as MNIST, where it is the papers'
+  network and the fastest. It is "convolutional" for signals, volumes and all other images.
   """
-  height, width, channels = check_image_shape(image_shape)
-  return "mlp" if channels == 1 and max(height, width) <= 32 else "convolutional"
+  shape = check_image_shape(image_shape)
+  small = len(shape) == 3 and shape[2] == 1 and max(shape) <= 32
+  return "mlp" if small or len(shape) == 1 else "convolutional"
 
 
 class _Network(NamedTuple):
@@ -98,6 +104,7 @@ class _Network(NamedTuple):
   image_shape: ImageShape
   latent_dim: int
   gaussian: bool
+  output: str | None
   dtype: jnp.dtype
 
   def initial(self, key: Key[Array, ""]) -> Autoencoder:
@@ -107,6 +114,7 @@ class _Network(NamedTuple):
     rngs = nnx.Rngs(key)
     encoder = make_encoder(shape, latent_dim, gaussian=self.gaussian, dtype=dtype, rngs=rngs)
     decoder = make_decoder(shape, latent_dim, dtype=dtype, rngs=rngs)
+    output = output if self.output is None else self.output
     return Autoencoder(encoder, decoder, latent_dim=latent_dim, output=output)
 
 

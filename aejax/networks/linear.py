@@ -29,7 +29,7 @@ class LinearEncoder(Encoder):
       math.prod(image_shape), latent_dim, gaussian=gaussian, dtype=dtype, rngs=rngs
     )
 
-  def features(self, images: Float[Array, "n h w c"]) -> Float[Array, "n f"]:
+  def features(self, images: Float[Array, "n ..."]) -> Float[Array, "n f"]:
     """Returns the input of the last layer."""
     return flat(images)
 
@@ -48,6 +48,6 @@ class LinearDecoder(Decoder):
     super().__init__(image_shape, latent_dim, dtype=dtype, rngs=rngs)
     self.to_pixels = nnx.Linear(latent_dim, math.prod(image_shape), dtype=dtype, rngs=rngs)
 
-  def forward(self, latents: Float[Array, "n d"]) -> Float[Array, "n h w c"]:
+  def forward(self, latents: Float[Array, "n d"]) -> Float[Array, "n ..."]:
     """Returns images before the output activation."""
-    return self.to_pixels(latents).reshape(len(latents), *self.image_shape)
+    return self.to_pixels(latents).reshape(latents.shape[0], *self.image_shape)

@@ -37,7 +37,7 @@ class MLPEncoder(Encoder):
     self.hidden = nnx.List(_relu_layers(sizes, dtype=dtype, rngs=rngs))
     self.latents = LatentLayer(sizes[-1], latent_dim, gaussian=gaussian, dtype=dtype, rngs=rngs)
 
-  def features(self, images: Float[Array, "n h w c"]) -> Float[Array, "n f"]:
+  def features(self, images: Float[Array, "n ..."]) -> Float[Array, "n f"]:
     """Returns the input of the last layer."""
     x = flat(images)
     for layer in self.hidden:
@@ -63,12 +63,12 @@ class MLPDecoder(Decoder):
     self.hidden = nnx.List(_relu_layers(sizes, dtype=dtype, rngs=rngs))
     self.to_pixels = nnx.Linear(sizes[-1], math.prod(image_shape), dtype=dtype, rngs=rngs)
 
-  def forward(self, latents: Float[Array, "n d"]) -> Float[Array, "n h w c"]:
+  def forward(self, latents: Float[Array, "n d"]) -> Float[Array, "n ..."]:
     """Returns images before the output activation."""
     x = latents
     for layer in self.hidden:
       x = nnx.relu(layer(x))
-    return self.to_pixels(x).reshape(len(latents), *self.image_shape)
+    return self.to_pixels(x).reshape(latents.shape[0], *self.image_shape)
 
 
 def _relu_layers(sizes: Sequence[int], *, dtype: DTypeLike, rngs: nnx.Rngs) -> list[nnx.Linear]:

@@ -95,7 +95,7 @@ class Objective:
   def __call__(
     self,
     model: Autoencoder,
-    images: Float[Array, "n h w c"],
+    images: Float[Array, "n ..."],
     *,
     key: Key[Array, ""],
     axis_name: AxisName = None,
@@ -124,8 +124,8 @@ class Objective:
     _checks.instance("model", model, Autoencoder, "an Autoencoder")
     _checks.key("key", key)
     images = _checks.array("images", images)
-    if images.ndim != 4:
-      raise ValueError(f"images must have shape [n, h, w, c], but have {list(images.shape)}.")
+    if images.ndim < 2:
+      raise ValueError(f"images must have shape [n, ...], but have {list(images.shape)}.")
     posterior = microbatched(model.posterior, _checks.integer("accumulate", accumulate), images)
     if (posterior.log_variance is not None) != self.gaussian_encoder:
       kind = "a Gaussian" if self.gaussian_encoder else "a deterministic"
@@ -141,7 +141,7 @@ class Objective:
     return loss, {"loss": loss, "reconstruction_error": error, "penalty": penalty}
 
   def _reconstruction(
-    self, model: Autoencoder, latents: Float[Array, "n d"], images: Float[Array, "n h w c"]
+    self, model: Autoencoder, latents: Float[Array, "n d"], images: Float[Array, "n ..."]
   ) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
     """Returns the reconstruction loss and the squared error of each image."""
     logits = model.logits(latents)
@@ -257,7 +257,7 @@ def microbatched(function: Callable[..., T], parts: int, *rows: Array) -> T:
   return jax.tree.map(lambda v: v.swapaxes(0, 1).reshape(n, *v.shape[2:]), results)
 
 
-def _per_example(losses: Float[Array, "n h w c"]) -> Float[Array, " n"]:
+def _per_example(losses: Float[Array, "n ..."]) -> Float[Array, " n"]:
   """Returns the sum over the pixels of each image."""
   return jnp.sum(losses.reshape(losses.shape[0], -1), axis=1)
 

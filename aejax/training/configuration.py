@@ -22,6 +22,7 @@ __all__ = [
   "Precision",
   "Schedule",
   "check_settings",
+  "dataset_name",
   "differences",
   "read",
   "seed_runs",
@@ -44,8 +45,11 @@ class Options:
     resume: continue the run in workdir from its last checkpoint; with more epochs it gets longer.
     data_dir: folder with the original files of the data set, if they are on disk already.
     image_size: height and width in pixels to which the images are resized and centre-cropped.
+    standardise: subtract the mean of each feature or channel and divide by its standard deviation,
+      both of the training set; results have the units of the data again. Default: if the data are
+      vectors, signals or volumes with values outside [0, 1].
     network: linear, mlp, convolutional, cifar10 or celeb_a. Default: the paper's for the data set,
-      or else one that suits the size of the images.
+      or else one that suits the shape of the data.
     latent_dim: dimension of the latents.
     epochs: number of passes over the training set.
     batch_size: number of images in a step. A distance sees the whole batch.
@@ -77,6 +81,7 @@ class Options:
   resume: bool = False
   data_dir: Path | None = None
   image_size: int | None = None
+  standardise: bool | None = None
   network: str | None = None
   latent_dim: int | None = None
   epochs: int | None = None
@@ -106,7 +111,7 @@ class Configuration:
   dataset: str
   data_dir: str | None
   image_size: int | None
-  image_shape: tuple[int, int, int]
+  image_shape: tuple[int, ...]
   train_images: int
   network: str
   latent_dim: int
@@ -122,10 +127,16 @@ class Configuration:
   checkpoint_minutes: float = 2.0
   checkpoint_epochs: int = 0
   keep_checkpoints: int = 2
+  data_digest: str | None = None
+  scaling: str | dict[str, Any] = "unit"
 
   def make_objective(self) -> objectives.Objective:
     """Returns the objective of the run."""
     return objectives.make(self.method, self.objective)
+
+  def make_scaling(self) -> data.Scaling:
+    """Returns how the values of the data reach the networks."""
+    return data.Scaling.from_json(self.scaling)
 
 
 DEFAULTS = {
@@ -136,6 +147,8 @@ DEFAULTS = {
 """Defaults that do not depend on the data set, by the name of the setting."""
 FIELD_NAMES = {field.name for field in dataclasses.fields(Configuration)}
 """Names of the fields of a configuration."""
+# Fields that a config.json of an earlier version lacks.
+_LATER_FIELDS = {"data_digest", "scaling"}
 
 # Version of the config.json schema.
 _FORMAT = 2
@@ -159,8 +172,11 @@ def differences(
   if method != configuration.method:
     return [f"method is {configuration.method}, not {method}"]
   given = {**objective, **dataclasses.asdict(options)}
-  if options.dataset is not None and options.dataset not in data.NAMES:
-    given["dataset"] = str(_checks.path("dataset", options.dataset).resolve())
+  # Data that moved have the digest of those that the run was trained on; see Run.dataset.
+  if configuration.data_digest is not None:
+    given["dataset"] = None
+  elif options.dataset is not None:
+    given["dataset"] = dataset_name(options.dataset)
   current = {**configuration.objective, **dataclasses.asdict(configuration)}
   return [
     f"{name} is {current[name]}, not {value}"
@@ -170,6 +186,11 @@ def differences(
     and name not in MUTABLE_ON_RESUME
     and current[name] != value
   ]
+
+
+def dataset_name(dataset: str) -> str:
+  """Returns what config.json calls a data set: its name, or the absolute path of its files."""
+  return dataset if dataset in data.NAMES else str(_checks.path("dataset", dataset).resolve())
 
 
 def seed_runs(configuration: Configuration, workdir: Path) -> list[tuple[Configuration, Path]]:
@@ -209,9 +230,10 @@ def read(workdir: Path) -> Configuration:
         f"{path} was written by another version of aejax, or for another purpose: its format is "
         f"{format!r}, and this one reads {_FORMAT}."
       )
-  if not isinstance(values, dict) or set(values) != FIELD_NAMES:
-    found = set(values) if isinstance(values, dict) else set()
-    wrong = textwrap.shorten(", ".join(sorted(FIELD_NAMES ^ found)), 200)
+  found = set(values) if isinstance(values, dict) else set()
+  wrong = (FIELD_NAMES - _LATER_FIELDS - found) | (found - FIELD_NAMES)
+  if not isinstance(values, dict) or wrong:
+    wrong = textwrap.shorten(", ".join(sorted(wrong)), 200)
     raise ValueError(f"{path} does not describe a run: missing or unknown entries {wrong}.")
   try:
     _check_read(values)
@@ -241,6 +263,10 @@ def _check_read(values: dict[str, Any]) -> None:
     raise ValueError(
       f"data_dir must be null or a path, but is {_checks.short_repr(values['data_dir'])}."
     )
+  digest = values.get("data_digest")
+  if not isinstance(digest, str | None):
+    raise ValueError(f"data_digest must be null or a digest, but is {_checks.short_repr(digest)}.")
+  data.Scaling.from_json(values.get("scaling", "unit"))
   if values["image_size"] is not None:
     _checks.integer("image_size", values["image_size"])
   _checks.integer("train_images", values["train_images"])

@@ -52,7 +52,7 @@ def complete(
   options: Options,
   *,
   dataset: str,
-  image_shape: tuple[int, int, int],
+  image_shape: tuple[int, ...],
   num_images: int,
 ) -> Configuration:
   """Returns all settings of a run: each as given, or else as published, or else our default.
@@ -62,7 +62,7 @@ def complete(
     objective: given fields of the objective.
     options: given options.
     dataset: name or absolute path of the data set.
-    image_shape: height, width and channels of the images.
+    image_shape: shape of one example, as height, width and channels of images.
     num_images: number of training images.
 
   Raises:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.sharding import Mesh
-from jaxtyping import Array, Int, Key, UInt8
+from jaxtyping import Array, Int, Key, Num
 
 from aejax.training.sharding import constrain_sharding, take_rows
 from aejax.training.step import Metrics, TrainState, TrainStep, pytree_node
@@ -74,7 +74,7 @@ def make_run_steps(
   Args:
     train_step: the pure step.
     batch_size: number of images in a step.
-    image_shape: height, width and channels of the images, which are stored flat.
+    image_shape: shape of one image or other example; they are stored flat.
     together: whether several runs are trained at once on the same images. State, sums and order
       then have a leading axis with one entry per run.
     mesh: mesh of the devices that share each batch; the images are those of `shard_images`.
@@ -83,7 +83,7 @@ def make_run_steps(
   def run_steps(
     state: TrainState,
     sums: Sums,
-    images: UInt8[Array, "m pixels"],
+    images: Num[Array, "m values"],
     order: Int[Array, " n"],
     count: Int[Array, ""] | int,
   ) -> tuple[TrainState, Sums]:

@@ -85,7 +85,7 @@ class _Trainer:
     interrupted: Callable[[], int | None],
   ):
     self.configuration = configuration
-    self.dataset = dataset
+    self.dataset = configuration.make_scaling().dataset(dataset)
     self.interrupted = interrupted
     self.writer = RetryingWriter(interrupted)
     self.runs = seed_runs(configuration, workdir)

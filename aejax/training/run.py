@@ -12,12 +12,14 @@ import jax.numpy as jnp
 
 from aejax import _checks, data
 from aejax._files import locked
+from aejax._messages import warn
 from aejax.data import Dataset
 from aejax.training.configuration import (
   MUTABLE_ON_RESUME,
   Configuration,
   Options,
   check_settings,
+  dataset_name,
   differences,
   read,
   seed_runs,
@@ -57,23 +59,40 @@ class Run:
       self.__dict__["dataset"] = dataset
 
   @classmethod
-  def open(cls, workdir: str | os.PathLike[str]) -> "Run":
+  def open(
+    cls, workdir: str | os.PathLike[str], *, dataset: str | os.PathLike[str] | None = None
+  ) -> "Run":
     """Opens the run in a work directory, without loading its data set.
+
+    Args:
+      workdir: the work directory.
+      dataset: path or name of the data that the run was trained on, if they have moved.
 
     Raises:
       ValueError: if the folder holds no run, or its config.json is damaged.
     """
     path = _checks.path("workdir", workdir)
-    return cls(read(path), path)
+    configuration = read(path)
+    if dataset is not None:
+      configuration = dataclasses.replace(configuration, dataset=dataset_name(os.fspath(dataset)))
+      if configuration.data_digest is None:
+        warn(f"{path} does not record which data it was trained on: {dataset} may be others")
+    return cls(configuration, path)
 
   @functools.cached_property
   def dataset(self) -> Dataset:
     """The data set that the run is trained on, loaded on first use.
 
     Raises:
-      ValueError: if it is no longer there, or its images have another number or shape.
+      ValueError: if it is no longer there, or its examples have another number, shape, content or
+        order. Another order has another split, whose test images the run was trained on.
     """
     configuration = self.configuration
+    if configuration.dataset not in data.NAMES and not os.path.exists(configuration.dataset):
+      raise ValueError(
+        f"{self.workdir} was trained on {configuration.dataset}, which is no longer there: if the "
+        "data have moved, name them with --dataset."
+      )
     dataset = data.load(
       configuration.dataset,
       data_dir=configuration.data_dir,
@@ -86,6 +105,11 @@ class Run:
       raise ValueError(
         f"The training images of {configuration.dataset} have shape {list(found)}, but the run was "
         f"started with {list(expected)}."
+      )
+    if configuration.data_digest not in (None, dataset.digest):
+      raise ValueError(
+        f"{configuration.dataset} does not hold the data that {self.workdir} was trained on, or "
+        "not in their order: if they are elsewhere, name them with --dataset."
       )
     return dataset
 
@@ -148,8 +172,8 @@ def _write_configuration(run: Run, *, resume: bool) -> None:
 
 def _resolve_run(method: str, objective: dict[str, Any], options: Options) -> Run:
   name = "digits" if options.dataset is None else options.dataset
-  path = str(_checks.path("dataset", name).resolve())
-  workdir = options.workdir or Path("runs") / f"{method}-{Path(path).stem}"
+  stem = _checks.path("dataset", name).resolve().stem
+  workdir = options.workdir or Path("runs") / f"{method}-{stem}"
   if options.resume:
     configuration = _resumed(workdir, method, objective, options)
     run = Run(configuration, workdir)
@@ -171,9 +195,14 @@ def _resolve_run(method: str, objective: dict[str, Any], options: Options) -> Ru
     method,
     objective,
     options,
-    dataset=name if name in data.NAMES else path,
+    dataset=dataset_name(name),
     image_shape=dataset.image_shape,
     num_images=len(dataset.train),
+  )
+  configuration = dataclasses.replace(
+    configuration,
+    data_digest=dataset.digest,
+    scaling=data.choose_scaling(dataset, options.standardise).to_json(),
   )
   check_batch_size(configuration.batch_size, jax.device_count(), configuration.accumulate)
   _check_step(configuration)
@@ -189,7 +218,7 @@ def _check_step(configuration: Configuration) -> None:
 
   shape = (configuration.batch_size, *configuration.image_shape)
   try:
-    jax.eval_shape(step, jax.ShapeDtypeStruct(shape, jnp.uint8))
+    jax.eval_shape(step, jax.ShapeDtypeStruct(shape, jnp.float32))
   except ValueError as error:
     raise ValueError(f"{configuration.method} cannot train with these options: {error}") from error
 
@@ -198,9 +227,15 @@ def _resumed(
   workdir: Path, method: str, objective: dict[str, Any], options: Options
 ) -> Configuration:
   configuration = read(workdir)
+  if options.standardise is not None and options.standardise != isinstance(
+    configuration.scaling, dict
+  ):
+    raise ValueError(f"{workdir} holds another run: standardise cannot change on --resume.")
   different = differences(configuration, method, objective, options)
   if different:
     raise ValueError(f"{workdir} holds another run: {'; '.join(different)}.")
+  if options.dataset is not None:
+    configuration = dataclasses.replace(configuration, dataset=dataset_name(options.dataset))
   if options.data_dir is not None:
     configuration = dataclasses.replace(configuration, data_dir=str(options.data_dir.absolute()))
   if options.epochs is not None and options.epochs != configuration.epochs:

@@ -106,6 +106,7 @@ def build(
     configuration.image_shape,
     latent_dim=configuration.latent_dim,
     gaussian=objective.gaussian_encoder,
+    output=configuration.make_scaling().output,
     dtype=jnp.bfloat16 if configuration.precision == "bfloat16" else jnp.float32,
     key=keys[0],
   )

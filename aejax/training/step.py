@@ -80,7 +80,7 @@ class TrainStep(Protocol):
   def __call__(
     self,
     state: TrainState,
-    batch: Num[Array, "n h w c"],
+    batch: Num[Array, "n ..."],
     *,
     axis_name: str | tuple[str, ...] | None = None,
   ) -> tuple[TrainState, Metrics]:
