@@ -7,6 +7,12 @@ from aejax._extras import require_flax
 
 require_flax()
 
+from aejax.metrics.calibration import (
+  NullDistribution,
+  PriorTest,
+  null_distribution,
+  prior_test,
+)
 from aejax.metrics.density import GaussianSampler, MixtureSampler, PriorSampler, Sampler
 from aejax.metrics.features import Extractor, classifier
 from aejax.metrics.frechet import Moments, frechet_distance
@@ -34,7 +40,9 @@ __all__ = [
   "MixtureSampler",
   "Moments",
   "Neighbours",
+  "NullDistribution",
   "PriorSampler",
+  "PriorTest",
   "Reference",
   "Sampler",
   "classifier",
@@ -48,6 +56,8 @@ __all__ = [
   "mardia_skewness",
   "nearest_training_images",
   "normal_baseline",
+  "null_distribution",
   "prdc",
+  "prior_test",
   "reconstruction_error",
 ]
