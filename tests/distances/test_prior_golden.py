@@ -27,7 +27,9 @@ def expressions(case, wanted):
     if text.startswith("kernel_stein") == wanted:
       code = text.replace("normal with mean and full covariance", "normal")
       code = code.replace("score of mixture", "mixture")
-      code = re.sub(r"score of StudentT\(df=5\): [^,]*,", f"StudentT({len(case['z'][0])}, 5),", code)
+      code = re.sub(
+        r"score of StudentT\(df=5\): [^,]*,", f"StudentT({len(case['z'][0])}, 5),", code
+      )
       python[text] = code
   return python
 
