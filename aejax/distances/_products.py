@@ -37,7 +37,7 @@ def product_sum(
   return total + nodes.constant
 
 
-def product_pair_sum(nodes: GaussianNodes, prior: Product) -> Array:
+def product_pair_sum(nodes: GaussianNodes, prior: Product) -> Array | float:
   """Returns E k(y, y′) over independent y, y′ from the prior."""
   return nodes.sum(_pair_transforms(nodes.exponents, prior))
 
