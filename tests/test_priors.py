@@ -163,6 +163,7 @@ def test_normal_takes_a_number_a_vector_or_a_matrix(without_beartype):
     (np.zeros(2), np.array([[1, 0.5], [0, 1]]), "covariance must be symmetric, but is not"),
     (np.zeros(2), np.array([[1.0, 2], [2, 1]]), "positive definite, but has the eigenvalue -1"),
     (np.zeros(2), np.array([1.0, 0]), "positive definite, but has the variance 0"),
+    (np.zeros(2), np.eye(2) * 1j, "covariance must be real, but has dtype complex"),
     (np.zeros(2), True, "covariance must be an array of numbers, but is a bool"),
   ],
 )
