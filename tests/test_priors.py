@@ -163,6 +163,7 @@ def test_normal_takes_a_number_a_vector_or_a_matrix(without_beartype):
     (np.zeros(2), np.array([[1, 0.5], [0, 1]]), "covariance must be symmetric, but is not"),
     (np.zeros(2), np.array([[1.0, 2], [2, 1]]), "positive definite, but has the eigenvalue -1"),
     (np.zeros(2), np.array([1.0, 0]), "positive definite, but has the variance 0"),
+    (np.zeros(2), np.eye(2) * 1j, "covariance must be real, but has dtype complex"),
     (np.zeros(2), True, "covariance must be an array of numbers, but is a bool"),
   ],
 )
@@ -346,8 +347,8 @@ def test_objective_trains_with_a_prior_of_a_user():
 @pytest.mark.parametrize("objective", [objectives.SWAE, objectives.WAEMMD, objectives.CWAE])
 def test_objective_without_closed_form_asks_for_sample_prior(objective):
   model = networks.build("linear", (2, 2, 1), latent_dim=2, key=KEY)
-  with pytest.raises(ValueError, match=r"UniformBall target: .* set sample_prior=True in an obj"):
-    objective(prior=UniformBall(2))(model, jnp.zeros((4, 2, 2, 1)), key=KEY)
+  with pytest.raises(ValueError, match=r"Ring target: .* set sample_prior=True in an obj"):
+    objective(prior=Ring())(model, jnp.zeros((4, 2, 2, 1)), key=KEY)
 
 
 def test_objective_rejects_prior_of_another_dimension(without_beartype):

@@ -50,7 +50,15 @@ def public_jit(*static: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
 
   def decorate(function: Callable[P, T]) -> Callable[P, T]:
     jitted: Callable[..., T] = jax.jit(function, static_argnames=static)
-    return checked(function, call=jitted)
+
+    def call(*args: Any, **kwargs: Any) -> T:
+      for value in (*args, *kwargs.values()):
+        # A prior of a user that is no pytree cannot be an argument of jit.
+        if isinstance(value, Prior) and jax.tree_util.all_leaves([value]):
+          raise no_closed_form(function.__name__, value)
+      return jitted(*args, **kwargs)
+
+    return checked(function, call=call)
 
   return decorate
 

@@ -37,7 +37,7 @@ def product_sum(
   return total + nodes.constant
 
 
-def product_pair_sum(nodes: GaussianNodes, prior: Product) -> Array:
+def product_pair_sum(nodes: GaussianNodes, prior: Product) -> Array | float:
   """Returns E k(y, y′) over independent y, y′ from the prior."""
   return nodes.sum(_pair_transforms(nodes.exponents, prior))
 
@@ -108,9 +108,6 @@ def _sum_over_nodes(
     log_normal, log_exact = log_transforms(exponent, rows, prior)
     return term(jnp.sum(log_normal, 1), jnp.sum(log_exact, 1))
 
-  def add(total: Array, node: tuple[Array, Array]) -> tuple[Array, None]:
-    exponent, weight = node
-    return total + weight * part(exponent, rows), None
-
-  start = jnp.zeros_like(rows[:, 0])
-  return lax.scan(add, start, (exponents, jnp.asarray(weights, rows.dtype)))[0]
+  # A carried sum would need the mesh axes of the rows in its type under `shard_map`.
+  terms = lax.map(lambda exponent: part(exponent, rows), exponents)
+  return jnp.sum(terms * jnp.asarray(weights, rows.dtype)[:, None], 0)

@@ -9,6 +9,7 @@ same nodes for every function.
 import functools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -68,7 +69,7 @@ def sphere_mean(function: Radial, rows: Float[Array, "n d"], radius: float) -> F
   return jnp.sum(function(distances) * w, 1)
 
 
-def sphere_pair_mean(function: Radial, dim: int, radius: float, dtype: np.dtype) -> Array:
+def sphere_pair_mean(function: Radial, dim: int, radius: float, dtype: Any) -> Array:
   """Returns E f(|y − y′|²) over two independent points of the sphere."""
   h, w = angle_rule(dim)
   return jnp.sum(function(jnp.asarray(4 * radius**2 * h, dtype)) * jnp.asarray(w, dtype))
@@ -144,7 +145,7 @@ def _pair_rule(dim: int) -> tuple[np.ndarray, np.ndarray]:
   return sine**2, weights / weights.sum()
 
 
-def ball_pair_mean(function: Radial, dim: int, radius: float, dtype: np.dtype) -> Array:
+def ball_pair_mean(function: Radial, dim: int, radius: float, dtype: Any) -> Array:
   """Returns E f(|y − y′|²) over two independent points of the ball |y| ≤ radius."""
   h, w = _pair_rule(dim)
   return jnp.sum(function(jnp.asarray(4 * radius**2 * h, dtype)) * jnp.asarray(w, dtype))

@@ -120,6 +120,10 @@ class Gaussian(_Addable):
   def normal_mean(self, squared_norms: Array, dim: int, *, variance: float | Array = 1.0) -> Array:
     """Returns E k(x, y) over y ~ N(0, variance I), a function of |x|²."""
     widened = self.bandwidth**2 + variance
+    if isinstance(variance, Array):
+      # A power with a large exponent would multiply the rounding error of its base.
+      exponent = dim / 2 * jnp.log1p(variance / self.bandwidth**2)
+      return jnp.exp(-exponent - squared_norms / (2 * widened))
     return (self.bandwidth**2 / widened) ** (dim / 2) * jnp.exp(-squared_norms / (2 * widened))
 
   def normal_pair_mean(self, dim: int) -> float:

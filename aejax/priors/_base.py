@@ -81,8 +81,14 @@ class ArrayPrior:
   _leaves: ClassVar[tuple[str, ...]]
 
   def _set(self, name: str, given: Any) -> None:
-    """Sets a field to an array of at least float32."""
+    """Sets a field to an array of at least float32.
+
+    Raises:
+      ValueError: if the numbers are complex.
+    """
     values = jnp.asarray(_checks.array(name, given))
+    if jnp.iscomplexobj(values):
+      raise ValueError(f"{name} must be real, but has dtype {values.dtype}.")
     values = values.astype(jnp.promote_types(values.dtype, jnp.float32))
     object.__setattr__(self, name, values)
 

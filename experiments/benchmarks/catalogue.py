@@ -84,10 +84,17 @@ def _sliced_to_samples(function: Callable[..., jax.Array]) -> Form:
   )
 
 
-def _to_mixture(function: Callable[..., jax.Array], **options: Any) -> Form:
+def _to_prior(
+  function: Callable[..., jax.Array], make: Callable[..., priors.Prior], **options: Any
+) -> Form:
+  """Returns the form whose target is `make(dim, dtype)`."""
+
   def form(data: Data, axis: str | None) -> jax.Array:
     z = data["latents"]
-    return function(z, _mixture(max(z.shape[-1], 1), z.dtype), axis_name=axis, **options)
+    is_real = jnp.issubdtype(z.dtype, jnp.floating)
+    target = make(z.shape[-1] or 1, jnp.promote_types(z.dtype if is_real else "f4", jnp.float32))
+    sliced = {"directions": data["directions"]} if "sliced" in function.__name__ else {}
+    return function(z, target, axis_name=axis, **sliced, **options)
 
   return form
 
@@ -95,9 +102,43 @@ def _to_mixture(function: Callable[..., jax.Array], **options: Any) -> Form:
 def _mixture(dim: int, dtype: Any) -> priors.GaussianMixture:
   """Returns a mixture without symmetry, which reveals a wrong index."""
   means = np.linspace(-1, 1, 3 * dim).reshape(3, dim)
-  dtype = jnp.promote_types(dtype, jnp.float32)
   weights, variances = jnp.asarray([0.2, 0.3, 0.5], dtype), jnp.asarray([0.5, 1, 2], dtype)
   return priors.GaussianMixture(weights, jnp.asarray(means, dtype), variances)
+
+
+def _normal(dim: int, dtype: Any) -> priors.Normal:
+  """Returns a normal distribution whose covariance is not diagonal."""
+  factor = np.eye(dim) + np.tri(dim, k=-1) / 2
+  mean = jnp.asarray(np.linspace(-1, 1, dim), dtype)
+  return priors.Normal(mean, jnp.asarray(factor @ factor.T / 2, dtype))
+
+
+# Priors by the name of the form, each (dim, dtype) -> prior.
+_PRIORS: dict[str, Callable[[int, Any], priors.Prior]] = {
+  "mixture": _mixture,
+  "normal": _normal,
+  "sphere": lambda dim, _: priors.UniformSphere(dim, radius=math.sqrt(dim)),
+  "ball": lambda dim, _: priors.UniformBall(dim, radius=2.0),
+  "student": lambda dim, _: priors.StudentT(dim, df=4.0),
+  "laplace": lambda dim, _: priors.Laplace(dim, scale=0.8),
+  "cube": lambda dim, _: priors.UniformCube(dim, half_width=1.5),
+}
+
+
+def _to_priors(
+  distance: str, function: Callable[..., jax.Array], names: str, **options: Any
+) -> tuple[DistanceForm, ...]:
+  """Returns a form for each prior in `names`, for the tests only."""
+  return tuple(
+    DistanceForm(
+      distance,
+      name,
+      _to_prior(function, _PRIORS[name], **options),
+      measured=False,
+      rotation_invariant=name in ("sphere", "ball", "student") and "sliced" not in distance,
+    )
+    for name in names.split()
+  )
 
 
 def _kl(data: Data, axis: str | None) -> jax.Array:
@@ -123,7 +164,7 @@ def _sinkhorn(data: Data, axis: str | None) -> jax.Array:
   )
 
 
-# The properties of unbiased forms, of sliced forms, and of forms that only the tests use.
+# Properties of unbiased forms, of sliced forms, and of forms for the tests only.
 _UNBIASED: dict[str, Any] = dict(min_latents=2, unbiased=True)
 _SLICED: dict[str, Any] = dict(rotation_invariant=False)
 _TEST: dict[str, Any] = dict(measured=False)
@@ -157,7 +198,7 @@ FORMS: tuple[DistanceForm, ...] = (
   DistanceForm(
     "cramer_wold",
     "mixture",
-    _to_mixture(distances.cramer_wold),
+    _to_prior(distances.cramer_wold, _mixture),
     rotation_invariant=False,
     **_TEST,
   ),
@@ -191,7 +232,7 @@ FORMS: tuple[DistanceForm, ...] = (
   DistanceForm(
     "mmd_gaussian",
     "mixture",
-    _to_mixture(distances.mmd, kernel=distances.gaussian(0.8) + distances.gaussian(2.0)),
+    _to_prior(distances.mmd, _mixture, kernel=distances.gaussian(0.8) + distances.gaussian(2.0)),
     rotation_invariant=False,
     **_UNBIASED,
     **_TEST,
@@ -250,4 +291,15 @@ FORMS: tuple[DistanceForm, ...] = (
   DistanceForm("kolmogorov_smirnov", NORMAL, _sliced(distances.kolmogorov_smirnov), **_SLICED),
   # It compiles a solver for each shape and has tests of its own.
   DistanceForm("sinkhorn_divergence", SAMPLES, _sinkhorn, samples=True, tested=False),
+  # One for each way to compute a distance to a prior.
+  *_to_priors("mmd_imq", distances.mmd, "sphere ball student mixture normal cube", unbiased=False),
+  *_to_priors(
+    "energy_distance",
+    distances.energy_distance,
+    "sphere ball student mixture normal laplace",
+    unbiased=False,
+  ),
+  *_to_priors("cramer_wold", distances.cramer_wold, "ball student normal laplace"),
+  *_to_priors("sliced_wasserstein", distances.sliced_wasserstein, "ball normal"),
+  *_to_priors("max_sliced_wasserstein", distances.max_sliced_wasserstein, "student"),
 )

@@ -3,7 +3,6 @@
 import inspect
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from robustness.cases import boolean, derive, each, integer, key, no_array, positive
 
@@ -12,7 +11,16 @@ from aejax import distances, priors
 Z = np.linspace(-1, 1, 12, dtype=np.float32).reshape(6, 2)
 E = np.eye(2, dtype=np.float32)
 WIDE = np.zeros((4, 3), np.float32)
-MIXTURE = priors.GaussianMixture(jnp.ones(1), jnp.zeros((1, 2)), jnp.ones(1))
+
+
+class Ring:
+  """A prior of a user."""
+
+  dim = 2
+
+  def sample(self, key, n):
+    return priors.UniformSphere(2).sample(key, n)
+
 
 GOOD = {
   "z": Z,
@@ -31,7 +39,7 @@ BAD = {
   "target": {
     "^z has dimension 2, but target has dimension 3": [WIDE],
     "^z has dimension 2, but the prior has dimension 3": [priors.StandardNormal(3)],
-    "no closed form for a UniformBall target": [priors.UniformBall(2)],
+    "no closed form for a Ring target": [Ring()],
     "^target must be None, a prior or an array of samples, but is": ["normal"],
   },
   "directions": {
@@ -114,8 +122,19 @@ def _special():
       yield from each(name, few, lambda v, f=function: f(Z[:1], unbiased=v), [True])
   one = "^approximate needs latents of dimension 2 or more, but z has dimension 1"
   yield from each("cramer_wold", one, lambda v: cramer_wold(v, approximate=True), [Z[:, :1]])
-  none = "no closed form for a GaussianMixture target"
-  yield from each("mmd", none, lambda v: distances.mmd(Z, v), [MIXTURE])
+  none = "^cramer_wold with approximate=True has no closed form for a UniformBall target"
+  ball = [priors.UniformBall(2)]
+  yield from each("cramer_wold", none, lambda v: cramer_wold(Z, v, approximate=True), ball)
+  heavy = "^energy_distance to StudentT needs df > 1, .*, but df is 1: use mmd or cramer_wold"
+  cauchy = [priors.StudentT(2, df=1.0)]
+  yield from each("energy_distance", heavy, lambda v: distances.energy_distance(Z, v), cauchy)
+  for name in ("sliced_wasserstein", "max_sliced_wasserstein"):
+    heavy = f"^{name} to StudentT needs df > 2, .*, but df is 1: use mmd or cramer_wold"
+    function = getattr(distances, name)
+    yield from each(name, heavy, lambda v, f=function: f(Z, v, directions=E), cauchy)
+  narrow = "^mmd to a UniformBall of radius 1 .* width 0.05 or more, but it has 0.04: pass samples"
+  kernel = distances.imq((10.0,)) + distances.gaussian(0.04)
+  yield from each("mmd", narrow, lambda v: distances.mmd(Z, v, kernel=kernel), ball)
   same = "^mean and log_variance must have the same shape"
   yield from each("kl_divergence", same, lambda v: kl_divergence(Z, v), [Z[:3]])
   for argument, call in (
