@@ -15,7 +15,7 @@ from aejax.distances.goodness_of_fit import (
 from aejax.distances.kernels import Gaussian, InverseMultiquadric, Kernel, gaussian, imq
 from aejax.distances.kl import kl_divergence
 from aejax.distances.mmd import mmd
-from aejax.distances.sinkhorn import sinkhorn_divergence
+from aejax.distances.sinkhorn import sinkhorn_divergence, sinkhorn_divergence_and_residual
 from aejax.distances.sliced_wasserstein import max_sliced_wasserstein, sliced_wasserstein
 from aejax.distances.stein import kernel_stein
 
@@ -38,5 +38,6 @@ __all__ = [
   "random_directions",
   "sigreg",
   "sinkhorn_divergence",
+  "sinkhorn_divergence_and_residual",
   "sliced_wasserstein",
 ]

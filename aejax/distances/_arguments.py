@@ -12,6 +12,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float, Real
 
 from aejax import _checks
+from aejax._messages import warn
 from aejax.distances.kernels import check_kernel
 from aejax.priors import Prior
 
@@ -28,6 +29,9 @@ __all__ = [
   "no_closed_form",
   "public_jit",
 ]
+
+# Name that JAX gives to the axis of a `pmap` without `axis_name`.
+_UNNAMED_AXIS = "_internal_pmap_axis_name"
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -87,6 +91,8 @@ def checked(
   def with_checks(*args: P.args, **kwargs: P.kwargs) -> T:
     positional = [_check(own, name, value) for name, value in zip(names, args, strict=False)]
     named = {name: _check(own, name, value) for name, value in kwargs.items()}
+    if "axis_name" in names and named.get("axis_name") is None:
+      _warn_of_unnamed_axis()
     try:
       return run(*positional, *args[len(names) :], **named)
     except NameError as error:
@@ -95,6 +101,16 @@ def checked(
       raise _no_axis(named["axis_name"], ", which is not mapped here") from None
 
   return with_checks
+
+
+def _warn_of_unnamed_axis() -> None:
+  """Warns inside a `pmap` without a name, whose devices cannot see each other's rows."""
+  if _UNNAMED_AXIS in jax.sharding.get_abstract_mesh().axis_names:
+    warn(
+      "A distance inside a pmap without axis_name is that of each device's own rows. For that of "
+      "the global batch name the axis, as in jax.pmap(..., axis_name='devices'), and pass the name "
+      "to the distance."
+    )
 
 
 def _check(checks: Mapping[str, Callable[[str, Any], Any]], name: str, value: Any) -> Any:
@@ -142,7 +158,7 @@ def _no_axis(value: Any, suffix: str = "") -> ValueError:
 
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
   **dict.fromkeys(("z", "samples", "mean", "log_variance"), _checks.array),
-  **dict.fromkeys(("unbiased", "approximate", "orthogonal"), _checks.boolean),
+  **dict.fromkeys(("unbiased", "approximate", "orthogonal", "normalized"), _checks.boolean),
   **dict.fromkeys(("epsilon", "step_size"), _checks.positive),
   **dict.fromkeys(("num", "dim", "max_iterations"), _checks.integer),
   "gamma": lambda name, value: None if value is None else _checks.positive(name, value),

@@ -21,6 +21,7 @@ __all__ = [
   "AxisName",
   "Shard",
   "all_gather_rows",
+  "mesh_size",
   "replicated",
   "sharded",
   "split_rows",
@@ -160,6 +161,12 @@ def split_rows(matrix: Float[Array, "n m"], like: Any) -> Float[Array, "n m"]:
   if matrix.shape[0] % math.prod(mesh.shape[name] for name in names):
     return matrix
   return lax.with_sharding_constraint(matrix, NamedSharding(mesh, PartitionSpec(names)))
+
+
+def mesh_size(like: Any) -> int:
+  """Returns the number of devices over which `split_rows` would spread rows."""
+  mesh = _mesh_of(like)
+  return 1 if mesh is None else math.prod(mesh.shape[name] for name in _unmapped(mesh))
 
 
 def _unmapped(mesh: Any) -> tuple[str, ...]:

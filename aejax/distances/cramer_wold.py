@@ -126,16 +126,18 @@ def cramer_wold(
   return (to_z + yy) / (2 * math.sqrt(math.pi))
 
 
-@public_jit("axis_name")
-def sigreg(z: Latents, *, axis_name: AxisName = None) -> Scalar:
+@public_jit("normalized", "axis_name")
+def sigreg(z: Latents, *, normalized: bool = False, axis_name: AxisName = None) -> Scalar:
   """SIGReg without slices: the Epps–Pulley statistic, averaged exactly over all directions.
 
-  2πn times the squared Cramer-Wold distance to N(0, I) at γ = 1/2. The statistic grows with n:
-  divide it by n for a weight that means the same at every batch size. LeJEPA estimates the same
+  2πn times the squared Cramer-Wold distance to N(0, I) at γ = 1/2. Off the prior it grows in
+  proportion to n, and at the prior it is of order one: pass `normalized=True` for a weight that
+  means the same at every batch size. LeJEPA estimates the same
   quantity with random directions and a quadrature over t.
 
   Args:
     z: latents, one a row.
+    normalized: leave out the factor n, the number of latents of the global batch.
     axis_name: name of the mapped axis over which `z` is spread; the value is then that of the
       global batch.
 
@@ -149,7 +151,8 @@ def sigreg(z: Latents, *, axis_name: AxisName = None) -> Scalar:
   Reference: Balestriero & LeCun, 2025, arXiv 2511.08544, section 4.
   """
   n = as_latents(z).shape[0] * (1 if axis_name is None else jax.lax.axis_size(axis_name))
-  return 2 * math.pi * n * cramer_wold(z, gamma=0.5, axis_name=axis_name)
+  factor = 1 if normalized else n
+  return 2 * math.pi * factor * cramer_wold(z, gamma=0.5, axis_name=axis_name)
 
 
 def _mean_to_normal(kernel: RadialFunction, rows: Array, gamma: Array, _: object) -> Array:

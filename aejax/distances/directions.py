@@ -72,10 +72,12 @@ def largest(values: Float[Array, "n *columns"]) -> Float[Array, "*columns"]:
   """Returns the maximum along the first axis, with the gradient of one winner.
 
   The gradient of `jnp.max` searches for entries equal to the maximum. The compiled program may
-  compare two differently rounded copies, and then finds none.
+  compare two differently rounded copies, and then finds none. Here it compares indices. The
+  gradient of a gather would be a scatter, which accelerators execute slowly.
   """
   winner = jnp.argmax(lax.stop_gradient(values), axis=0, keepdims=True)
-  return jnp.take_along_axis(values, winner, axis=0)[0]
+  index = lax.broadcasted_iota(winner.dtype, values.shape, 0)
+  return jnp.sum(jnp.where(index == winner, values, 0), axis=0)
 
 
 def project(z: Float[Array, "n d"], directions: Float[Array, "num d"]) -> Float[Array, "n num"]:

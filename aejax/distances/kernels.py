@@ -5,12 +5,12 @@ import functools
 import inspect
 from typing import Any, Protocol, runtime_checkable
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
 from aejax import _checks
+from aejax.distances._quotients import sum_of_powers
 
 __all__ = [
   "Gaussian",
@@ -155,7 +155,7 @@ class InverseMultiquadric(_Addable):
   def __call__(self, squared_distances: Array, dim: int) -> Array:
     """Returns the kernel at squared distances in dimension `dim`."""
     cs = tuple(2 * dim * s for s in self.scales)
-    return _sum_of_powers(cs, (1.0,) * len(cs), 1, squared_distances)
+    return sum_of_powers(cs, (1.0,) * len(cs), 1, squared_distances)
 
   def normal_mean(self, squared_norms: Array, dim: int) -> Array:
     """Returns E k(x, y) over y ~ N(0, I), a function of |x|²: one sum for all scales."""
@@ -169,29 +169,6 @@ class InverseMultiquadric(_Addable):
     """Returns E k(y, y′) over independent y, y′ ~ N(0, I)."""
     # |y − y′|² is twice a χ², and C / (C + 2q) = (C/2) / (C/2 + q): half the scales, at x = 0.
     return float(_imq_rule(tuple(s / 2 for s in self.scales), dim, True)[1].sum())
-
-
-@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
-def _sum_of_powers(
-  cs: tuple[float, ...], weights: tuple[float, ...], power: int, d: Array
-) -> Array:
-  """Returns Σ w t^power over t = C / (C + d); its derivatives are such sums again."""
-  # Write the first power differently from the others. Otherwise XLA shares the quotients between a
-  # value and its slope and stores a matrix of each, which takes longer than the division.
-  terms = [
-    w / (1 + d / c) if power == 1 else w * (c / (c + d)) ** power
-    for c, w in zip(cs, weights, strict=True)
-  ]
-  return functools.reduce(jnp.add, terms)
-
-
-@_sum_of_powers.defjvp
-def _(
-  cs: tuple[float, ...], weights: tuple[float, ...], power: int, primals: Any, tangents: Any
-) -> tuple[Array, Array]:
-  slopes = tuple(-power * w / c for w, c in zip(weights, cs, strict=True))
-  value = _sum_of_powers(cs, weights, power, *primals)
-  return value, _sum_of_powers(cs, slopes, power + 1, *primals) * tangents[0]
 
 
 @functools.lru_cache(maxsize=128)

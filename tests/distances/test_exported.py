@@ -22,9 +22,14 @@ def _sliced(name):
   return lambda z, directions: function(z, directions=directions)
 
 
-SLICED = {
-  name: _sliced(name) for name in ("sliced_wasserstein", "anderson_darling", "cramer_von_mises")
-}
+SORTED = (
+  "sliced_wasserstein",
+  "max_sliced_wasserstein",
+  "anderson_darling",
+  "cramer_von_mises",
+  "kolmogorov_smirnov",
+)
+SLICED = {name: _sliced(name) for name in SORTED}
 
 
 def _operations(function, platform, n, dim=16, slices=8):
@@ -64,6 +69,23 @@ def test_sorted_gradients_have_no_scatter(function, platform):
   assert operations.count("sort") == 2
   assert "is_stable = true" not in text
   assert "custom_call" not in operations
+
+
+@pytest.mark.parametrize("platform", ACCELERATORS)
+def test_energy_on_a_line_sorts_without_scatter(platform):
+  operations, text = _operations(distances.energy_distance, platform, 64, dim=1)
+  assert "scatter" not in operations
+  assert "tensor<64x64xf32>" not in text
+
+
+def test_kernel_stein_uses_one_tile_up_to_8192_rows():
+  def to_score(z):
+    return distances.kernel_stein(z, lambda z: -2 * z, kernel=distances.gaussian(8.0))
+
+  for function in (distances.kernel_stein, to_score):
+    operations, text = _operations(function, "cuda", 8192)
+    assert "while" not in operations
+    assert "tensor<8192x8192xf32>" in text
 
 
 @pytest.mark.parametrize("platform", ACCELERATORS)

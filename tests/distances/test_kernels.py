@@ -10,6 +10,7 @@ import pytest
 from catalogue import latents
 
 from aejax import distances, priors
+from aejax.distances import _quotients
 from aejax.distances.kernels import KernelSum, NormalKernel, _imq_rule
 
 GAUSSIAN, IMQ = distances.gaussian(1.0), distances.imq((0.5, 2.0))
@@ -142,3 +143,34 @@ def test_imq_expectation_is_as_accurate_as_promised(dim):
   with jax.enable_x64(True):
     values = distances.imq().normal_mean(jnp.asarray(squared_norms), dim)
   np.testing.assert_allclose(values, exact, rtol=1e-13, atol=0)
+
+
+@pytest.mark.parametrize("power", [1, 2, 3, 4])
+def test_polynomials_for_tpus_equal_quotients(power):
+  cs = tuple(128 * s for s in distances.InverseMultiquadric.scales)
+  d = np.concatenate([[0.0], np.geomspace(1e-6, 1e12, 400), [np.inf]])
+  exact = sum((c / (c + d)) ** power for c in cs)
+  weights = (1.0,) * len(cs)
+  with jax.enable_x64(True):
+    found = _quotients._by_polynomials(cs, weights, power, jnp.asarray(d))
+    np.testing.assert_allclose(found, exact, rtol=1e-13, atol=1e-40)
+  found = _quotients._by_polynomials(cs, weights, power, jnp.asarray(d, jnp.float32))
+  # A quotient of polynomials is right to about two units in the last place (1.2e-7), and a power
+  # multiplies its error.
+  np.testing.assert_allclose(found, exact, rtol=(2 + 2 * power) * 1.2e-7, atol=1e-28)
+
+
+@pytest.mark.parametrize("platform", ["cuda", "tpu"])
+def test_imq_divides_twice_on_a_tpu(platform):
+  d = jax.ShapeDtypeStruct((8, 128), jnp.float32)
+  program = jax.jit(lambda d: distances.imq()(d, 64))
+  text = jax.export.export(program, platforms=[platform])(d).mlir_module()
+  assert text.count("stablehlo.divide") == (2 if platform == "tpu" else 14)
+
+
+def test_imq_of_scales_too_wide_for_polynomials():
+  kernel = distances.imq((1e-9, 1.0, 1e9, 1e15))
+  text = str(jax.make_jaxpr(lambda d: kernel(d, 1))(jnp.ones(3)))
+  assert "platform_index" not in text
+  value, slope = jax.value_and_grad(lambda d: kernel(d, 1))(jnp.float32(0.5))
+  assert np.isfinite([value, slope]).all()

@@ -16,7 +16,8 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 from scipy.special import logsumexp
 
-from aejax.distances import sinkhorn_divergence
+from aejax import AejaxWarning
+from aejax.distances import sinkhorn_divergence, sinkhorn_divergence_and_residual
 
 
 def points(n, dim=3, *, seed=0, shift=0.0):
@@ -81,6 +82,45 @@ def test_sinkhorn_divergence_of_far_latents_does_not_overflow(compiled):
   # From this distance the target is a point, up to 1/scale.
   np.testing.assert_allclose(value, np.square(x - matched).sum(1).mean(), rtol=2 / scale)
   np.testing.assert_allclose(gradient, (x - matched) / 6, atol=4 / 6)
+
+
+@pytest.mark.parametrize(("scale", "epsilon"), [(50, 0.01), (100, 0.01), (53, 0.1)])
+def test_sinkhorn_divergence_is_right_where_costs_are_far_above_epsilon(scale, epsilon):
+  """Without a falling ε, 2000 iterations leave errors of up to one per cent here."""
+  x, y = scale * points(12), points(12, seed=1)
+  costs = cdist(x, y, "sqeuclidean")
+  exact = costs[linear_sum_assignment(costs)].mean()
+  value, _ = with_gradients(*float32(x, y), epsilon)
+  # OT_ε is within ε log n of OT_0. The rest is float32.
+  np.testing.assert_allclose(value, exact, rtol=2e-6, atol=epsilon * np.log(12))
+
+
+def test_residual_says_whether_iterations_converge():
+  x, y = float32(points(12), points(9, seed=1, shift=0.4))
+
+  @functools.partial(jax.jit, static_argnames="most")
+  def residual(most, epsilon):
+    value, error = sinkhorn_divergence_and_residual(x, y, epsilon=epsilon, max_iterations=most)
+    return value, error
+
+  value, error = residual(2000, 0.7)
+  assert 0 <= error < 1e-4
+  np.testing.assert_allclose(value, divergence(x, y, 0.7), rtol=1e-6)
+  assert residual(3, 0.02)[1] > 0.01
+  # Rounding errors of costs exceed ε.
+  assert not residual(2000, 1e-7)[1] < 1e-4
+
+
+def test_sinkhorn_divergence_warns_if_it_does_not_converge():
+  x, y = float32(points(12), points(9, seed=1, shift=0.4))
+  with pytest.warns(AejaxWarning, match=r"not converge within 3 iterations: .* off by 0\.\d+\."):
+    sinkhorn_divergence(x, y, epsilon=0.02, max_iterations=3)
+
+
+def test_sinkhorn_divergence_refuses_matrices_that_do_not_fit():
+  z = jax.ShapeDtypeStruct((2_000_000, 2), jnp.float32)
+  with pytest.raises(ValueError, match=r"number of pairs must be less, but is 12,000,000,000,000"):
+    jax.eval_shape(lambda z: sinkhorn_divergence(z, z, epsilon=1.0), z)
 
 
 def test_sinkhorn_divergence_tends_to_squared_wasserstein():
