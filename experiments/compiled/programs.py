@@ -29,6 +29,7 @@ class Program(NamedTuple):
     arguments: trees of `jax.ShapeDtypeStruct`.
     layout: where each argument lies on several devices, a name of `targets.Layout`; empty for a
       program on one device.
+    results: where each result lies, "rows" or "copies"; empty if the compiler may choose.
     is_loop: whether it is a loop of training steps, of which one is counted.
   """
 
@@ -36,6 +37,7 @@ class Program(NamedTuple):
   function: Callable[..., Any]
   arguments: tuple[Any, ...]
   layout: tuple[Layout, ...] = ()
+  results: tuple[Layout, ...] = ()
   is_loop: bool = False
 
 
@@ -103,14 +105,16 @@ def distance(name: str, n: int, dim: int, *, several: bool = False) -> Program:
   """
   z = jax.ShapeDtypeStruct((n, dim), jnp.float32)
   function = DISTANCES[name]
+  results: tuple[Layout, ...] = ("copies", "rows") if several else ()
   if name not in _SLICED:
-    return Program(name, jax.value_and_grad(function), (z,), ("rows",) if several else ())
+    return Program(name, jax.value_and_grad(function), (z,), ("rows",) if several else (), results)
   directions = jax.ShapeDtypeStruct((_SLICES, dim), jnp.float32)
   return Program(
     name,
     jax.value_and_grad(lambda z, directions: function(z, directions=directions)),
     (z, directions),
     ("rows", "copies") if several else (),
+    results,
   )
 
 

@@ -27,8 +27,9 @@ XLA compiled these programs for devices that were not present: compiled, not tim
 - **A measurement**, of the compiler: the CPU seconds of a compilation, on two cores.
 
 A distance is its value and gradient. A step is one turn of the compiled training loop, with the
-images on the device. With several devices, all numbers are those of each device. The programs were
-compiled without a device to try algorithms on, so cuDNN's choice for a convolution is not known.
+images on the device. With several devices, all numbers are those of each device; *received* are
+the bytes that it receives from the others. The programs were compiled without a device to try
+algorithms on, so cuDNN's choice for a convolution is not known.
 
 - *Alone*: kernels of a step that the host starts outside of a CUDA graph. XLA puts no cuDNN
   convolution into a graph, so only steps without convolutions are one graph.
@@ -119,6 +120,7 @@ def _table(title: str, rows: Sequence[Row], *, gpu: bool) -> str:
   if any(row.collectives for row in rows):
     columns["arguments, MiB"] = lambda row: f"{row.arguments / 2**20:,.1f}"
     columns["collectives"] = _collectives
+    columns["received, MB"] = lambda row: f"{row.received / 1e6:,.2f}"
   columns["scatters"] = lambda row: row.scatters
   if steps:
     columns["dilated"] = lambda row: row.dilated
@@ -131,5 +133,4 @@ def _table(title: str, rows: Sequence[Row], *, gpu: bool) -> str:
 
 
 def _collectives(row: Row) -> str:
-  kinds = ", ".join(f"{number} {kind}" for kind, number in row.collectives.items())
-  return f"{kinds} ({row.collective_bytes / 1e6:.2f} MB)" if kinds else ""
+  return ", ".join(f"{number} {kind}" for kind, number in row.collectives.items())
