@@ -49,13 +49,13 @@ test-bench: env
 test-compiled: $(COMPILED)/installed
 	JAX_ENABLE_COMPILATION_CACHE=false $(COMPILED)/bin/python -m pytest -m compiled tests/accelerators
 
-# The compilers for TPUs and H100s, 1.2 GB; they need no device. nvidia-cuda-nvcc has ptxas.
+# The compilers for TPUs and H100s, 1.2 GB; they need no device. XLA needs CUDA's ptxas and libdevice.
 $(COMPILED)/installed: JAX = $(shell sed -n 's/^jax==//p' requirements.txt)
 $(COMPILED)/installed: requirements.txt setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(COMPILED)
 	$(COMPILED)/bin/pip install --quiet --requirement requirements.txt 'jax[tpu]==$(JAX)'
 	$(COMPILED)/bin/pip install --quiet --no-deps --editable . \
-	  jax-cuda13-plugin==$(JAX) jax-cuda13-pjrt==$(JAX) nvidia-cuda-nvcc
+	  jax-cuda13-plugin==$(JAX) jax-cuda13-pjrt==$(JAX) nvidia-cuda-nvcc nvidia-nvvm
 	touch $@
 
 accelerator:

@@ -4,9 +4,9 @@
 
 Kernels, traffic, buffers and collectives are counted in the compiled programs; nothing is timed.
 The compilers are packages: for TPUs `pip install 'jax[tpu]'`; for GPUs `pip install --no-deps
-jax-cuda13-plugin jax-cuda13-pjrt nvidia-cuda-nvcc`, the first two of JAX's own version. All
-programs take about five minutes for h100 and an hour for a TPU on two CPU cores; the options select
-some of them.
+jax-cuda13-plugin jax-cuda13-pjrt nvidia-cuda-nvcc nvidia-nvvm`, the first two of JAX's own version.
+All programs take about five minutes for h100 and an hour for a TPU on two CPU cores; the options
+select some of them.
 """
 
 import dataclasses

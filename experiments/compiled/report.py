@@ -13,7 +13,7 @@ from aejax._files import replacing, write_json
 from compiled.measure import Row
 from compiled.targets import TARGETS, describe, is_gpu
 
-__all__ = ["file_name", "read", "write"]
+__all__ = ["file_name", "page", "read", "write"]
 
 _INTRODUCTION = """# Compiled programs
 
@@ -67,10 +67,10 @@ def write(out: Path, rows: Sequence[Row], *, command: str) -> list[Path]:
     paths.append(out / file_name(target))
     of_target = [dataclasses.asdict(row) for row in rows if row.target == target]
     write_json(paths[-1], {"command": command, "versions": versions, "rows": of_target})
-  page = out / "compiled.md"
-  with replacing(page) as temporary:
-    temporary.write_text(_page(read(out)), encoding="utf-8")
-  return [*paths, page]
+  paths.append(out / "compiled.md")
+  with replacing(paths[-1]) as temporary:
+    temporary.write_text(page(read(out)), encoding="utf-8")
+  return paths
 
 
 def read(out: Path) -> dict[str, dict[str, Any]]:
@@ -84,7 +84,8 @@ def read(out: Path) -> dict[str, dict[str, Any]]:
   return found
 
 
-def _page(found: dict[str, dict[str, Any]]) -> str:
+def page(found: dict[str, dict[str, Any]]) -> str:
+  """The page in Markdown of what `read` found."""
   parts = [_INTRODUCTION]
   for target, content in found.items():
     versions = ", ".join(f"{name} {number}" for name, number in content["versions"].items())

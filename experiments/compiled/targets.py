@@ -57,7 +57,8 @@ TARGETS: dict[str, str] = {
 """The targets by name, with their topologies."""
 
 _INSTALL = {
-  "cuda": "pip install --no-deps jax-cuda13-plugin=={jax} jax-cuda13-pjrt=={jax} nvidia-cuda-nvcc",
+  "cuda": "pip install --no-deps jax-cuda13-plugin=={jax} jax-cuda13-pjrt=={jax} nvidia-cuda-nvcc"
+  " nvidia-nvvm",
   "tpu": "pip install 'jax[tpu]=={jax}'",
 }
 
