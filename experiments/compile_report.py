@@ -44,7 +44,7 @@ class Options:
     methods: methods whose training steps are compiled; none for an empty list.
     networks: networks of those steps.
     batch_size: images of a step.
-    precision: float32 or bfloat16.
+    precision: float32, highest or bfloat16, as of a run.
   """
 
   targets: Annotated[tuple[str, ...], tyro.conf.Positional] = ("h100", "v5e")
@@ -65,7 +65,7 @@ def main(options: Options) -> None:
     ("distance", options.distances, DISTANCES),
     ("method", options.methods, METHODS),
     ("network", options.networks, NETWORKS),
-    ("precision", (options.precision,), ("float32", "bfloat16")),
+    ("precision", (options.precision,), ("float32", "highest", "bfloat16")),
   ):
     for name in given:
       _checks.one_of(kind, name, known)

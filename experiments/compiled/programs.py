@@ -13,6 +13,7 @@ from jax.sharding import Mesh
 from aejax import distances, networks, objectives
 from aejax.training import create
 from aejax.training.epoch import make_run_steps, zero_sums
+from aejax.training.step import with_exact_products
 from compiled.targets import Layout
 
 __all__ = ["DISTANCES", "METHODS", "NETWORKS", "Program", "distance", "train_loop"]
@@ -132,7 +133,7 @@ def train_loop(
     method: a name of `METHODS`.
     network: a name of `NETWORKS`.
     batch_size: images of a step.
-    precision: dtype of the networks.
+    precision: "float32", "highest" or "bfloat16", as of a run.
     mesh: mesh of the devices that share each batch, if there are several.
   """
   architecture, image_shape, latent_dim, num_images = NETWORKS[network]
@@ -148,16 +149,17 @@ def train_loop(
       image_shape,
       latent_dim=latent_dim,
       gaussian=objective.gaussian_encoder,
-      dtype=jnp.dtype(precision),
+      dtype=jnp.bfloat16 if precision == "bfloat16" else jnp.float32,
       key=keys[0],
     )
     state, steps["step"] = create(model, objective, optax.adam(1e-3), key=keys[1])
     return state, zero_sums()
 
   state, sums = nnx.eval_shape(make)
+  step = with_exact_products(steps["step"]) if precision == "highest" else steps["step"]
   return Program(
     f"{method} {network} {precision}",
-    make_run_steps(steps["step"], batch_size, image_shape=image_shape, mesh=mesh),
+    make_run_steps(step, batch_size, image_shape=image_shape, mesh=mesh),
     (
       state,
       sums,

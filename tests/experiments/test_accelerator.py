@@ -35,7 +35,10 @@ def test_main_writes_a_page_for_the_device(in_process, tmp_path, capsys):
   results = json.loads(written[0].read_text())
   assert list(results) == ["command", *STAGES]
   assert results["environment"][0]["platform"] == "cpu"
-  assert {row["single"] for row in results["tiles"]} == {True, False}
+  assert {(row["single"], row["default"]) for row in results["tiles"]} == {
+    (True, True),  # up to 1536 latents on a CPU
+    (False, False),
+  }
   assert all(row["ok"] for stage in ("distances", "steps") for row in results[stage])
   assert all(row["temporaries"] > 0 for row in results["memory"])
   page = written[1].read_text()

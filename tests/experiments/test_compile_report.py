@@ -162,6 +162,16 @@ def test_programs_have_the_shapes_of_a_run():
   assert (z.shape, directions.shape) == ((256, 16), (50, 16))
 
 
+def test_precision_is_that_of_the_step():
+  texts = {}
+  for precision in ("float32", "highest", "bfloat16"):
+    program = programs.train_loop("ae", "mlp", batch_size=4, precision=precision)
+    assert program.name == f"ae mlp {precision}"
+    texts[precision] = program.function.trace(*program.arguments).jaxpr.pretty_print()
+  assert ["HIGHEST" in text for text in texts.values()] == [False, True, False]
+  assert ["bf16" in text for text in texts.values()] == [False, False, True]
+
+
 def test_measure_counts_scatters_dilated_convolutions_and_copies_of_images(monkeypatch):
   monkeypatch.setattr(targets, "place", lambda target, tree, layout=None: tree)
 
