@@ -51,9 +51,9 @@ def devices_table(found) -> str:
     one = {(row.program, row.sizes): row for row in found[kind]["rows"]}
     for row in found[target]["rows"]:
       alone = one.get((row.program, row.sizes))
-      share = f"1/{alone.products / row.products:.1f}" if alone and alone.products else ""
+      counted = alone and alone.products and row.products and not row.sizes.startswith("batch")
+      share = f"1/{alone.products / row.products:.1f}" if counted else ""
       collectives = ", ".join(f"{number} {name}" for name, number in row.collectives.items())
-      share = "" if row.sizes.startswith("batch") else share
       lines.append(
         f"| {report.describe(target).partition(' that')[0]} | {row.program}, {row.sizes} | {share} "
         f"| {row.arguments / 2**20:,.1f} | {row.temporaries / 2**20:,.0f} | {collectives} "

@@ -115,7 +115,7 @@ def _table(title: str, rows: Sequence[Row], *, gpu: bool) -> str:
   if not gpu:
     columns["Mcycles (model)"] = lambda row: f"{row.cycles / 1e6:,.2f}"
   if not steps:
-    columns["products, GFLOP"] = lambda row: f"{row.products / 1e9:,.2f}"
+    columns["products, GFLOP"] = lambda row: f"{row.products / 1e9:,.2f}" if row.products else ""
   columns["traffic, MB"] = lambda row: f"{row.traffic / 1e6:,.1f}"
   columns["temporaries, MiB"] = lambda row: f"{row.temporaries / 2**20:,.1f}"
   if any(row.collectives for row in rows):
