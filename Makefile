@@ -1,16 +1,16 @@
-# make run          trains a CWAE on the embedded digits; plots and scores in runs/quickstart
-# make test         formatting, lints, types and the ordinary test suite
-# make check        formatting, lints and types only
-# make test-slow    tests that take minutes, and those that need the extra aejax[bench] where it is
-# make test-bench   tests of the benchmarks and of Table 1
-# make test-compiled  programs compiled for GPUs and TPUs that need not be there; ten minutes
-# make accelerator  checks and times aejax on this machine's GPU or TPU, in ten minutes
-# make test-lowest  the suite with the lowest versions that setup.cfg allows (Python 3.11)
-# make test-latest  the suite with the newest versions, on the newest Python found
-# make soak         kills, failing disks, clean environments: minutes
-# make docs         the documentation as pages, docs/_build/README.html; a warning is an error
-# make audit        known vulnerabilities of the pinned packages (asks a public service)
-# Every target makes its own environment on first use, below .venv.
+# make run           trains a CWAE on the embedded digits; plots and scores in runs/quickstart
+# make test          formatting, lints, types and the ordinary test suite
+# make check         formatting, lints and types only
+# make test-slow     tests that take minutes, and those that need the extra aejax[bench] where it is
+# make test-bench    tests of the benchmarks and of Table 1
+# make test-compiled programs compiled for GPUs and TPUs that need not be there; ten minutes
+# make accelerator   checks and times aejax on this machine's GPU or TPU, in ten minutes
+# make test-lowest   the suite with the lowest versions that setup.cfg allows (Python 3.11)
+# make test-latest   the suite with the newest versions, on the newest Python found
+# make soak          kills, failing disks, clean environments: minutes
+# make docs          the documentation as pages, docs/_build/README.html; a warning is an error
+# make audit         known vulnerabilities of the pinned packages (asks a public service)
+# Every target but `accelerator` makes its own environment on first use, below .venv.
 
 PYTHON ?= python3
 NEWEST ?= $(firstword $(foreach v,3.14 3.13 3.12,$(shell command -v python$(v))) $(PYTHON))
@@ -18,7 +18,8 @@ BIN := .venv/bin
 COMPILED := .venv/compiled
 PYTEST := -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: env run check test test-slow test-bench test-compiled accelerator test-lowest test-latest soak docs audit clean
+.PHONY: env run check test test-slow test-bench test-compiled accelerator
+.PHONY: test-lowest test-latest soak docs audit clean
 
 env: .venv/installed
 
@@ -49,13 +50,13 @@ test-bench: env
 test-compiled: $(COMPILED)/installed
 	JAX_ENABLE_COMPILATION_CACHE=false $(COMPILED)/bin/python -m pytest -m compiled tests/accelerators
 
-# The compilers for TPUs and H100s, 1.2 GB; they need no device. nvidia-cuda-nvcc has ptxas.
+# The compilers for TPUs and H100s, 1.2 GB; they need no device, but CUDA's ptxas and libdevice.
 $(COMPILED)/installed: JAX = $(shell sed -n 's/^jax==//p' requirements.txt)
 $(COMPILED)/installed: requirements.txt setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(COMPILED)
 	$(COMPILED)/bin/pip install --quiet --requirement requirements.txt 'jax[tpu]==$(JAX)'
 	$(COMPILED)/bin/pip install --quiet --no-deps --editable . \
-	  jax-cuda13-plugin==$(JAX) jax-cuda13-pjrt==$(JAX) nvidia-cuda-nvcc
+	  jax-cuda13-plugin==$(JAX) jax-cuda13-pjrt==$(JAX) nvidia-cuda-nvcc nvidia-nvvm
 	touch $@
 
 accelerator:

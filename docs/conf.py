@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from pathlib import Path
 
 from flax import nnx
 from sphinx.application import Sphinx
@@ -58,8 +59,12 @@ results/compiled/compiled
 results/table1-fashion_mnist/table
 results/table1-mnist/table
 results/table1-digits/table
+ACCELERATORS
 ```
 """
+# One page for each device on which somebody ran `make accelerator`.
+_ROOT = Path(__file__).parents[1]
+_ACCELERATORS = sorted(_ROOT.glob("results/accelerator/*/results.md"))
 
 
 def setup(app: Sphinx) -> None:
@@ -72,7 +77,8 @@ def setup(app: Sphinx) -> None:
 def _add_contents(app: Sphinx, name: str, source: list[str]) -> None:
   """Appends the table of contents to the first page."""
   if name == root_doc:
-    source[0] += _CONTENTS
+    pages = [str(page.relative_to(_ROOT).with_suffix("")) for page in _ACCELERATORS]
+    source[0] += _CONTENTS.replace("ACCELERATORS\n", "".join(f"{page}\n" for page in pages))
 
 
 def _escape_bars(app, kind, name, thing, options, lines: list[str]) -> None:

@@ -4,9 +4,9 @@
 
 Kernels, traffic, buffers and collectives are counted in the compiled programs; nothing is timed.
 The compilers are packages: for TPUs `pip install 'jax[tpu]'`; for GPUs `pip install --no-deps
-jax-cuda13-plugin jax-cuda13-pjrt nvidia-cuda-nvcc`, the first two of JAX's own version. All
-programs take about five minutes for h100 and an hour for a TPU on two CPU cores; the options select
-some of them.
+jax-cuda13-plugin jax-cuda13-pjrt nvidia-cuda-nvcc nvidia-nvvm`, the first two of JAX's own version.
+All programs take about five minutes for h100 and an hour for a TPU on two CPU cores; the options
+select some of them.
 """
 
 import dataclasses
@@ -44,7 +44,7 @@ class Options:
     methods: methods whose training steps are compiled; none for an empty list.
     networks: networks of those steps.
     batch_size: images of a step.
-    precision: float32 or bfloat16.
+    precision: float32, highest or bfloat16, as of a run.
   """
 
   targets: Annotated[tuple[str, ...], tyro.conf.Positional] = ("h100", "v5e")
@@ -65,7 +65,7 @@ def main(options: Options) -> None:
     ("distance", options.distances, DISTANCES),
     ("method", options.methods, METHODS),
     ("network", options.networks, NETWORKS),
-    ("precision", (options.precision,), ("float32", "bfloat16")),
+    ("precision", (options.precision,), ("float32", "highest", "bfloat16")),
   ):
     for name in given:
       _checks.one_of(kind, name, known)

@@ -14,7 +14,8 @@ from accelerator_checks.devices import cpu_and_device, on
 __all__ = ["TOLERANCE", "rows"]
 
 TOLERANCE = 1e-4
-"""Largest difference that is right. Products in TF32 or bfloat16 would exceed it by far."""
+"""Largest difference that is right. On a CPU, float32 differs from float64 by less than 1e-5; with
+products in TF32, the difference would be about 1e-3."""
 
 _QUICK = ("cramer_wold", "energy_distance-samples", "sliced_wasserstein")
 _PAIRWISE = ("cramer_wold", "mmd_imq", "mmd_gaussian", "energy_distance", "kernel_stein")
@@ -76,11 +77,8 @@ def rows(quick: bool) -> Iterator[dict[str, Any]]:
 
 def _errors(case: Case) -> dict[str, Any]:
   inputs = ("latents", "log_variance") if case.form.form == NORMAL else ("latents",)
-  function = value_and_gradient(case.form, inputs)
-  data = case.data()
-  results = []
-  for device in cpu_and_device():
-    results.append(jax.device_get(jax.jit(lambda data: function(data))(on(device, data))))
+  function = jax.jit(value_and_gradient(case.form, inputs))
+  results = [jax.device_get(function(on(device, case.data()))) for device in cpu_and_device()]
   (expected, expected_gradients), (value, gradients) = results
   value_error = float(abs(value - expected) / (abs(expected) + 0.1))
   gradient_error = max(

@@ -32,8 +32,7 @@ def _distances(quick: bool) -> Iterator[dict[str, Any]]:
   for n in (64,) if quick else _SIZES:
     for form in forms[1:2] if quick else forms:
       data = jax.tree.map(jax.numpy.asarray, Case(form, n, 64).data())
-      function = value_and_gradient(form, ("latents",))
-      program = jax.jit(lambda data, function=function: function(data))
+      program = jax.jit(value_and_gradient(form, ("latents",)))
       start = time.perf_counter()
       jax.block_until_ready(program(data))
       first = time.perf_counter() - start
@@ -47,7 +46,7 @@ def _distances(quick: bool) -> Iterator[dict[str, Any]]:
 
 
 def _training(quick: bool) -> Iterator[dict[str, Any]]:
-  for network in ("mlp",) if quick else _NETWORKS:
+  for network in ("linear",) if quick else _NETWORKS:
     for method in _METHODS[:1] if quick else _METHODS:
       size = {"side": 8, "batch_size": 16, "num_images": 64} if quick else {}
       workload = Workload(network, **size)

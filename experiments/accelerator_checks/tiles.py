@@ -25,16 +25,25 @@ def rows(quick: bool) -> Iterator[dict[str, Any]]:
       setattr(_tiling, name, sizes)
       clear_programs()
       ms = _milliseconds(getattr(distances, function), n, quick)
-      single = n <= (sizes.single_with_term if function == "kernel_stein" else sizes.single)
-      row = {"distance": function, "n": n, "single": single, "ms": ms, "default": sizes == before}
-      yield row if single else {**row, "block": sizes.block, "width": sizes.width}
+      single = n <= _limit(function, sizes)
+      row = {"distance": function, "n": n, "single": single, "ms": ms}
+      row["default"] = single == (n <= _limit(function, before))
+      if not single:
+        row["default"] &= sizes[:2] == before[:2]
+        row |= {"block": sizes.block, "width": sizes.width}
+      yield row
   finally:
     setattr(_tiling, name, before)
     clear_programs()
 
 
+def _limit(function: str, sizes: _tiling.Sizes) -> int:
+  """The number of latents up to which a distance uses one tile."""
+  return sizes.single_with_term if function == "kernel_stein" else sizes.single
+
+
 def _settings(quick: bool, default: _tiling.Sizes) -> Iterator[tuple[str, int, _tiling.Sizes]]:
-  """Yields a distance, a number of latents, and sizes of tiles; first those in use."""
+  """Yields a distance, a number of latents, and sizes of tiles."""
   one = default._replace(single=2**20, single_with_term=2**20)
   several = default._replace(single=0, single_with_term=0)
   for function, sizes in (
@@ -46,11 +55,9 @@ def _settings(quick: bool, default: _tiling.Sizes) -> Iterator[tuple[str, int, _
       yield function, n, several
   if quick:
     return
-  yield "cramer_wold", 65_536, default
   for block in (1024, 2048, 4096):
     for width in (4096, 8192, 16_384):
-      if (block, width) != (default.block, default.width):
-        yield "cramer_wold", 65_536, several._replace(block=block, width=width)
+      yield "cramer_wold", 65_536, several._replace(block=block, width=width)
 
 
 def _milliseconds(function: Callable[..., jax.Array], n: int, quick: bool) -> float:

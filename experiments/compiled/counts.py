@@ -41,7 +41,7 @@ class Counts:
     cycles: XLA's estimated cycles; zero on a GPU.
     products: operations of the matrix products, and of convolutions except cuDNN's.
     collectives: number of executions by kind, such as {"all-gather": 1}.
-    collective_bytes: bytes of the collectives' results.
+    received: bytes that a device receives from the others, if all take part in each collective.
     opcodes: number of executions by opcode.
     fused: number of instructions by opcode inside fusions, each fusion counted once.
     unknown_loops: loops whose trip count could not be read; each is counted once.
@@ -52,7 +52,7 @@ class Counts:
   cycles: int
   products: int
   collectives: dict[str, int]
-  collective_bytes: int
+  received: int
   opcodes: dict[str, int]
   fused: dict[str, int]
   unknown_loops: int
@@ -69,7 +69,7 @@ def count(module: Module, start: str | None = None) -> Counts:
     module: the program.
     start: name of the computation to count; by default the whole program.
   """
-  kernels = traffic = cycles = products = collective_bytes = unknown = 0
+  kernels = traffic = cycles = products = received = unknown = 0
   opcodes: collections.Counter[str] = collections.Counter()
   fused: collections.Counter[str] = collections.Counter()
   collectives: collections.Counter[str] = collections.Counter()
@@ -89,15 +89,15 @@ def count(module: Module, start: str | None = None) -> Counts:
     kind = instruction.opcode.removesuffix("-start")
     if kind in _COLLECTIVES:
       collectives[kind] += times
-      # The result of a "-start" repeats the operand.
-      collective_bytes += times * max(instruction.result_bytes)
+      sent = sum(computation[name].bytes for name in instruction.operands)
+      received += times * _received(kind, sent, module.partitions)
   return Counts(
     kernels,
     traffic,
     cycles,
     products,
     dict(collectives),
-    collective_bytes,
+    received,
     dict(opcodes),
     dict(fused),
     unknown,
@@ -199,6 +199,16 @@ def _traffic(module: Module, computation: Computation, instruction: Instruction)
   if instruction.opcode == "dynamic-update-slice":
     return 2 * (operands[1].bytes if len(operands) > 1 else instruction.bytes)
   return instruction.bytes + sum(operand.bytes for operand in operands)
+
+
+def _received(kind: str, operand: int, devices: int) -> int:
+  """Bytes that each of the devices receives in a collective, for its share of the operand."""
+  others = devices - 1
+  if kind == "all-gather":
+    return others * operand
+  if kind == "all-reduce":  # a reduce-scatter and an all-gather
+    return 2 * others * operand // devices
+  return operand if kind == "collective-permute" else others * operand // devices
 
 
 def _products(module: Module, computation: Computation, instruction: Instruction) -> int:

@@ -60,10 +60,17 @@ Computation = dict[str, Instruction]
 
 @dataclasses.dataclass(frozen=True)
 class Module:
-  """A compiled program: its computations by name, and the name of the entry."""
+  """A compiled program.
+
+  Attributes:
+    computations: its computations by name.
+    entry: name of the computation that runs.
+    partitions: number of devices that share the work.
+  """
 
   computations: dict[str, Computation]
   entry: str
+  partitions: int
 
 
 def parse(text: str) -> Module:
@@ -85,7 +92,8 @@ def parse(text: str) -> Module:
       current[instruction.name] = instruction
   if entry is None:
     raise ValueError("The text has no ENTRY computation.")
-  return Module(computations, entry)
+  partitions = re.search(r"^HloModule .*\bnum_partitions=(\d+)", text, re.MULTILINE)
+  return Module(computations, entry, int(partitions.group(1)) if partitions else 1)
 
 
 def _instruction(line: str) -> Instruction | None:

@@ -33,7 +33,7 @@ class Row:
     temporaries: bytes of buffers except arguments and results.
     arguments: bytes of the arguments.
     collectives: executions by kind.
-    collective_bytes: bytes of their results.
+    received: bytes that the device receives in them from the others.
     scatters: scatter instructions.
     dilated: convolutions over an input filled up with zeros between its pixels; on a TPU, also the
       adjoint of a strided convolution.
@@ -56,7 +56,7 @@ class Row:
   temporaries: int = 0
   arguments: int = 0
   collectives: dict[str, int] = dataclasses.field(default_factory=dict)
-  collective_bytes: int = 0
+  received: int = 0
   scatters: int = 0
   dilated: int = 0
   reversals: int = 0
@@ -77,7 +77,9 @@ def measure(program: Program, target: str, *, sizes: str = "") -> Row:
     for tree, where in zip(program.arguments, layout, strict=True)
   ]
   function: Any = program.function
-  function = function if hasattr(function, "lower") else jax.jit(function)
+  if not hasattr(function, "lower"):
+    results = targets.shardings_of(target, program.results) if program.results else None
+    function = jax.jit(function, out_shardings=results)
   with tempfile.TemporaryDirectory() as folder:
     # Only the files of a dump list what the host of a GPU starts.
     options = {"xla_dump_to": folder} if program.is_loop and targets.is_gpu(target) else None
@@ -106,7 +108,7 @@ def measure(program: Program, target: str, *, sizes: str = "") -> Row:
     temporaries=0 if memory is None else memory.temp_size_in_bytes,
     arguments=0 if memory is None else memory.argument_size_in_bytes,
     collectives=found.collectives,
-    collective_bytes=found.collective_bytes,
+    received=found.received,
     scatters=whole.of("scatter"),
     dilated=_dilated(text),
     reversals=_reversals(program, module),

@@ -13,6 +13,7 @@ from jax.sharding import Mesh
 from aejax import distances, networks, objectives
 from aejax.training import create
 from aejax.training.epoch import make_run_steps, zero_sums
+from aejax.training.step import with_exact_products
 from compiled.targets import Layout
 
 __all__ = ["DISTANCES", "METHODS", "NETWORKS", "Program", "distance", "train_loop"]
@@ -29,6 +30,7 @@ class Program(NamedTuple):
     arguments: trees of `jax.ShapeDtypeStruct`.
     layout: where each argument lies on several devices, a name of `targets.Layout`; empty for a
       program on one device.
+    results: where each result lies, "rows" or "copies"; empty if the compiler may choose.
     is_loop: whether it is a loop of training steps, of which one is counted.
   """
 
@@ -36,6 +38,7 @@ class Program(NamedTuple):
   function: Callable[..., Any]
   arguments: tuple[Any, ...]
   layout: tuple[Layout, ...] = ()
+  results: tuple[Layout, ...] = ()
   is_loop: bool = False
 
 
@@ -103,14 +106,16 @@ def distance(name: str, n: int, dim: int, *, several: bool = False) -> Program:
   """
   z = jax.ShapeDtypeStruct((n, dim), jnp.float32)
   function = DISTANCES[name]
+  results: tuple[Layout, ...] = ("copies", "rows") if several else ()
   if name not in _SLICED:
-    return Program(name, jax.value_and_grad(function), (z,), ("rows",) if several else ())
+    return Program(name, jax.value_and_grad(function), (z,), ("rows",) if several else (), results)
   directions = jax.ShapeDtypeStruct((_SLICES, dim), jnp.float32)
   return Program(
     name,
     jax.value_and_grad(lambda z, directions: function(z, directions=directions)),
     (z, directions),
     ("rows", "copies") if several else (),
+    results,
   )
 
 
@@ -128,7 +133,7 @@ def train_loop(
     method: a name of `METHODS`.
     network: a name of `NETWORKS`.
     batch_size: images of a step.
-    precision: dtype of the networks.
+    precision: "float32", "highest" or "bfloat16", as of a run.
     mesh: mesh of the devices that share each batch, if there are several.
   """
   architecture, image_shape, latent_dim, num_images = NETWORKS[network]
@@ -144,16 +149,17 @@ def train_loop(
       image_shape,
       latent_dim=latent_dim,
       gaussian=objective.gaussian_encoder,
-      dtype=jnp.dtype(precision),
+      dtype=jnp.bfloat16 if precision == "bfloat16" else jnp.float32,
       key=keys[0],
     )
     state, steps["step"] = create(model, objective, optax.adam(1e-3), key=keys[1])
     return state, zero_sums()
 
   state, sums = nnx.eval_shape(make)
+  step = with_exact_products(steps["step"]) if precision == "highest" else steps["step"]
   return Program(
     f"{method} {network} {precision}",
-    make_run_steps(steps["step"], batch_size, image_shape=image_shape, mesh=mesh),
+    make_run_steps(step, batch_size, image_shape=image_shape, mesh=mesh),
     (
       state,
       sums,

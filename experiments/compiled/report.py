@@ -13,7 +13,7 @@ from aejax._files import replacing, write_json
 from compiled.measure import Row
 from compiled.targets import TARGETS, describe, is_gpu
 
-__all__ = ["file_name", "read", "write"]
+__all__ = ["file_name", "page", "read", "write"]
 
 _INTRODUCTION = """# Compiled programs
 
@@ -27,8 +27,9 @@ XLA compiled these programs for devices that were not present: compiled, not tim
 - **A measurement**, of the compiler: the CPU seconds of a compilation, on two cores.
 
 A distance is its value and gradient. A step is one turn of the compiled training loop, with the
-images on the device. With several devices, all numbers are those of each device. The programs were
-compiled without a device to try algorithms on, so cuDNN's choice for a convolution is not known.
+images on the device. With several devices, all numbers are those of each device; *received* are
+the bytes that it receives from the others. The programs were compiled without a device to try
+algorithms on, so cuDNN's choice for a convolution is not known.
 
 - *Alone*: kernels of a step that the host starts outside of a CUDA graph. XLA puts no cuDNN
   convolution into a graph, so only steps without convolutions are one graph.
@@ -66,10 +67,10 @@ def write(out: Path, rows: Sequence[Row], *, command: str) -> list[Path]:
     paths.append(out / file_name(target))
     of_target = [dataclasses.asdict(row) for row in rows if row.target == target]
     write_json(paths[-1], {"command": command, "versions": versions, "rows": of_target})
-  page = out / "compiled.md"
-  with replacing(page) as temporary:
-    temporary.write_text(_page(read(out)), encoding="utf-8")
-  return [*paths, page]
+  paths.append(out / "compiled.md")
+  with replacing(paths[-1]) as temporary:
+    temporary.write_text(page(read(out)), encoding="utf-8")
+  return paths
 
 
 def read(out: Path) -> dict[str, dict[str, Any]]:
@@ -83,7 +84,8 @@ def read(out: Path) -> dict[str, dict[str, Any]]:
   return found
 
 
-def _page(found: dict[str, dict[str, Any]]) -> str:
+def page(found: dict[str, dict[str, Any]]) -> str:
+  """The page in Markdown of what `read` found."""
   parts = [_INTRODUCTION]
   for target, content in found.items():
     versions = ", ".join(f"{name} {number}" for name, number in content["versions"].items())
@@ -113,12 +115,13 @@ def _table(title: str, rows: Sequence[Row], *, gpu: bool) -> str:
   if not gpu:
     columns["Mcycles (model)"] = lambda row: f"{row.cycles / 1e6:,.2f}"
   if not steps:
-    columns["products, GFLOP"] = lambda row: f"{row.products / 1e9:,.2f}"
+    columns["products, GFLOP"] = lambda row: f"{row.products / 1e9:,.2f}" if row.products else ""
   columns["traffic, MB"] = lambda row: f"{row.traffic / 1e6:,.1f}"
   columns["temporaries, MiB"] = lambda row: f"{row.temporaries / 2**20:,.1f}"
   if any(row.collectives for row in rows):
     columns["arguments, MiB"] = lambda row: f"{row.arguments / 2**20:,.1f}"
     columns["collectives"] = _collectives
+    columns["received, MB"] = lambda row: f"{row.received / 1e6:,.2f}"
   columns["scatters"] = lambda row: row.scatters
   if steps:
     columns["dilated"] = lambda row: row.dilated
@@ -131,5 +134,4 @@ def _table(title: str, rows: Sequence[Row], *, gpu: bool) -> str:
 
 
 def _collectives(row: Row) -> str:
-  kinds = ", ".join(f"{number} {kind}" for kind, number in row.collectives.items())
-  return f"{kinds} ({row.collective_bytes / 1e6:.2f} MB)" if kinds else ""
+  return ", ".join(f"{number} {kind}" for kind, number in row.collectives.items())

@@ -30,7 +30,17 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec, SingleDev
 
 from aejax.training.sharding import shardings
 
-__all__ = ["TARGETS", "Layout", "check", "describe", "devices", "is_gpu", "mesh", "place"]
+__all__ = [
+  "TARGETS",
+  "Layout",
+  "check",
+  "describe",
+  "devices",
+  "is_gpu",
+  "mesh",
+  "place",
+  "shardings_of",
+]
 
 Layout = Literal["rows", "copies", "state"]
 
@@ -47,7 +57,8 @@ TARGETS: dict[str, str] = {
 """The targets by name, with their topologies."""
 
 _INSTALL = {
-  "cuda": "pip install --no-deps jax-cuda13-plugin=={jax} jax-cuda13-pjrt=={jax} nvidia-cuda-nvcc",
+  "cuda": "pip install --no-deps jax-cuda13-plugin=={jax} jax-cuda13-pjrt=={jax} nvidia-cuda-nvcc"
+  " nvidia-nvvm",
   "tpu": "pip install 'jax[tpu]=={jax}'",
 }
 
@@ -113,6 +124,12 @@ def mesh(target: str, axis: str = "data") -> Mesh:
   return Mesh(np.array(devices(target)), (axis,), axis_types=(AxisType.Auto,))
 
 
+def shardings_of(target: str, layouts: tuple[Layout, ...]) -> tuple[NamedSharding, ...]:
+  """The shardings of "rows" and "copies" over all devices of a target."""
+  specs = {"rows": PartitionSpec("data"), "copies": PartitionSpec()}
+  return tuple(NamedSharding(mesh(target), specs[layout]) for layout in layouts)
+
+
 def place(target: str, tree: Any, layout: Layout | None = None) -> Any:
   """Describes arrays as arguments on a target.
 
@@ -130,8 +147,7 @@ def place(target: str, tree: Any, layout: Layout | None = None) -> Any:
   else:
     one: Any = SingleDeviceSharding(devices(target)[0])
     if layout is not None:
-      spec = PartitionSpec("data") if layout == "rows" else PartitionSpec()
-      one = NamedSharding(mesh(target), spec)
+      (one,) = shardings_of(target, (layout,))
     where = jax.tree.map(lambda _: one, tree)
   return jax.tree.map(
     lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),

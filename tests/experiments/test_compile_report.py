@@ -10,7 +10,7 @@ from compiled.counts import count, loop_body
 from compiled.measure import Row, measure
 from jax import lax
 
-TEXT = """HloModule example
+TEXT = """HloModule example, num_partitions=2
 
 %body (p: (s32[], f32[8,8])) -> (s32[], f32[8,8]) {
   %p = (s32[], f32[8,8]{1,0}) parameter(0)
@@ -46,7 +46,7 @@ def test_count_multiplies_loops_by_their_trip_counts():
   assert counts.opcodes == {"add": 5, "dot": 5, "compare": 5, "all-gather": 1}
   assert counts.kernels == 16
   assert counts.collectives == {"all-gather": 1}
-  assert counts.collective_bytes == 16 * 8 * 4
+  assert counts.received == 8 * 8 * 4
   assert counts.unknown_loops == 0
   both = dataclasses.replace(counts, opcodes={"scatter": 2}, fused={"scatter": 3})
   assert (both.of("scatter"), both.of("sort")) == (5, 0)
@@ -55,6 +55,28 @@ def test_count_multiplies_loops_by_their_trip_counts():
   assert (body.kernels, body.products) == (2, 2 * 8**3)
   dot, add, compare = 3 * 8 * 8 * 4, 3 * 4, 1 + 2 * 4
   assert counts.bytes == 5 * (dot + add + compare) + 3 * 8 * 8 * 4
+
+
+@pytest.mark.parametrize(
+  ("kind", "result", "received"),
+  [
+    ("all-gather", "(f32[8], f32[32])", 3 * 32),
+    ("all-reduce", "f32[8]", 2 * 24),
+    ("reduce-scatter", "f32[2]", 24),
+    ("all-to-all", "f32[8]", 24),
+    ("collective-permute", "f32[8]", 32),
+  ],
+)
+def test_received_bytes_of_four_devices(kind, result, received):
+  text = f"""HloModule example, num_partitions=4
+
+ENTRY %main (x: f32[8]) -> f32[8] {{
+  %x = f32[8]{{0}} parameter(0)
+  ROOT %y = {result} {kind}-start(%x), dimensions={{0}}
+}}
+"""
+  counts = count(hlo.parse(text))
+  assert (counts.collectives, counts.received) == ({kind: 1}, received)
 
 
 def test_loop_body_is_the_loop_whose_length_is_an_argument():
@@ -138,6 +160,16 @@ def test_programs_have_the_shapes_of_a_run():
   assert order.shape == (60_000,)
   z, directions = programs.distance("sliced_wasserstein", 256, 16).arguments
   assert (z.shape, directions.shape) == ((256, 16), (50, 16))
+
+
+def test_precision_is_that_of_the_step():
+  texts = {}
+  for precision in ("float32", "highest", "bfloat16"):
+    program = programs.train_loop("ae", "mlp", batch_size=4, precision=precision)
+    assert program.name == f"ae mlp {precision}"
+    texts[precision] = program.function.trace(*program.arguments).jaxpr.pretty_print()
+  assert ["HIGHEST" in text for text in texts.values()] == [False, True, False]
+  assert ["bf16" in text for text in texts.values()] == [False, False, True]
 
 
 def test_measure_counts_scatters_dilated_convolutions_and_copies_of_images(monkeypatch):
@@ -229,8 +261,16 @@ def test_write_makes_a_page_of_all_targets_in_the_folder(tmp_path):
     Row("h100", "vae mlp", "batch 8", kernels=90, graphs=1, alone=7, temporaries=2**20),
   ]
   report.write(tmp_path, rows, command="python experiments/compile_report.py h100")
+  reductions = {"all-reduce": 2}
   rows = [
-    Row("v5e:4x4", "cramer_wold", "n 256", cycles=1_500_000, collectives={"all-reduce": 2}),
+    Row(
+      "v5e:4x4",
+      "cramer_wold",
+      "n 256",
+      cycles=1_500_000,
+      collectives=reductions,
+      received=3_000_000,
+    ),
     Row("v5e:4x4", "sigreg", "n 256", error="out of memory"),
   ]
   paths = report.write(tmp_path, rows, command="python experiments/compile_report.py v5e:4x4")
@@ -241,7 +281,7 @@ def test_write_makes_a_page_of_all_targets_in_the_folder(tmp_path):
   assert "16 TPU v5e chips that share" in text
   assert "| cramer_wold | n 256 | 12 | 0.00 | 3.0 |" in text
   assert "| vae mlp | batch 8 | 90 | 1 | 7 | 0.0 | 1.0 |" in text
-  assert "| 1.50 | 0.00 | 0.0 | 0.0 | 0.0 | 2 all-reduce (0.00 MB)" in text
+  assert "| 1.50 | 0.00 | 0.0 | 0.0 | 0.0 | 2 all-reduce | 3.00 |" in text
   assert "sigreg, n 256, does not compile: out of memory" in text
   stored = report.read(tmp_path)
   assert [len(content["rows"]) for content in stored.values()] == [2, 2]
