@@ -9,7 +9,7 @@ import numpy as np
 from aejax._files import write_json
 from aejax.autoencoder import pixels
 from aejax.data import Dataset
-from aejax.evaluation import diagnostics, figures
+from aejax.evaluation import diagnostics, examples, figures, table_plots
 from aejax.evaluation.generation import nearest
 from aejax.evaluation.image_grid import as_figure, as_pixels, tile, write_png
 from aejax.evaluation.outputs import Outputs, scoring_keys
@@ -45,19 +45,30 @@ def plot_run(
     The paths of the plots.
   """
   outputs = Outputs.of(trained, dataset) if outputs is None else outputs
-  samples = trained.generate(jax.random.key(trained.configuration.seed), _SAMPLES)
+  samples = trained.generate(jax.random.key(trained.configuration.seed), _num_samples(dataset))
+  shown = len(dataset.test) if dataset.kind == "vectors" else _RECONSTRUCTIONS
   plots = [
-    figures.save_grid(workdir / "samples.png", samples),
-    figures.save_reconstructions(
-      workdir / "reconstructions.png",
-      pixels(dataset.test[:_RECONSTRUCTIONS]),
-      outputs.reconstructions[:_RECONSTRUCTIONS],
-    ),
-    figures.save_interpolations(
-      workdir / "interpolations.png", _interpolate(trained, np.asarray(outputs.means))
+    examples.save_samples(workdir / "samples.png", samples, dataset.test),
+    examples.save_example_reconstructions(
+      workdir / "reconstructions.png", dataset.test[:shown], outputs.reconstructions[:shown]
     ),
   ]
-  if (found := nearest(samples[:_RECONSTRUCTIONS], dataset)) is not None:
+  if dataset.kind == "vectors":
+    plots.append(
+      table_plots.save_correlations(
+        workdir / "correlations.png", np.asarray(samples), np.asarray(pixels(dataset.test))
+      )
+    )
+  else:
+    walks = _interpolate(trained, np.asarray(outputs.means))
+    plots.append(
+      examples.save_example_interpolations(workdir / "interpolations.png", walks, dataset.test)
+    )
+  if (
+    dataset.kind == "images"
+    and trained.scaling.unit
+    and (found := nearest(samples[:_RECONSTRUCTIONS], dataset)) is not None
+  ):
     neighbours = pixels(np.asarray(dataset.train)[found.indices[:, 0]])
     plots.append(
       figures.save_reconstructions(
@@ -74,6 +85,11 @@ def plot_run(
   return plots + _plot_latents(workdir, trained, dataset, outputs)
 
 
+def _num_samples(dataset: Dataset) -> int:
+  """Returns the number of samples to plot: histograms need more than grids."""
+  return max(_SAMPLES, len(dataset.test)) if dataset.kind == "vectors" else _SAMPLES
+
+
 def _plot_latents(
   workdir: Path, trained: TrainedAutoencoder, dataset: Dataset, outputs: Outputs
 ) -> list[Path]:
@@ -86,15 +102,16 @@ def _plot_latents(
   if latents.shape[1] > 1:
     plots.append(diagnostics.save_pairs(workdir / "pairs.png", latents))
   if latents.shape[1] == 2:
-    _write_map(workdir, trained, dataset, np.asarray(outputs.means[:_MAP_POINTS]))
-    plots += [
-      figures.save_latent_scatter(workdir / "latents.png", latents, dataset.test_labels),
-      figures.save_decoded_plane(
-        workdir / "plane.png",
-        _decode_plane(trained, _PLANE_SIDE, _PLANE_EXTENT),
-        extent=(-_PLANE_EXTENT, _PLANE_EXTENT, -_PLANE_EXTENT, _PLANE_EXTENT),
-      ),
-    ]
+    plots.append(figures.save_latent_scatter(workdir / "latents.png", latents, dataset.test_labels))
+    if dataset.kind == "images" and trained.scaling.unit:
+      _write_map(workdir, trained, dataset, np.asarray(outputs.means[:_MAP_POINTS]))
+      plots.append(
+        figures.save_decoded_plane(
+          workdir / "plane.png",
+          _decode_plane(trained, _PLANE_SIDE, _PLANE_EXTENT),
+          extent=(-_PLANE_EXTENT, _PLANE_EXTENT, -_PLANE_EXTENT, _PLANE_EXTENT),
+        )
+      )
   return plots
 
 
