@@ -183,6 +183,7 @@ def _networks():
     "architecture": {"^There is no architecture .* There are linear, mlp": ["mpl", None]},
     "image_shape": {_SHAPES: [()]},
     "latent_dim": {_LATENT_DIM: [0]},
+    "output": {"^There is no output .* There are identity, sigmoid, tanh": ["relu"]},
     "gaussian": boolean("gaussian"),
     "dtype": {_DTYPE: ["int32"]},
     "key": key("key"),
