@@ -3,7 +3,8 @@
     COST(X; E, D) = reconstruction(X, D(E(X))) + λ · d(P_E(X), P_Z)
 
 `distances` holds d, `objectives` the whole equation, `networks` E and D. `training` minimises the
-cost, `metrics` and `evaluation` score the result, and `load` opens a trained run.
+cost, `metrics` and `evaluation` score the result. `fit` does all of this in one call, and `load`
+opens a trained run.
 
 Submodules are imported on first use, so that `import aejax.distances` needs JAX, jaxtyping, NumPy
 and SciPy only.
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
   )
   from aejax._messages import AejaxWarning
   from aejax.autoencoder import Autoencoder
-  from aejax.training import Run, TrainedAutoencoder, load
+  from aejax.runs import Run, fit, load
+  from aejax.training import TrainedAutoencoder
 
 __version__ = "0.2.0.dev0"
 
@@ -38,6 +40,7 @@ __all__ = [
   "data",
   "distances",
   "evaluation",
+  "fit",
   "load",
   "metrics",
   "networks",
@@ -49,9 +52,10 @@ __all__ = [
 _MODULE_OF = {
   "AejaxWarning": "aejax._messages",
   "Autoencoder": "aejax.autoencoder",
-  "Run": "aejax.training",
+  "Run": "aejax.runs",
   "TrainedAutoencoder": "aejax.training",
-  "load": "aejax.training",
+  "fit": "aejax.runs",
+  "load": "aejax.runs",
 }
 
 

@@ -1,8 +1,8 @@
 """The base classes of encoders and decoders, an encoder's last layer, and argument checks."""
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -16,10 +16,12 @@ from aejax import _checks
 __all__ = [
   "Decoder",
   "Encoder",
+  "ExampleShape",
   "ImageShape",
   "LatentLayer",
   "Latents",
   "check_dtype",
+  "check_example_shape",
   "check_image_shape",
   "check_images",
   "check_sizes",
@@ -27,6 +29,7 @@ __all__ = [
 ]
 
 ImageShape = tuple[int, int, int]
+ExampleShape = tuple[int, ...]
 Latents = Float[Array, "n d"] | tuple[Float[Array, "n d"], Float[Array, "n d"]]
 
 
@@ -40,6 +43,20 @@ def check_image_shape(image_shape: Any) -> ImageShape:
       f"{_checks.short_repr(image_shape)}."
     ) from None
   return height, width, channels
+
+
+def check_example_shape(shape: Any) -> ExampleShape:
+  """Returns the shape of an example, or raises a ValueError if it has no axis or an empty one."""
+  try:
+    sides = tuple(_checks.integer("side", side) for side in shape)
+  except (TypeError, ValueError):
+    sides = ()
+  if not sides:
+    raise ValueError(
+      "image_shape must be the shape of an example, such as (height, width, channels), whole "
+      f"numbers from 1 up, but is {_checks.short_repr(shape)}."
+    )
+  return sides
 
 
 def check_dtype(dtype: DTypeLike) -> jnp.dtype:
@@ -65,7 +82,7 @@ def check_sizes(name: str, sizes: Sequence[int]) -> tuple[int, ...]:
     ) from None
 
 
-def check_images(images: Float[Array, "n h w c"], image_shape: ImageShape) -> Array:
+def check_images(images: Float[Array, "n ..."], image_shape: ExampleShape) -> Array:
   """Returns images, or raises a ValueError if their shape is not the network's."""
   images = _checks.array("images", images)
   if images.shape[1:] != image_shape:
@@ -76,7 +93,7 @@ def check_images(images: Float[Array, "n h w c"], image_shape: ImageShape) -> Ar
   return images
 
 
-def flat(x: Float[Array, "n h w c"]) -> Float[Array, "n f"]:
+def flat(x: Float[Array, "n ..."]) -> Float[Array, "n f"]:
   """Reshapes each image to a row. The size is explicit because −1 fails on an empty batch."""
   return x.reshape(x.shape[0], math.prod(x.shape[1:]))
 
@@ -119,27 +136,28 @@ class Encoder(nnx.Module):
   """The base class of encoders: a subclass defines `features` and the last layer `latents`."""
 
   latents: LatentLayer
+  check_shape: ClassVar[Callable[[Any], ExampleShape]] = staticmethod(check_image_shape)
 
   def __init__(
     self,
-    image_shape: ImageShape,
+    image_shape: ExampleShape,
     latent_dim: int,
     *,
     gaussian: bool,
     dtype: DTypeLike,
     rngs: nnx.Rngs,
   ) -> None:
-    self.image_shape = check_image_shape(image_shape)
+    self.image_shape = self.check_shape(image_shape)
     _checks.integer("latent_dim", latent_dim)
     _checks.boolean("gaussian", gaussian)
     check_dtype(dtype)
     _checks.instance("rngs", rngs, nnx.Rngs, "an nnx.Rngs")
 
-  def features(self, images: Float[Array, "n h w c"]) -> Float[Array, "n f"]:
+  def features(self, images: Float[Array, "n ..."]) -> Float[Array, "n f"]:
     """Returns the input of the last layer."""
     raise NotImplementedError
 
-  def __call__(self, images: Float[Array, "n h w c"]) -> Latents:
+  def __call__(self, images: Float[Array, "n ..."]) -> Latents:
     """Returns latents; a Gaussian encoder returns (mean, log_variance)."""
     return self.latents(self.features(check_images(images, self.image_shape)))
 
@@ -147,19 +165,21 @@ class Encoder(nnx.Module):
 class Decoder(nnx.Module):
   """The base class of decoders: a subclass defines `forward`."""
 
+  check_shape: ClassVar[Callable[[Any], ExampleShape]] = staticmethod(check_image_shape)
+
   def __init__(
-    self, image_shape: ImageShape, latent_dim: int, *, dtype: DTypeLike, rngs: nnx.Rngs
+    self, image_shape: ExampleShape, latent_dim: int, *, dtype: DTypeLike, rngs: nnx.Rngs
   ) -> None:
-    self.image_shape = check_image_shape(image_shape)
+    self.image_shape = self.check_shape(image_shape)
     self.latent_dim = _checks.integer("latent_dim", latent_dim)
     check_dtype(dtype)
     _checks.instance("rngs", rngs, nnx.Rngs, "an nnx.Rngs")
 
-  def forward(self, latents: Float[Array, "n d"]) -> Float[Array, "n h w c"]:
+  def forward(self, latents: Float[Array, "n d"]) -> Float[Array, "n ..."]:
     """Returns images before the output activation."""
     raise NotImplementedError
 
-  def __call__(self, latents: Float[Array, "n d"]) -> Float[Array, "n h w c"]:
+  def __call__(self, latents: Float[Array, "n d"]) -> Float[Array, "n ..."]:
     """Returns images before the output activation."""
     latents = _checks.array("latents", latents)
     if latents.ndim != 2 or latents.shape[1] != self.latent_dim:

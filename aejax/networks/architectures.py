@@ -11,14 +11,21 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Key, PyTree
 
 from aejax import _checks
+from aejax._import_paths import is_import_path
 from aejax._memory import check_fits
 from aejax.autoencoder import Autoencoder
-from aejax.networks._layers import ImageShape, check_dtype, check_image_shape
+from aejax.networks._layers import (
+  ExampleShape,
+  check_dtype,
+  check_example_shape,
+  check_image_shape,
+)
 from aejax.networks.celeb_a import CelebADecoder, CelebAEncoder
 from aejax.networks.cifar10 import CIFAR10Decoder, CIFAR10Encoder
 from aejax.networks.conv_net import ConvolutionalDecoder, ConvolutionalEncoder
 from aejax.networks.linear import LinearDecoder, LinearEncoder
 from aejax.networks.mlp import MLPDecoder, MLPEncoder
+from aejax.networks.own import build_own
 
 __all__ = ["ARCHITECTURES", "build", "default_architecture"]
 
@@ -40,23 +47,30 @@ def build(
   latent_dim: int,
   gaussian: bool = False,
   dtype: DTypeLike = jnp.float32,
+  output: str | None = None,
   key: Key[Array, ""],
 ) -> Autoencoder:
-  """Builds an autoencoder with initial parameters for images of any shape.
+  """Builds an autoencoder with initial parameters for examples of any shape.
 
   Args:
-    architecture: one of `ARCHITECTURES`. "linear" has one affine encoder and decoder. "mlp" is the
-      papers' network for MNIST and Fashion-MNIST. "convolutional" has a depth that follows from
-      the image shape. "cifar10" and "celeb_a" are the papers' networks for those data sets.
-    image_shape: height, width, channels.
+    architecture: one of `ARCHITECTURES`, or the import path "package.module:function" of a function
+      of yours. "linear" has one affine encoder and decoder. "mlp" is the papers' network for MNIST
+      and Fashion-MNIST. Both take examples of any shape; the others are for images.
+      "convolutional" has a depth that follows from the image shape. "cifar10" and "celeb_a" are the
+      papers' networks for those data sets. Your function returns an `Autoencoder` or a pair
+      (encoder, decoder). It takes the shape of an example, and by name any of `latent_dim`,
+      `gaussian`, `dtype` and `key`.
+    image_shape: shape of an example; of images, height, width and channels.
     latent_dim: number of latent dimensions.
     gaussian: whether the encoder returns a mean and a log-variance, as a VAE needs.
     dtype: dtype of the computation; the parameters are always float32.
+    output: activation after the decoder; by default that of the architecture. A function of yours
+      chooses its own.
     key: random key for the initial parameters.
 
   Raises:
-    ValueError: if the architecture is unknown, a size is not positive, or `dtype` is not a
-      floating-point type.
+    ValueError: if the architecture is unknown, a size is not positive, `dtype` is not a
+      floating-point type, or the networks of your function have wrong shapes.
 
   Example:
     >>> import jax
@@ -64,13 +78,19 @@ def build(
     >>> model.generate(jax.random.key(1), 16).shape
     (16, 28, 28, 1)
   """
+  if is_import_path(architecture):
+    sizes = {"latent_dim": latent_dim, "gaussian": gaussian, "dtype": check_dtype(dtype)}
+    return build_own(architecture, check_example_shape(image_shape), **sizes, key=key)
+  _checks.one_of("architecture", architecture, ARCHITECTURES)
+  check_shape = _NETWORKS[architecture][0].check_shape
   network = _Network(
-    _checks.one_of("architecture", architecture, ARCHITECTURES),
-    check_image_shape(image_shape),
+    architecture,
+    check_shape(image_shape),
     # A Gaussian encoder has twice as many outputs.
     _checks.integer("latent_dim", latent_dim, most=2**30 - 1),
     _checks.boolean("gaussian", gaussian),
     check_dtype(dtype),
+    output,
   )
   key = _checks.new_key("key", key)
   shapes = nnx.eval_shape(network.initial, key)
@@ -82,11 +102,13 @@ def build(
 
 
 def default_architecture(image_shape: tuple[int, ...]) -> str:
-  """Returns the default architecture for images of a shape.
+  """Returns the default architecture for examples of a shape.
 
   It is "mlp" for grey images up to 32×32 such as MNIST, where it is the papers' network and the
-  fastest. It is "convolutional" for all other images.
+  fastest, and for whatever is no image. It is "convolutional" for all other images.
   """
+  if len(check_example_shape(image_shape)) != 3:
+    return "mlp"
   height, width, channels = check_image_shape(image_shape)
   return "mlp" if channels == 1 and max(height, width) <= 32 else "convolutional"
 
@@ -95,10 +117,11 @@ class _Network(NamedTuple):
   """The arguments of `build` except the key."""
 
   architecture: str
-  image_shape: ImageShape
+  image_shape: ExampleShape
   latent_dim: int
   gaussian: bool
   dtype: jnp.dtype
+  output: str | None
 
   def initial(self, key: Key[Array, ""]) -> Autoencoder:
     """Returns the autoencoder with initial parameters."""
@@ -107,6 +130,7 @@ class _Network(NamedTuple):
     rngs = nnx.Rngs(key)
     encoder = make_encoder(shape, latent_dim, gaussian=self.gaussian, dtype=dtype, rngs=rngs)
     decoder = make_decoder(shape, latent_dim, dtype=dtype, rngs=rngs)
+    output = output if self.output is None else self.output
     return Autoencoder(encoder, decoder, latent_dim=latent_dim, output=output)
 
 

@@ -7,7 +7,14 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from aejax.networks._layers import Decoder, Encoder, ImageShape, LatentLayer, flat
+from aejax.networks._layers import (
+  Decoder,
+  Encoder,
+  ExampleShape,
+  LatentLayer,
+  check_example_shape,
+  flat,
+)
 
 __all__ = ["LinearDecoder", "LinearEncoder"]
 
@@ -15,9 +22,11 @@ __all__ = ["LinearDecoder", "LinearEncoder"]
 class LinearEncoder(Encoder):
   """An affine map from pixels to latents."""
 
+  check_shape = staticmethod(check_example_shape)
+
   def __init__(
     self,
-    image_shape: ImageShape,
+    image_shape: ExampleShape,
     latent_dim: int,
     *,
     gaussian: bool = False,
@@ -29,7 +38,7 @@ class LinearEncoder(Encoder):
       math.prod(image_shape), latent_dim, gaussian=gaussian, dtype=dtype, rngs=rngs
     )
 
-  def features(self, images: Float[Array, "n h w c"]) -> Float[Array, "n f"]:
+  def features(self, images: Float[Array, "n ..."]) -> Float[Array, "n f"]:
     """Returns the input of the last layer."""
     return flat(images)
 
@@ -37,9 +46,11 @@ class LinearEncoder(Encoder):
 class LinearDecoder(Decoder):
   """An affine map from latents to pixels."""
 
+  check_shape = staticmethod(check_example_shape)
+
   def __init__(
     self,
-    image_shape: ImageShape,
+    image_shape: ExampleShape,
     latent_dim: int,
     *,
     dtype: DTypeLike = jnp.float32,
@@ -48,6 +59,6 @@ class LinearDecoder(Decoder):
     super().__init__(image_shape, latent_dim, dtype=dtype, rngs=rngs)
     self.to_pixels = nnx.Linear(latent_dim, math.prod(image_shape), dtype=dtype, rngs=rngs)
 
-  def forward(self, latents: Float[Array, "n d"]) -> Float[Array, "n h w c"]:
+  def forward(self, latents: Float[Array, "n d"]) -> Float[Array, "n ..."]:
     """Returns images before the output activation."""
-    return self.to_pixels(latents).reshape(len(latents), *self.image_shape)
+    return self.to_pixels(latents).reshape(latents.shape[0], *self.image_shape)

@@ -10,7 +10,15 @@ from jax.nn.initializers import he_normal
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from aejax.networks._layers import Decoder, Encoder, ImageShape, LatentLayer, check_sizes, flat
+from aejax.networks._layers import (
+  Decoder,
+  Encoder,
+  ExampleShape,
+  LatentLayer,
+  check_example_shape,
+  check_sizes,
+  flat,
+)
 
 __all__ = ["MLPDecoder", "MLPEncoder"]
 
@@ -21,9 +29,11 @@ class MLPEncoder(Encoder):
   Reference: Knop et al., JMLR 21(164), 2020, arXiv 1805.09235.
   """
 
+  check_shape = staticmethod(check_example_shape)
+
   def __init__(
     self,
-    image_shape: ImageShape,
+    image_shape: ExampleShape,
     latent_dim: int,
     *,
     hidden_sizes: Sequence[int] = (200, 200, 200),
@@ -37,7 +47,7 @@ class MLPEncoder(Encoder):
     self.hidden = nnx.List(_relu_layers(sizes, dtype=dtype, rngs=rngs))
     self.latents = LatentLayer(sizes[-1], latent_dim, gaussian=gaussian, dtype=dtype, rngs=rngs)
 
-  def features(self, images: Float[Array, "n h w c"]) -> Float[Array, "n f"]:
+  def features(self, images: Float[Array, "n ..."]) -> Float[Array, "n f"]:
     """Returns the input of the last layer."""
     x = flat(images)
     for layer in self.hidden:
@@ -48,9 +58,11 @@ class MLPEncoder(Encoder):
 class MLPDecoder(Decoder):
   """The mirror image of `MLPEncoder`; `hidden_sizes` has the encoder's order."""
 
+  check_shape = staticmethod(check_example_shape)
+
   def __init__(
     self,
-    image_shape: ImageShape,
+    image_shape: ExampleShape,
     latent_dim: int,
     *,
     hidden_sizes: Sequence[int] = (200, 200, 200),
@@ -63,12 +75,12 @@ class MLPDecoder(Decoder):
     self.hidden = nnx.List(_relu_layers(sizes, dtype=dtype, rngs=rngs))
     self.to_pixels = nnx.Linear(sizes[-1], math.prod(image_shape), dtype=dtype, rngs=rngs)
 
-  def forward(self, latents: Float[Array, "n d"]) -> Float[Array, "n h w c"]:
+  def forward(self, latents: Float[Array, "n d"]) -> Float[Array, "n ..."]:
     """Returns images before the output activation."""
     x = latents
     for layer in self.hidden:
       x = nnx.relu(layer(x))
-    return self.to_pixels(x).reshape(len(latents), *self.image_shape)
+    return self.to_pixels(x).reshape(latents.shape[0], *self.image_shape)
 
 
 def _relu_layers(sizes: Sequence[int], *, dtype: DTypeLike, rngs: nnx.Rngs) -> list[nnx.Linear]:

@@ -10,13 +10,17 @@ from typing import Any, Literal, get_args
 
 from aejax import _checks, data, networks, objectives
 from aejax._files import write_json
-from aejax.networks._layers import check_image_shape
+from aejax._import_paths import is_import_path
+from aejax.networks._layers import check_example_shape
+from aejax.objectives import named_priors
 from aejax.objectives.names import check_method
 
 __all__ = [
   "DEFAULTS",
   "FIELD_NAMES",
+  "GIVEN",
   "MUTABLE_ON_RESUME",
+  "OPTIMIZERS",
   "Configuration",
   "Options",
   "Precision",
@@ -31,6 +35,13 @@ __all__ = [
 
 Schedule = Literal["constant", "cosine"]
 Precision = Literal["float32", "bfloat16"]
+Optimizer = Literal["adam", "adamw", "lion", "sgd"]
+
+OPTIMIZERS = {"adam": 0.0, "adamw": 1e-4, "lion": 1e-3, "sgd": 0.0}
+"""Optimizers by name, with their default weight decay, which is optax's."""
+
+GIVEN = "given"
+"""What config.json has in place of a network, an optimizer or data that were given as objects."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,19 +55,32 @@ class Options:
     resume: continue the run in workdir from its last checkpoint; with more epochs it gets longer.
     data_dir: folder with the original files of the data set, if they are on disk already.
     image_size: height and width in pixels to which the images are resized and centre-cropped.
-    network: linear, mlp, convolutional, cifar10 or celeb_a. Default: the paper's for the data set,
-      or else one that suits the size of the images.
+    network: linear, mlp, convolutional, cifar10 or celeb_a, or package.module:function for your own
+      (see networks.build). Default: the paper's for the data set, or else one that suits the size
+      of the images.
     latent_dim: dimension of the latents.
+    prior: distribution that the latents are matched to, and that samples come from: normal, sphere,
+      ball, cube, or mixture:K with K components; see objectives.named_prior.
     epochs: number of passes over the training set.
     batch_size: number of images in a step. A distance sees the whole batch.
     accumulate: number of parts in which the networks process each batch, one after the other. More
       parts need less memory; the distance is still that of the whole batch, and so is the gradient.
-    learning_rate: learning rate of Adam.
+    optimizer: adam, adamw, lion, or sgd with momentum 0.9.
+    learning_rate: learning rate of the optimizer.
     schedule: learning rate over the run: constant, or falling to zero along a cosine.
+    warmup_steps: number of steps over which the learning rate first rises from zero.
+    weight_decay: decay of the parameters in adamw and lion, in units of the learning rate.
+    clip_norm: largest norm of a gradient, which is scaled down to it; 0 for no limit.
+    ema_decay: decay of a moving average of the parameters, which then is the trained model; 0 for
+      the parameters themselves.
     precision: number format in which the networks compute. Parameters and distances are always
       float32.
     skip_nonfinite: skip a step whose loss or gradient is not finite, and count it in metrics.jsonl,
       instead of stopping.
+    test_epochs: number of epochs between two evaluations of the cost on the test set, which
+      metrics.jsonl has as test_loss; 0 for none. The best epoch is the one with the lowest.
+    patience: number of evaluations without a lower test_loss after which training stops; 0 for
+      never.
     checkpoint_minutes: time between two checkpoints, in minutes.
     checkpoint_epochs: number of epochs after which there is another checkpoint; 0 for none.
     keep_checkpoints: number of checkpoints to keep, the newest ones. The parameters of the best
@@ -78,13 +102,21 @@ class Options:
   image_size: int | None = None
   network: str | None = None
   latent_dim: int | None = None
+  prior: str | None = None
   epochs: int | None = None
   batch_size: int | None = None
   accumulate: int | None = None
+  optimizer: Optimizer | None = None
   learning_rate: float | None = None
   schedule: Schedule | None = None
+  warmup_steps: int | None = None
+  weight_decay: float | None = None
+  clip_norm: float | None = None
+  ema_decay: float | None = None
   precision: Precision | None = None
   skip_nonfinite: bool | None = None
+  test_epochs: int | None = None
+  patience: int | None = None
   checkpoint_minutes: float | None = None
   checkpoint_epochs: int | None = None
   keep_checkpoints: int | None = None
@@ -98,14 +130,18 @@ class Options:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Configuration:
-  """All settings of a run, as config.json holds them."""
+  """All settings of a run, as config.json holds them.
+
+  Most are those of `Options`. `data_range` is "unit" for bytes and floats in [0, 1], and "real" for
+  other floats, for which the networks have no output activation.
+  """
 
   method: str
   objective: dict[str, Any]
   dataset: str
   data_dir: str | None
   image_size: int | None
-  image_shape: tuple[int, int, int]
+  image_shape: tuple[int, ...]
   train_images: int
   network: str
   latent_dim: int
@@ -121,10 +157,26 @@ class Configuration:
   checkpoint_minutes: float = 2.0
   checkpoint_epochs: int = 0
   keep_checkpoints: int = 2
+  prior: str = "normal"
+  optimizer: str = "adam"
+  warmup_steps: int = 0
+  weight_decay: float = 0.0
+  clip_norm: float = 0.0
+  ema_decay: float = 0.0
+  test_epochs: int = 0
+  patience: int = 0
+  data_range: str = "unit"
 
   def make_objective(self) -> objectives.Objective:
-    """Returns the objective of the run."""
-    return objectives.make(self.method, self.objective)
+    """Returns the objective of the run.
+
+    Raises:
+      ValueError: if a field is out of range, or the objective cannot be matched to the prior.
+    """
+    objective = objectives.make(self.method, self.objective)
+    if self.prior == "normal":
+      return objective
+    return objectives.with_prior(objective, objectives.named_prior(self.prior, self.latent_dim))
 
 
 DEFAULTS = {
@@ -139,6 +191,19 @@ FIELD_NAMES = {field.name for field in dataclasses.fields(Configuration)}
 # Version of the config.json schema.
 _FORMAT = 2
 
+# Entries that older files of this format lack; their default is what those runs did.
+_ADDED = {
+  "prior",
+  "optimizer",
+  "warmup_steps",
+  "weight_decay",
+  "clip_norm",
+  "ema_decay",
+  "test_epochs",
+  "patience",
+  "data_range",
+}
+
 # Settings that may differ on --resume, because they do not affect the steps already taken.
 MUTABLE_ON_RESUME = (
   "data_dir",
@@ -148,6 +213,7 @@ MUTABLE_ON_RESUME = (
   "checkpoint_minutes",
   "checkpoint_epochs",
   "keep_checkpoints",
+  "patience",
 )
 
 
@@ -208,6 +274,8 @@ def read(workdir: Path) -> Configuration:
         f"{path} was written by another version of aejax, or for another purpose: its format is "
         f"{format!r}, and this one reads {_FORMAT}."
       )
+  if isinstance(values, dict):
+    values = {name: DEFAULTS[name] for name in sorted(_ADDED)} | values
   if not isinstance(values, dict) or set(values) != FIELD_NAMES:
     found = set(values) if isinstance(values, dict) else set()
     wrong = textwrap.shorten(", ".join(sorted(FIELD_NAMES ^ found)), 200)
@@ -243,7 +311,8 @@ def _check_read(values: dict[str, Any]) -> None:
   if values["image_size"] is not None:
     _checks.integer("image_size", values["image_size"])
   _checks.integer("train_images", values["train_images"])
-  values["image_shape"] = check_image_shape(values["image_shape"])
+  values["image_shape"] = check_example_shape(values["image_shape"])
+  _checks.one_of("data_range", values["data_dtype"], ("uint8", "float32"))
   check_settings(values)
   if values["batch_size"] > values["train_images"]:
     raise ValueError(
@@ -255,12 +324,26 @@ def check_settings(settings: Mapping[str, Any]) -> None:
   """Raises a ValueError if a setting is out of range or a name is unknown."""
   for name in ("latent_dim", "epochs", "batch_size", "seeds", "accumulate", "keep_checkpoints"):
     _checks.integer(name, settings[name])
+  for name in ("warmup_steps", "test_epochs", "patience"):
+    _checks.integer(name, settings[name], least=0)
   _checks.positive("learning_rate", settings["learning_rate"])
+  for name in ("weight_decay", "clip_norm", "ema_decay"):
+    _checks.not_negative(name, settings[name])
+  if settings["ema_decay"] >= 1:
+    raise ValueError(f"ema_decay must be less than 1, but is {settings['ema_decay']}.")
+  if settings["optimizer"] != GIVEN:
+    _checks.one_of("optimizer", settings["optimizer"], OPTIMIZERS)
+    if settings["weight_decay"] and not OPTIMIZERS[settings["optimizer"]]:
+      raise ValueError(f"weight_decay needs adamw or lion, not {settings['optimizer']}.")
+  if settings["patience"] and not settings["test_epochs"]:
+    raise ValueError("patience needs test_epochs of 1 or more.")
+  named_priors.check_name(settings["prior"])
   _checks.not_negative("checkpoint_minutes", settings["checkpoint_minutes"])
   _checks.integer("checkpoint_epochs", settings["checkpoint_epochs"], least=0)
   _checks.boolean("skip_nonfinite", settings["skip_nonfinite"])
   _checks.seed(settings["seed"])
   _checks.seed(settings["seed"] + settings["seeds"] - 1)
-  _checks.one_of("network", settings["network"], networks.ARCHITECTURES)
+  if not is_import_path(settings["network"]) and settings["network"] != GIVEN:
+    _checks.one_of("network", settings["network"], networks.ARCHITECTURES)
   _checks.one_of("schedule", settings["schedule"], get_args(Schedule))
   _checks.one_of("precision", settings["precision"], get_args(Precision))

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Num, PyTree, UInt8
+from jaxtyping import Num, PyTree
 
 from aejax._files import replacing, write_json
 from aejax.autoencoder import Autoencoder, pixels
@@ -82,7 +82,7 @@ def diagnose_step(
   model: Autoencoder,
   objective: Objective,
   state: TrainState,
-  batch: UInt8[np.ndarray, "n h w c"],
+  batch: Num[np.ndarray, "n ..."],
   *,
   accumulate: int = 1,
   about: dict[str, Any],

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.sharding import Mesh
-from jaxtyping import Array, Int, Key, UInt8
+from jaxtyping import Array, Int, Key, Num
 
 from aejax.training.sharding import constrain_sharding, take_rows
 from aejax.training.step import Metrics, TrainState, TrainStep, pytree_node
@@ -35,17 +35,22 @@ class Sums:
     """Returns the sums with the metrics of one more step."""
     finite = jnp.isfinite(metrics["loss"])
     totals = jax.tree.map(
-      lambda total, value: total + jnp.where(finite, value, 0), self.totals, metrics
+      lambda total, value: total + jnp.where(finite, value, 0).astype(total.dtype),
+      self.totals,
+      metrics,
     )
     first = (self.bad_step < 0) & ~finite
-    return Sums(totals, self.skipped + ~finite, jnp.where(first, step, self.bad_step))
+    return Sums(
+      totals, self.skipped + (~finite).astype(jnp.int32), jnp.where(first, step, self.bad_step)
+    )
 
 
 def zero_sums() -> Sums:
   """Returns the sums over no steps."""
   names = ("loss", "reconstruction_error", "penalty")
   zero = jnp.zeros((), jnp.int32)
-  return Sums({name: jnp.zeros(()) for name in names}, zero, zero - 1)
+  # With 64-bit JAX, the default would be float64.
+  return Sums({name: jnp.zeros((), jnp.float32) for name in names}, zero, zero - 1)
 
 
 @functools.partial(jax.jit, static_argnames="n")
@@ -74,7 +79,7 @@ def make_run_steps(
   Args:
     train_step: the pure step.
     batch_size: number of images in a step.
-    image_shape: height, width and channels of the images, which are stored flat.
+    image_shape: shape of an example; the examples are stored flat.
     together: whether several runs are trained at once on the same images. State, sums and order
       then have a leading axis with one entry per run.
     mesh: mesh of the devices that share each batch; the images are those of `shard_images`.
@@ -83,7 +88,7 @@ def make_run_steps(
   def run_steps(
     state: TrainState,
     sums: Sums,
-    images: UInt8[Array, "m pixels"],
+    images: Num[Array, "m pixels"],
     order: Int[Array, " n"],
     count: Int[Array, ""] | int,
   ) -> tuple[TrainState, Sums]:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Int, PyTree, UInt8
+from jaxtyping import Array, Int, Num, PyTree
 
 from aejax.data import LazyImages
 
@@ -76,8 +76,8 @@ def replicate(tree: T, mesh: Mesh | None) -> T:
 
 
 def shard_images(
-  images: UInt8[np.ndarray, "n h w c"] | LazyImages, mesh: Mesh | None
-) -> UInt8[Array, "m pixels"]:
+  images: Num[np.ndarray, "n ..."] | LazyImages, mesh: Mesh | None
+) -> Num[Array, "m pixels"]:
   """Puts an equal part of the images on each device; a process reads only the parts of its own.
 
   Images are stored flat. A TPU would copy `[n, h, w, c]` into a padded layout on every call of the
@@ -100,8 +100,8 @@ def shard_images(
 
 
 def take_rows(
-  images: UInt8[Array, "n pixels"], rows: Int[Array, " b"], mesh: Mesh | None
-) -> UInt8[Array, "b pixels"]:
+  images: Num[Array, "n pixels"], rows: Int[Array, " b"], mesh: Mesh | None
+) -> Num[Array, "b pixels"]:
   """Returns `images[rows]` inside a jitted function, an equal part of it on each device.
 
   Each device looks up those rows that it holds. For plain indexing, XLA would first gather all
