@@ -8,12 +8,10 @@ from aejax.objectives.names import check_method, make, parse, term_fields
 from aejax.training.configuration import (
   DEFAULTS,
   FIELD_NAMES,
-  GIVEN,
-  OPTIMIZERS,
   Configuration,
-  Options,
   check_settings,
 )
+from aejax.training.options import GIVEN, OPTIMIZERS, Options
 from aejax.training.state import NOTHING_GIVEN, Given
 
 __all__ = ["complete", "describe_default", "objective_fields"]

@@ -288,7 +288,7 @@ class Trainer:
     patience, epochs = self.configuration.patience, self.configuration.test_epochs
     if not patience or not step:
       return False
-    best = int(np.min(np.asarray(state.best.step)))
+    best = int(np.max(np.asarray(state.best.step)))  # of several runs, all must have lost it
     return step - best >= patience * epochs * self.steps_per_epoch
 
   def checkpoint_is_due(self) -> bool:

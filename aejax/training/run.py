@@ -6,7 +6,7 @@ import functools
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -18,10 +18,8 @@ from aejax.data import Dataset
 from aejax.networks.own import from_modules
 from aejax.objectives import Objective
 from aejax.training.configuration import (
-  GIVEN,
   MUTABLE_ON_RESUME,
   Configuration,
-  Options,
   check_settings,
   differences,
   read,
@@ -33,12 +31,16 @@ from aejax.training.distributed import run_on_all_processes, run_on_process_zero
 from aejax.training.log import read_lines
 from aejax.training.loop import Callback, Trainer, train
 from aejax.training.optimizers import trained_parameters
+from aejax.training.options import GIVEN, Options
 from aejax.training.sharding import check_batch_size
 from aejax.training.state import NOTHING_GIVEN, Given, build
 from aejax.training.step import merge
 from aejax.training.trained import TrainedAutoencoder, load_model
 
 __all__ = ["Run", "data_range", "prepare", "resolve_run"]
+
+
+RunType = TypeVar("RunType", bound="Run")
 
 
 class Run(TrainedAutoencoder):
@@ -79,12 +81,12 @@ class Run(TrainedAutoencoder):
 
   @classmethod
   def open(
-    cls,
+    cls: type[RunType],
     workdir: str | os.PathLike[str],
     *,
     model: Any = None,
     dataset: Dataset | None = None,
-  ) -> Self:
+  ) -> RunType:
     """Opens the run in a work directory, without loading its data set.
 
     Args:
@@ -161,7 +163,7 @@ class Run(TrainedAutoencoder):
     return self._history if self.workdir is None else read_lines(self.workdir / "metrics.jsonl")
 
   @property
-  def seeds(self) -> list[Self]:
+  def seeds(self) -> list["Run"]:
     """The runs that are trained together, one per seed; this run itself if there is only one."""
     if self.configuration.seeds == 1 or self.workdir is None:
       return [self]
@@ -233,9 +235,6 @@ def data_range(dataset: Dataset) -> str:
     return "unit"
   spans = [(np.min(array[:]), np.max(array[:])) for array in arrays]
   return "unit" if all(low >= 0 and high <= 1 for low, high in spans) else "real"
-
-
-RunType = TypeVar("RunType", bound=Run)
 
 
 def prepare(

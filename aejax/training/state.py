@@ -13,9 +13,10 @@ from jaxtyping import Array, Float, Int, PyTree
 from aejax import networks
 from aejax.autoencoder import Autoencoder
 from aejax.objectives import Objective
-from aejax.training.configuration import GIVEN, Configuration
+from aejax.training.configuration import Configuration
 from aejax.training.epoch import Sums, zero_sums
 from aejax.training.optimizers import make_optimizer, trained_parameters, with_ema
+from aejax.training.options import GIVEN
 from aejax.training.step import TrainState, TrainStep, create, pytree_node
 
 __all__ = [

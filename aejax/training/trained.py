@@ -24,6 +24,7 @@ from aejax.training import configuration as configurations
 from aejax.training.checkpoints import Checkpoints
 from aejax.training.configuration import Configuration
 from aejax.training.optimizers import trained_parameters
+from aejax.training.options import GIVEN
 from aejax.training.state import Given, RunState, build, fresh
 from aejax.training.step import merge
 
@@ -180,7 +181,7 @@ def load_model(
     raise ValueError(f"{workdir} holds no checkpoint yet.")
   if model is not None and not isinstance(model, Autoencoder):
     model = from_modules("model", model, configuration.latent_dim)
-  has_optimizer = configuration.optimizer != configurations.GIVEN
+  has_optimizer = configuration.optimizer != GIVEN
   optimizer = None if has_optimizer else optax.identity()
 
   # Made outside of the tracing, which would leave its values in the prior.
