@@ -44,15 +44,6 @@ def runs(tmp_path, monkeypatch, standard):
   return SmallRuns(tmp_path, monkeypatch, standard)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _fast_compilation():
-  """Compiles with few optimisations, which is faster for runs of a few milliseconds."""
-  previous = jax.config.read("jax_disable_most_optimizations")
-  jax.config.update("jax_disable_most_optimizations", True)
-  yield
-  jax.config.update("jax_disable_most_optimizations", previous)
-
-
 @observes("method")
 def _(runs):
   assert log(runs.standard)[0]["penalty"] == 0  # AE
