@@ -3,8 +3,8 @@
     COST(X; E, D) = reconstruction(X, D(E(X))) + λ · d(P_E(X), P_Z)
 
 `distances` holds d, `objectives` the whole equation, `networks` E and D. `training` minimises the
-cost, `metrics` and `evaluation` score the result. `fit` does all of this in one call, and `load`
-opens a trained run.
+cost, `metrics` and `evaluation` score the result. `fit` does all of this in one call, `load` opens
+a trained run, and `export` writes a trained model as files for others.
 
 Submodules are imported on first use, so that `import aejax.distances` needs JAX, jaxtyping, NumPy
 and SciPy only.
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     data,
     distances,
     evaluation,
+    exporting,
     metrics,
     networks,
     objectives,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
   )
   from aejax._messages import AejaxWarning
   from aejax.autoencoder import Autoencoder
+  from aejax.exporting import export, load_model
   from aejax.runs import Run, fit, load
   from aejax.training import TrainedAutoencoder
 
@@ -40,8 +42,11 @@ __all__ = [
   "data",
   "distances",
   "evaluation",
+  "export",
+  "exporting",
   "fit",
   "load",
+  "load_model",
   "metrics",
   "networks",
   "objectives",
@@ -54,8 +59,10 @@ _MODULE_OF = {
   "Autoencoder": "aejax.autoencoder",
   "Run": "aejax.runs",
   "TrainedAutoencoder": "aejax.training",
+  "export": "aejax.exporting",
   "fit": "aejax.runs",
   "load": "aejax.runs",
+  "load_model": "aejax.exporting",
 }
 
 

@@ -13,16 +13,16 @@ require("train", "orbax", "rich", "tyro", "docstring_parser", "matplotlib", "skl
 import jax
 import tyro
 
-from aejax import _checks
+from aejax import _checks, exporting
 from aejax._command_line import choose_method, compilation_cache, parse
 from aejax._user_errors import user_errors
-from aejax.evaluation import save_grid, score, table, write_report
-from aejax.evaluation.figures import check_grid
+from aejax.evaluation import score, table, write_report
+from aejax.evaluation.examples import check_examples, save_samples
 from aejax.evaluation.generation import fit_samplers
 from aejax.metrics import inception
 from aejax.training import Interrupted, Options, Run, prepare, processes
 
-__all__ = ["compilation_cache", "evaluate", "report", "sample", "train"]
+__all__ = ["compilation_cache", "evaluate", "export", "report", "sample", "train"]
 
 _Workdir = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="WORKDIR")]
 
@@ -53,18 +53,20 @@ class _Evaluate:
 
   Attributes:
     workdir: the run's work directory; summary.json and the plots in it are written again.
+    dataset: path of the data that the run was trained on, if they have moved.
     inception: the file weights-inception-2015-12-05-6726825d.pth, which torch-fidelity publishes,
       for the FID of the samples. With ten thousand test images this takes hours on a CPU.
   """
 
   workdir: _Workdir
+  dataset: str | None = None
   inception: Path | None = None
 
 
 def evaluate(arguments: Sequence[str], *, prog: str) -> None:
   """Scores and plots a trained run."""
   options = parse(_Evaluate, arguments, prog=prog)
-  run = Run.open(options.workdir)
+  run = Run.open(options.workdir, dataset=options.dataset)
   extractor = None if options.inception is None else inception(options.inception)
   _print_score(*score(run, extractor=extractor))
 
@@ -79,6 +81,7 @@ class _Sample:
     out: the PNG file to write.
     sampler: distribution of the latents: the prior, or a density fitted to the latents of the
       training images, a Gaussian or a mixture of ten.
+    dataset: path of the data that the run was trained on, if they have moved; for a fitted density.
     seed: random seed of the latents.
   """
 
@@ -86,22 +89,25 @@ class _Sample:
   num: int = 64
   out: Path = Path("samples.png")
   sampler: Literal["prior", "gaussian", "mixture"] = "prior"
+  dataset: str | None = None
   seed: int = 0
 
 
 def sample(arguments: Sequence[str], *, prog: str) -> None:
   """Generates images from a trained run."""
   options = parse(_Sample, arguments, prog=prog)
-  run = Run.open(options.workdir)
+  run = Run.open(options.workdir, dataset=options.dataset)
   trained = run.load()
-  check_grid(options.num, trained.configuration.image_shape[:2])
+  check_examples(options.num, trained.configuration.image_shape)
   key = jax.random.key(_checks.seed(options.seed))
   if options.sampler == "prior":
     images = trained.generate(key, options.num)
   else:
     samplers = fit_samplers(trained, run.dataset, key=jax.random.key(1))
     images = trained.decode(samplers[options.sampler].sample(key, options.num))
-  print(save_grid(options.out, images))
+  # Images and volumes in [0, 1] need no data set beside them.
+  alone = len(trained.configuration.image_shape) > 2 and trained.scaling.unit
+  print(save_samples(options.out, images, images if alone else run.dataset.test))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,6 +129,28 @@ def report(arguments: Sequence[str], *, prog: str) -> None:
   """Writes a page about runs; it holds its plots itself and needs no network."""
   options = parse(_Report, arguments, prog=prog)
   print(write_report(options.out, options.runs, title=options.title))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Export:
+  """Writes a trained model as files for others: weights, programs, and a model card.
+
+  Attributes:
+    workdir: the run's work directory.
+    out: the safetensors file to write; the other files lie beside it. Default: model.safetensors in
+      the work directory.
+  """
+
+  workdir: _Workdir
+  out: Path | None = None
+
+
+def export(arguments: Sequence[str], *, prog: str) -> None:
+  """Exports a trained model."""
+  options = parse(_Export, arguments, prog=prog)
+  out = options.workdir / "model.safetensors" if options.out is None else options.out
+  for path in exporting.export(options.workdir, out):
+    print(path)
 
 
 def _print_score(summary: Mapping[str, object], plots: Sequence[Path]) -> None:

@@ -222,7 +222,7 @@ class Autoencoder(nnx.Module):
       )
     return self.decode(self.prior.sample(key, num))
 
-  def _latents(self, encoded: Any, name: str, num: int) -> Float[Array, "n d"]:
+  def _latents(self, encoded: Any, name: str, num: Any) -> Float[Array, "n d"]:
     """Returns the encoder's result in float32, or raises a ValueError for a wrong shape."""
     if _shape_of("encoder", encoded) != (num, self.latent_dim):
       raise ValueError(
@@ -290,7 +290,7 @@ def pixels(images: Num[Array | np.ndarray, "n ..."]) -> Float[Array, "n ..."]:
   return floats / 255 if images.dtype == jnp.uint8 else floats
 
 
-def _shape_of(network: str, returned: Any) -> tuple[int, ...]:
+def _shape_of(network: str, returned: Any) -> tuple[Any, ...]:
   """Returns the shape of a network's result, or raises a ValueError if it is not an array."""
   if isinstance(returned, jax.Array | np.ndarray):
     return returned.shape

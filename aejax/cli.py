@@ -1,4 +1,4 @@
-"""The command `aejax`: train, evaluate, sample and report.
+"""The command `aejax`: train, evaluate, sample, report and export.
 
 The scripts in experiments/ of the repository run the same functions.
 """
@@ -16,6 +16,7 @@ COMMANDS = {
   "evaluate": "Scores a trained run on the test set again, and makes its plots again.",
   "sample": "Saves images that a trained run generates, as a grid in a PNG file.",
   "report": "Makes one web page of a scored run, or of several side by side.",
+  "export": "Writes a trained model as files for others: weights, programs, a model card.",
 }
 """The commands and what they do."""
 

@@ -306,6 +306,7 @@ def _model(
     return None, path
   shape = _example_shape(options, dataset)
   if not isinstance(given, Autoencoder):
+    from_modules("model", given, 1)  # raises now if it is no pair of functions
     latent_dim = options["latent_dim"] or _latent_dim(given, shape)
     given = from_modules("model", given, latent_dim)
   latent_dim = options["latent_dim"] or given.latent_dim

@@ -1,170 +1,217 @@
-"""Your own images, as NumPy files: `.npy` holds one array, `.npz` several."""
+"""Your own data, as arrays or NumPy files: `.npy` holds one array, `.npz` several."""
 
 import contextlib
+import dataclasses
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int, Shaped, UInt8
+from jaxtyping import Int, Shaped
 
 from aejax import _checks
-from aejax.data.dataset import Dataset, train_test_split
+from aejax._messages import warn
+from aejax.data.dataset import KINDS, Dataset, Examples, Kind, train_test_split
+from aejax.data.examples import Facts, as_array, as_examples, facts
 from aejax.data.lazy import LazyImages
 
-__all__ = ["as_images", "load_numpy"]
+__all__ = ["from_arrays", "load_numpy"]
 
 # Names of the (train images, test images, train labels, test labels): ours, and those of Keras.
 _SPLIT_KEYS = (
   ("train", "test", "train_labels", "test_labels"),
   ("x_train", "x_test", "y_train", "y_test"),
 )
-_LABEL_KEYS = ("labels", "train_labels", "y_train")
+_LABEL_KEYS = ("labels", "train_labels", "y_train", "label", "y")
 
 
 def load_numpy(path: str | os.PathLike[str], *, in_memory: bool = True) -> Dataset:
-  """Loads images from a `.npy` or `.npz` file.
+  """Loads vectors, signals, images or volumes from a `.npy` or `.npz` file.
 
   A `.npz` file holds one of:
 
   - the arrays `train` and `test` (or `x_train` and `x_test`), and optionally `train_labels` and
     `test_labels` (or `y_train` and `y_test`);
-  - one array of images, called `images` or anything else, and optionally `labels`.
+  - one array called `images`, `vectors`, `signals` or `volumes`, which says what it holds, or
+    anything else, and optionally `labels` (or `y`).
 
-  A single array is split: a fixed random 10 % is the test set.
+  A single array is split: a fixed random 10 % is the test set. An `AejaxWarning` names arrays that
+  are not used.
 
   Args:
     path: path of the file.
-    in_memory: whether to read everything now. If False, the training images of a `.npy` file of
-      bytes are read when they are indexed.
+    in_memory: whether to read everything now. If False, the training examples of a `.npy` file are
+      read when they are indexed.
 
   Raises:
-    ValueError: if the file is damaged or holds pickled objects, or if its arrays are not images
-      (see `as_images`) or labels.
+    ValueError: if the file is damaged or holds pickled objects, or if its arrays are not examples
+      (see `examples.as_examples`) or labels.
   """
   path = Path(path)
   mapped = path.suffix == ".npy" and not in_memory
   with _open(path, mapped=mapped) as file:
     if isinstance(file, np.ndarray):
-      images = as_images(file, name=_checks.short_repr(path))
-      # `as_images` converts floats to bytes, in memory.
-      lazy = mapped and np.shares_memory(images, file)
-      return _split_randomly(path.stem, images, None, lazy=lazy)
+      found = facts(file, name=_checks.short_repr(path))
+      if mapped:
+        return _split_lazily(path.stem, file, found)
+      return _split_randomly(path.stem, found.convert(file), None)
     for keys in _SPLIT_KEYS:
       if keys[0] in file and keys[1] in file:
         return _load_split(path, file, keys)
     return _load_single(path, file)
 
 
-def as_images(array: Shaped[np.ndarray, "..."], *, name: str) -> UInt8[np.ndarray, "n h w c"]:
-  """Checks that an array holds images and returns them as bytes, `[n, height, width, channels]`.
+def from_arrays(
+  train: Any,
+  test: Any = None,
+  *,
+  train_labels: Any = None,
+  test_labels: Any = None,
+  name: str = "array",
+  kind: Kind | None = None,
+) -> Dataset:
+  """Makes a data set of arrays: vectors, signals, images or volumes.
+
+  >>> from_arrays(np.random.default_rng(0).normal(size=(20, 3)))
+  Dataset('array', train=(18, 3), test=(2, 3))
 
   Args:
-    array: array `[n, h, w]`, `[n, h, w, 1]` or `[n, h, w, 3]` of uint8, or of floats in [0, 1].
-    name: name of the array in error messages.
+    train: examples to train on, as `examples.as_examples` takes them.
+    test: examples to evaluate on; by default, a fixed random 10 % of `train`.
+    train_labels: class of each example in `train`, whole numbers or names.
+    test_labels: class of each example in `test`.
+    name: name that plots and records show.
+    kind: "vectors", "signals", "images" or "volumes"; by default, the number of axes tells.
 
   Raises:
-    ValueError: if the array has another shape, type or range, or holds NaN.
+    ValueError: if the arrays are not examples or labels, or have different shapes.
   """
-  shape = list(array.shape)
-  if array.ndim not in (3, 4):
-    raise ValueError(
-      f"{name} must have shape [n, height, width] or [n, height, width, channels], got {shape}"
-    )
-  if not array.size:
-    raise ValueError(f"{name} is empty: shape {shape}")
-  if array.ndim == 3 and array.shape[2] in (1, 3, 4):
-    raise ValueError(
-      f"{name} has shape {shape}, which looks like one image: a set of images is "
-      "[n, height, width] or [n, height, width, channels]"
-    )
-  if array.ndim == 4 and array.shape[3] not in (1, 3):
-    if array.shape[1] in (1, 3):
-      advice = "its channels come first: transpose it with images.transpose(0, 2, 3, 1)"
-    elif array.shape[3] == 4:
-      advice = "drop the alpha channel, or lay the images over a background, first"
-    else:
-      advice = "the last axis must hold 1 (grey) or 3 (RGB) channels"
-    raise ValueError(f"{name} has shape {shape}; {advice}")
-  if array.dtype != np.uint8:
-    array = _as_bytes(array, name)
-  return array if array.ndim == 4 else array[..., None]
+  if kind is not None:
+    _checks.one_of("kind", kind, KINDS)
+  if test is None:
+    if test_labels is not None:
+      raise ValueError("test_labels are labels of test, but there is no test")
+    examples = as_examples(train, name=name, kind=kind)
+    labels = None if train_labels is None else _labels(train_labels, examples, "train_labels")
+    return _split_randomly(name, examples, labels)
+  train, test = _same_kind(
+    as_array(train, "train"), as_array(test, "test"), ("train", "test"), kind=kind
+  )
+  return Dataset(
+    name,
+    train,
+    test,
+    None if train_labels is None else _labels(train_labels, train, "train_labels"),
+    None if test_labels is None else _labels(test_labels, test, "test_labels"),
+  )
 
 
-def _as_bytes(array: Shaped[np.ndarray, "..."], name: str) -> UInt8[np.ndarray, "..."]:
-  if not np.issubdtype(array.dtype, np.floating):
-    span = f" in [{array.min()}, {array.max()}]" if array.dtype.kind in "iub" else ""
-    raise ValueError(f"{name} must be uint8, or floats in [0, 1], got {array.dtype}{span}")
-  low, high = array.min(), array.max()
-  if not (np.isfinite(low) and np.isfinite(high)):
-    raise ValueError(f"{name} holds NaN or infinite values; floats must lie in [0, 1]")
-  if low < 0 or high > 1:
-    raise ValueError(f"{name} holds floats in [{low:.9g}, {high:.9g}]; they must lie in [0, 1]")
-  scaled = np.empty(array.shape, np.uint8)
-  # Convert image by image, so that no float64 copy of the whole set is made.
-  for image, out in zip(array, scaled, strict=True):
-    out[...] = np.rint(image.astype(np.float64) * 255)
-  return scaled
+def _labels(labels: Any, examples: Examples, name: str) -> Shaped[np.ndarray, " n"]:
+  return _as_labels(np.asarray(labels), len(examples), name=name)
+
+
+def _same_kind(
+  train: Shaped[np.ndarray, "..."],
+  test: Shaped[np.ndarray, "..."],
+  names: Sequence[str],
+  *,
+  kind: Kind | None = None,
+) -> tuple[Examples, Examples]:
+  """Returns both arrays as examples of one kind and dtype."""
+  first = facts(train, name=names[0], kind=kind)
+  second = facts(test, name=names[1], kind=first.kind)
+  as_bytes = all(
+    facts.as_bytes or array.dtype == np.uint8 for facts, array in ((first, train), (second, test))
+  )
+  train, test = (
+    dataclasses.replace(facts, as_bytes=as_bytes).convert(array)
+    for facts, array in ((first, train), (second, test))
+  )
+  return train, test
 
 
 def _load_split(path: Path, file: Mapping[str, Any], keys: tuple[str, str, str, str]) -> Dataset:
-  train, test = (as_images(file[key], name=_member_name(path, key)) for key in keys[:2])
+  name = _checks.short_repr(path)
+  train, test = _same_kind(
+    file[keys[0]], file[keys[1]], [_member_name(path, key) for key in keys[:2]]
+  )
   if train.shape[1:] != test.shape[1:]:
     raise ValueError(
-      f"{_checks.short_repr(path)}: train and test images must share one shape, "
+      f"{name}: train and test images must share one shape, "
       f"got {list(train.shape[1:])} and {list(test.shape[1:])}"
     )
   train_labels, test_labels = (
-    _as_labels(file[key], len(images), name=_member_name(path, key)) if key in file else None
-    for key, images in zip(keys[2:], (train, test), strict=True)
+    _as_labels(file[key], len(examples), name=_member_name(path, key)) if key in file else None
+    for key, examples in zip(keys[2:], (train, test), strict=True)
   )
+  _warn_of_unused(name, file, keys)
   return Dataset(path.stem, train, test, train_labels, test_labels)
 
 
 def _load_single(path: Path, file: Mapping[str, Any]) -> Dataset:
+  name = _checks.short_repr(path)
   candidates = [key for key in file if key not in _LABEL_KEYS]
-  key = "images" if "images" in candidates else candidates[0] if len(candidates) == 1 else None
+  named = [key for key in KINDS if key in file]
+  key = named[0] if named else candidates[0] if len(candidates) == 1 else None
   if key is None:
     raise ValueError(
-      f"{_checks.short_repr(path)} must hold the arrays train and test, or x_train and x_test, "
+      f"{name} must hold the arrays train and test, or x_train and x_test, "
       f"or images, got {_checks.short_repr(sorted(file)) if file else 'none'}"
     )
-  images = as_images(file[key], name=_member_name(path, key))
-  for label_key in _LABEL_KEYS:
-    if label_key in file:
-      labels = _as_labels(file[label_key], len(images), name=_member_name(path, label_key))
-      return _split_randomly(path.stem, images, labels)
-  return _split_randomly(path.stem, images, None)
+  kind = key if key in KINDS else None
+  examples = as_examples(file[key], name=_member_name(path, key), kind=kind)
+  label_key = next((each for each in _LABEL_KEYS if each in file), None)
+  _warn_of_unused(name, file, (key, label_key))
+  if label_key is None:
+    return _split_randomly(path.stem, examples, None)
+  labels = _as_labels(file[label_key], len(examples), name=_member_name(path, label_key))
+  return _split_randomly(path.stem, examples, labels)
+
+
+def _warn_of_unused(name: str, file: Mapping[str, Any], used: Sequence[str | None]) -> None:
+  if unused := sorted(set(file) - set(used)):
+    warn(
+      f"{name} also holds {', '.join(unused)}, which {'is' if len(unused) == 1 else 'are'} unused"
+    )
 
 
 def _split_randomly(
-  name: str,
-  images: UInt8[np.ndarray, "n h w c"],
-  labels: Int[np.ndarray, " n"] | None,
-  *,
-  lazy: bool = False,
+  name: str, examples: Examples, labels: Shaped[np.ndarray, " n"] | None
 ) -> Dataset:
-  if len(images) < 2:
-    raise ValueError(f"{name} holds one image; at least 2 are needed, one of them for the test set")
-  train, test = train_test_split(len(images), fraction=0.1)
-  if lazy:
-    shape = (len(train), *images.shape[1:])
-    return Dataset(name, LazyImages(shape, lambda rows: images[train[rows]]), images[test])
+  train, test = _random_split(name, examples)
   if labels is None:
-    return Dataset(name, images[train], images[test])
-  return Dataset(name, images[train], images[test], labels[train], labels[test])
+    return Dataset(name, examples[train], examples[test])
+  return Dataset(name, examples[train], examples[test], labels[train], labels[test])
 
 
-def _as_labels(array: Shaped[np.ndarray, "..."], n: int, *, name: str) -> Int[np.ndarray, " n"]:
-  if array.shape not in ((n,), (n, 1)) or array.dtype.kind not in "iu":
+def _split_lazily(name: str, file: Shaped[np.ndarray, "n ..."], found: Facts) -> Dataset:
+  train, test = _random_split(name, file)
+  test = found.convert(file[test])
+  images = LazyImages(
+    (len(train), *test.shape[1:]), lambda rows: found.convert(file[train[rows]]), dtype=test.dtype
+  )
+  return Dataset(name, images, test)
+
+
+def _random_split(
+  name: str, examples: Shaped[np.ndarray, "n ..."]
+) -> tuple[Int[np.ndarray, " n_train"], Int[np.ndarray, " n_test"]]:
+  if len(examples) < 2:
+    raise ValueError(f"{name} holds one image; at least 2 are needed, one of them for the test set")
+  return train_test_split(len(examples), fraction=0.1)
+
+
+def _as_labels(array: Shaped[np.ndarray, "..."], n: int, *, name: str) -> Shaped[np.ndarray, " n"]:
+  if array.shape not in ((n,), (n, 1)) or array.dtype.kind not in "iuUb":
     raise ValueError(
-      f"{name} must be {n} integers, one label per image, "
+      f"{name} must be {n} integers or names, one label per image, "
       f"got {array.dtype} of shape {list(array.shape)}"
     )
   if array.dtype == np.uint64 and array.max(initial=0) > np.iinfo(np.int64).max:
     raise ValueError(f"{name} must be less than 2^63, got {array.max()}")
-  return array.reshape(n).astype(np.int64)
+  labels = array.reshape(n)
+  return labels if labels.dtype.kind == "U" else labels.astype(np.int64)
 
 
 @contextlib.contextmanager

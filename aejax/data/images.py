@@ -7,20 +7,21 @@ there is no ringing.
 
 import contextlib
 import dataclasses
+import importlib.util
 import io
 import os
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float32, UInt8
 
 from aejax import _checks
 from aejax._extras import require
 
-__all__ = ["Header", "decode", "read_header", "resize"]
+__all__ = ["Header", "decode", "read_header", "reads_avif", "resize"]
 
-_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "AVIF")
 
 Source = str | os.PathLike[str] | io.BytesIO
 
@@ -34,24 +35,35 @@ class Header:
     height: height in pixels.
     grey: whether the file stores grey values, or a palette of grey values only. WebP always stores
       colours.
+    deep: whether the file stores 16-bit grey values, which bytes would not hold.
+    truncated: whether Pillow keeps only the upper 8 bits of 16-bit colours.
+    frames: number of frames or pages.
   """
 
   width: int
   height: int
   grey: bool
+  deep: bool = False
+  truncated: bool = False
+  frames: int = 1
 
 
-def resize(images: UInt8[np.ndarray, "n h w c"], size: int) -> UInt8[np.ndarray, "n s s c"]:
+def resize(
+  images: UInt8[np.ndarray, "n h w c"] | Float32[np.ndarray, "n h w c"], size: int
+) -> UInt8[np.ndarray, "n s s c"] | Float32[np.ndarray, "n s s c"]:
   """Crops every image to its central square and resizes that to `size` x `size` pixels."""
   if images.shape[1:3] == (size, size):
     return images
   require("train", "PIL")
   from PIL import Image
 
-  resized = np.empty((len(images), size, size, images.shape[3]), np.uint8)
+  resized = np.empty((len(images), size, size, images.shape[3]), images.dtype)
   for pixels, out in zip(images, resized, strict=True):
-    image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-    out[...] = np.asarray(_fit(image, size)).reshape(out.shape)
+    if images.dtype == np.uint8 and images.shape[3] == 3:
+      out[...] = np.asarray(_fit(Image.fromarray(pixels), size))
+      continue
+    for channel in range(images.shape[3]):  # Pillow has no colour images of floats
+      out[..., channel] = np.asarray(_fit(Image.fromarray(pixels[..., channel]), size))
   return resized
 
 
@@ -66,16 +78,30 @@ def read_header(source: Source, *, name: str) -> Header:
     ValueError: if the source is not an image, or has more pixels than Pillow considers safe.
   """
   with _open(source, name) as image:
-    return Header(image.width, image.height, _is_grey(image))
+    raw_modes = [str(tile[3]) for tile in image.tile]
+    return Header(
+      image.width,
+      image.height,
+      _is_grey(image),
+      deep="I;16" in image.mode,
+      truncated="I;16" not in image.mode and any(";16" in mode for mode in raw_modes),
+      frames=getattr(image, "n_frames", 1),
+    )
 
 
 def decode(
-  source: Source, *, name: str, size: int, grey: bool = False, crop: int | None = None
-) -> UInt8[np.ndarray, "s s c"]:
+  source: Source,
+  *,
+  name: str,
+  size: int,
+  grey: bool = False,
+  crop: int | None = None,
+  deep: bool = False,
+) -> UInt8[np.ndarray, "s s c"] | Float32[np.ndarray, "s s c"]:
   """Decodes one image to `size` x `size` pixels.
 
-  Applies the orientation that a camera recorded (EXIF), lays transparent pixels over white, takes
-  the first frame of an animation, and keeps the upper 8 bits of 16-bit grey.
+  Applies the orientation that a camera recorded (EXIF), lays transparent pixels over white, and
+  takes the first frame of an animation.
 
   Args:
     source: path of the image, or the content of its file.
@@ -83,6 +109,8 @@ def decode(
     size: side of the result in pixels.
     grey: whether the result has one channel instead of RGB.
     crop: side of the central square to keep; by default the largest that fits.
+    deep: whether the result is float32 in [0, 1], which holds 16-bit grey exactly. Otherwise it is
+      bytes, with the upper 8 bits of 16-bit grey.
 
   Raises:
     ValueError: if the image cannot be decoded, or is smaller than `crop`.
@@ -96,20 +124,30 @@ def decode(
       image.draft(None, (2 * size, 2 * size))
     image = ImageOps.exif_transpose(image)
     if "I;16" in image.mode:
-      image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+      levels = np.asarray(image)
+      image = Image.fromarray(
+        levels.astype(np.float32) / 65535 if deep else (levels >> 8).astype(np.uint8)
+      )
+      if deep:
+        square = np.asarray(_fit(_cropped(image, crop), size), np.float32)
+        return np.repeat(square[..., None], 1 if grey else 3, axis=2)
     if image.mode in ("I", "F"):
       raise ValueError(f"its pixels are 32-bit numbers (mode {image.mode}) without a known range")
     if image.has_transparency_data:
       image = image.convert("RGBA")
       image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     image = image.convert("L" if grey else "RGB")
-    if crop is not None:
-      if min(image.size) < crop:
-        raise ValueError(
-          f"its {image.width}x{image.height} pixels are fewer than the crop of {crop}x{crop}"
-        )
-      image = _crop_centre(image, crop)
-    return np.asarray(_fit(image, size)).reshape(size, size, 1 if grey else 3)
+    square = np.asarray(_fit(_cropped(image, crop), size)).reshape(size, size, 1 if grey else 3)
+    return square / np.float32(255) if deep else square
+
+
+def reads_avif() -> bool:
+  """Returns whether the installed Pillow decodes AVIF."""
+  if importlib.util.find_spec("PIL") is None:
+    return False
+  from PIL import features
+
+  return "avif" in features.modules and bool(features.check("avif"))
 
 
 @contextlib.contextmanager
@@ -137,6 +175,16 @@ def _is_grey(image: Any) -> bool:
     return image.mode in ("1", "L", "LA") or "I;16" in image.mode
   palette = np.reshape(image.getpalette("RGB"), (-1, 3))
   return bool((palette == palette[:, :1]).all())
+
+
+def _cropped(image: Any, side: int | None) -> Any:
+  if side is None:
+    return image
+  if min(image.size) < side:
+    raise ValueError(
+      f"its {image.width}x{image.height} pixels are fewer than the crop of {side}x{side}"
+    )
+  return _crop_centre(image, side)
 
 
 def _crop_centre(image: Any, side: int) -> Any:

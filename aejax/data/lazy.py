@@ -1,20 +1,24 @@
-"""Images that stay on disk until a slice of them is read."""
+"""Examples that stay on disk until a slice of them is read."""
 
 import functools
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
-from jaxtyping import Shaped, UInt8
+from jaxtyping import Shaped
 from numpy.typing import DTypeLike
 
 from aejax import _checks
 from aejax.data import images as imaging
 
-__all__ = ["LazyImages"]
+__all__ = ["LazyImages", "chunks"]
+
+_CHUNK_BYTES = 64 << 20
 
 
 class LazyImages:
-  """An array-like of bytes, `[n, height, width, channels]`, that reads its slices on demand.
+  """An array-like of uint8 or float32, `[n, ...]`, that reads its slices on demand.
 
   Only runs of several processes train on it: each process reads the images of its own devices.
   `numpy.asarray` reads all images and caches them.
@@ -25,31 +29,35 @@ class LazyImages:
   array([1, 2], dtype=uint8)
 
   Attributes:
-    shape: the tuple (n, height, width, channels).
-    dtype: uint8.
+    shape: the tuple (n, ...), as (n, height, width, channels) for images.
+    dtype: uint8 or float32.
+    ndim: number of axes.
   """
-
-  dtype = np.dtype(np.uint8)
-  ndim = 4
 
   def __init__(
     self,
-    shape: tuple[int, int, int, int],
-    read: Callable[[range], UInt8[np.ndarray, "m h w c"]],
+    shape: tuple[int, ...],
+    read: Callable[[range], Shaped[np.ndarray, "m ..."]],
+    *,
+    dtype: DTypeLike = np.uint8,
   ):
     """Stores the shape and the reader; reads nothing.
 
     Args:
-      shape: the tuple (n, height, width, channels) of all images together.
-      read: function that returns the images at the given indices, or raises a ValueError.
+      shape: the shape of all examples together.
+      read: function that returns the examples at the given indices, or raises a ValueError.
+      dtype: dtype of what `read` returns, uint8 or float32.
     """
     try:
-      n, height, width, channels = (_checks.integer("shape", length, least=0) for length in shape)
+      self.shape = tuple(_checks.integer("shape", length, least=0) for length in shape)
+      if not 2 <= len(self.shape) <= 5:
+        raise ValueError
     except (TypeError, ValueError):
       raise ValueError(
-        f"shape must be four whole numbers, but is {_checks.short_repr(shape)}."
+        f"shape must be two to five whole numbers, but is {_checks.short_repr(shape)}."
       ) from None
-    self.shape = n, height, width, channels
+    self.dtype = np.dtype(dtype)
+    self.ndim = len(self.shape)
     self._read = read
 
   def __len__(self) -> int:
@@ -57,14 +65,14 @@ class LazyImages:
 
   @property
   def size(self) -> int:
-    """Number of values in all images together."""
-    return int(np.prod(self.shape))
+    """Number of values in all examples together."""
+    return math.prod(self.shape)
 
-  def __getitem__(self, rows: slice) -> UInt8[np.ndarray, "m h w c"]:
-    """Reads a slice of the images.
+  def __getitem__(self, rows: slice) -> Shaped[np.ndarray, "m ..."]:
+    """Reads a slice of the examples.
 
     Raises:
-      ValueError: if the index is not a slice, or the images cannot be read.
+      ValueError: if the index is not a slice, or the examples cannot be read.
     """
     if not isinstance(rows, slice):
       raise ValueError(f"rows must be a slice, but is {_checks.type_name(rows)}.")
@@ -72,16 +80,25 @@ class LazyImages:
 
   def resize(self, size: int) -> "LazyImages":
     """Returns the same images, resized by `images.resize` to `size` x `size` when they are read."""
-    n, _, _, channels = self.shape
     return LazyImages(
-      (n, size, size, channels), lambda rows: imaging.resize(self._read(rows), size)
+      (len(self), size, size, self.shape[-1]),
+      lambda rows: imaging.resize(self._read(rows), size),
+      dtype=self.dtype,
     )
 
   def __array__(
     self, dtype: DTypeLike | None = None, copy: bool | None = None
-  ) -> Shaped[np.ndarray, "n h w c"]:
+  ) -> Shaped[np.ndarray, "n ..."]:
     return np.array(self._all, dtype) if copy else np.asarray(self._all, dtype)
 
   @functools.cached_property
-  def _all(self) -> UInt8[np.ndarray, "n h w c"]:
+  def _all(self) -> Shaped[np.ndarray, "n ..."]:
     return self[:]
+
+
+def chunks(array: Any) -> Iterator[slice]:
+  """Yields slices of consecutive rows, each of at most about 64 MiB, that cover an array."""
+  row = math.prod(array.shape[1:]) * array.dtype.itemsize
+  step = max(1, _CHUNK_BYTES // max(row, 1))
+  for start in range(0, len(array), step):
+    yield slice(start, min(start + step, len(array)))

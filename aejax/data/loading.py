@@ -47,9 +47,9 @@ def load(
       must be downloaded by hand; or folder in which the data set was prepared before.
     image_size: side in pixels to which images are cropped and resized. By default, images keep
       their size, except that those of a folder become at most 64x64.
-    in_memory: whether to read all training images now. If False, a named data set other than
-      `digits`, a folder, and a `.npy` file of bytes read slices of `train` on demand and have no
-      training labels, so that each of several processes reads its own part.
+    in_memory: whether to read all training data now. If False, a named data set other than
+      `digits`, a folder and a `.npy` file read slices of `train` on demand, so that each of
+      several processes reads its own part. A named data set then has no training labels.
 
   Raises:
     ValueError: if there is no such data set or file, if the files of a data set cannot be found or
@@ -112,6 +112,8 @@ def _existing_path(name: str | os.PathLike[str]) -> Path:
 
 
 def _resize(dataset: Dataset, size: int) -> Dataset:
+  if dataset.kind != "images":
+    raise ValueError(f"image_size is for images, but {dataset.name} holds {dataset.kind}")
   train, test = dataset.train, imaging.resize(dataset.test, size)
   train = train.resize(size) if isinstance(train, LazyImages) else imaging.resize(train, size)
   return dataclasses.replace(dataset, train=train, test=test)

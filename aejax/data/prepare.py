@@ -243,12 +243,14 @@ def _read(spec: DatasetSpec, root: Path, in_memory: bool) -> Dataset:
       return _read_rows(spec, sources[split], rows)
 
   n = spec.sizes["train"]
+  # Preparation has verified the published checksums.
+  source = f"published:{spec.stored_name}-{spec.version}"
   test, test_labels = read("test", range(spec.sizes["test"]))
   if not in_memory:
     train = LazyImages((n, *spec.image_shape), lambda rows: read("train", rows)[0])
-    return Dataset(spec.name, train, test, None, test_labels)
+    return Dataset(spec.name, train, test, None, test_labels, source)
   train, train_labels = read("train", range(n))
-  return Dataset(spec.name, train, test, train_labels, test_labels)
+  return Dataset(spec.name, train, test, train_labels, test_labels, source)
 
 
 @contextlib.contextmanager

@@ -19,7 +19,14 @@ if TYPE_CHECKING:
   from matplotlib.axes import Axes
   from matplotlib.figure import Figure
 
-__all__ = ["save_curves", "save_marginals", "save_pairs", "save_quantiles"]
+__all__ = [
+  "panels",
+  "save_curves",
+  "save_figure",
+  "save_marginals",
+  "save_pairs",
+  "save_quantiles",
+]
 
 _MAX_COORDINATES = 12
 _MAX_PAIR_COORDINATES = 6
@@ -38,7 +45,7 @@ def save_curves(path: str | Path, epochs: Sequence[dict[str, Any]]) -> Path:
     ValueError: if there are no epochs, or one lacks a number.
   """
   _check_epochs(epochs)
-  figure, axes = _panels(2, columns=2, size=(460, 300), gap=80)
+  figure, axes = panels(2, columns=2, size=(460, 300), gap=80)
   x = [line["epoch"] for line in epochs]
   titles = ("reconstruction error", "penalty")
   for panel, name in zip(axes, ("reconstruction_error", "penalty"), strict=True):
@@ -49,7 +56,7 @@ def save_curves(path: str | Path, epochs: Sequence[dict[str, Any]]) -> Path:
   if min(errors) > 0 and max(errors) > 10 * min(errors):
     axes[0].set_yscale("log")
     label_powers(axes[0].yaxis)
-  return _save(path, figure)
+  return save_figure(path, figure)
 
 
 def _check_epochs(epochs: Any) -> None:
@@ -81,7 +88,7 @@ def save_marginals(
   """
   z = features_in_float64("latents", latents, least=2)
   shown = z[:, :_MAX_COORDINATES]
-  figure, axes = _panels(shown.shape[1], columns=4, size=(230, 170))
+  figure, axes = panels(shown.shape[1], columns=4, size=(230, 170))
   limit = max(4.0, min(float(np.abs(shown).max()), 8.0))
   x = np.linspace(-limit, limit, 201)
   edges = np.linspace(-limit, limit, int(np.clip(2 * np.sqrt(len(z)), 16, 81)))
@@ -95,7 +102,7 @@ def save_marginals(
       panel.hist(samples, bins=edges.tolist(), density=True, histtype="step", color=INK)
     panel.set_yticks([])
     panel.set_title(f"$z_{{{k + 1}}}$", fontsize=10, color=INK, loc="left", y=0.8, x=0.03)
-  return _save(path, figure)
+  return save_figure(path, figure)
 
 
 def save_quantiles(
@@ -128,7 +135,7 @@ def save_quantiles(
   levels = (np.arange(n) + 0.5) / n
   expected = np.asarray(jax.scipy.special.ndtri(jnp.asarray(levels)))
   kept = np.unique(np.linspace(0, n - 1, 400).astype(int))
-  figure, axes = _panels(2, columns=2, size=(400, 400))
+  figure, axes = panels(2, columns=2, size=(400, 400))
   for panel, directions, title in (
     (axes[0], np.asarray(random), f"{_DIRECTIONS} random directions"),
     (axes[1], worst[None], "the worst direction"),
@@ -151,7 +158,7 @@ def save_quantiles(
     limit = max(3.5, float(np.abs(sorted_projections).max()))
     panel.set(xlim=(-limit, limit), ylim=(-limit, limit))
   axes[0].set_ylabel("quantiles of the latents", fontsize=9, color=INK)
-  return _save(path, figure)
+  return save_figure(path, figure)
 
 
 def save_pairs(
@@ -178,7 +185,7 @@ def save_pairs(
   limit = max(3.5, float(np.abs(points).max()))
   cells = dim - 1
   side = max(110, 660 // cells)
-  figure, axes = _panels(cells * cells, columns=cells, size=(side, side), gap=6)
+  figure, axes = panels(cells * cells, columns=cells, size=(side, side), gap=6)
   for index, panel in enumerate(axes):
     row, column = index // cells + 1, index % cells
     if column >= row:
@@ -195,7 +202,7 @@ def save_pairs(
       panel.set_ylabel(f"$z_{{{row + 1}}}$", fontsize=9, color=INK)
     if row == cells:
       panel.set_xlabel(f"$z_{{{column + 1}}}$", fontsize=9, color=INK)
-  return _save(path, figure)
+  return save_figure(path, figure)
 
 
 def _worst_direction(
@@ -228,7 +235,7 @@ def _worst_direction(
   return np.asarray(max(maxima, key=lambda maximum: float(maximum[0]))[1])
 
 
-def _panels(
+def panels(
   count: int, *, columns: int, size: tuple[int, int], gap: int = 54
 ) -> tuple["Figure", list["Axes"]]:
   """Returns a figure with `count` panels, row by row, each `size` pixels large."""
@@ -252,6 +259,7 @@ def _panels(
   return figure, axes
 
 
-def _save(path: str | Path, figure: "Figure") -> Path:
+def save_figure(path: str | Path, figure: "Figure") -> Path:
+  """Writes a figure of `panels` to a PNG file."""
   figure.set_dpi(DPI)
   return write_png(path, figure)

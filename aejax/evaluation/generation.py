@@ -17,11 +17,19 @@ from aejax.metrics.kernel_distance import kernel_distance_in_blocks
 from aejax.metrics.likelihood import importance_weighted_bound
 from aejax.metrics.neighbours import Neighbours, nearest_training_images
 from aejax.metrics.prdc import prdc
+from aejax.metrics.tables import correlation_difference, marginal_distance
 from aejax.objectives import VAE
 from aejax.priors import Prior, StandardNormal
 from aejax.training.trained import TrainedAutoencoder
 
-__all__ = ["MIN_IMAGES", "fit_samplers", "generation_metrics", "likelihood_metrics", "nearest"]
+__all__ = [
+  "MIN_IMAGES",
+  "fit_samplers",
+  "generation_metrics",
+  "likelihood_metrics",
+  "nearest",
+  "table_metrics",
+]
 
 # Samples of the importance-weighted bound, and images that it is averaged over.
 _BOUND_SAMPLES, _BOUND_IMAGES = 100, 1000
@@ -138,14 +146,33 @@ def likelihood_metrics(
   objective = trained.objective
   if not isinstance(objective, VAE) or objective.beta == 0:
     return {}
+  examples = dataset.test[:_BOUND_IMAGES]
+  if trained.scaling.mean is not None:
+    examples = trained.scaling.apply(examples)
   bounds = importance_weighted_bound(
     trained.model,
-    dataset.test[:_BOUND_IMAGES],
+    examples,
     objective=objective,
     key=key,
     samples=_BOUND_SAMPLES,
   )
   return {f"log_likelihood_bound_{_BOUND_SAMPLES}": float(np.mean(bounds))}
+
+
+def table_metrics(
+  trained: TrainedAutoencoder, dataset: Dataset, *, key: Key[Array, ""]
+) -> dict[str, float]:
+  """Compares the features of as many generated vectors as there are test vectors, and their pairs.
+
+  Returns:
+    `marginal_distance` and `correlation_difference`; see `aejax.metrics`.
+  """
+  real = np.asarray(trained.scaling.apply(dataset.test))
+  generated = np.asarray(trained.scaling.apply(trained.generate(key, len(real))))
+  return {
+    "marginal_distance": marginal_distance(generated, real),
+    "correlation_difference": correlation_difference(generated, real),
+  }
 
 
 def nearest(generated: Array, dataset: Dataset) -> Neighbours | None:

@@ -27,6 +27,7 @@ _PLOTS = {
     "Interpolations",
     "Decoded points on straight lines between the latents of two test images.",
   ),
+  "correlations.png": ("Correlations", "Correlations of the features of test vectors and samples."),
   "curves.png": ("Training", "Means over each epoch, on the training set."),
   "marginals.png": (
     "Latent marginals",

@@ -9,7 +9,7 @@ import numpy as np
 from aejax._files import write_json
 from aejax.autoencoder import pixels
 from aejax.data import Dataset
-from aejax.evaluation import diagnostics, figures
+from aejax.evaluation import diagnostics, examples, figures, table_plots
 from aejax.evaluation.generation import nearest
 from aejax.evaluation.image_grid import as_figure, as_pixels, tile, write_png
 from aejax.evaluation.outputs import Outputs, scoring_keys
@@ -49,7 +49,7 @@ def plot_run(
     The paths of the plots.
   """
   outputs = Outputs.of(trained, dataset) if outputs is None else outputs
-  plots = _plot_images(workdir, trained, dataset, outputs) if _is_of_images(trained) else []
+  plots = _plot_examples(workdir, trained, dataset, outputs)
   log = workdir / "metrics.jsonl"
   if log.is_file() and (lines := log.read_text(encoding="utf-8").splitlines()):
     epochs = [json.loads(line) for line in lines]
@@ -57,28 +57,33 @@ def plot_run(
   return plots + _plot_latents(workdir, trained, dataset, outputs)
 
 
-def _is_of_images(trained: TrainedAutoencoder) -> bool:
-  """Returns whether examples are pictures: grey or RGB images in [0, 1]."""
-  shape = trained.configuration.image_shape
-  return len(shape) == 3 and shape[2] in (1, 3) and trained.configuration.data_range == "unit"
-
-
-def _plot_images(
+def _plot_examples(
   workdir: Path, trained: TrainedAutoencoder, dataset: Dataset, outputs: Outputs
 ) -> list[Path]:
-  samples = trained.generate(jax.random.key(trained.configuration.seed), _SAMPLES)
+  samples = trained.generate(jax.random.key(trained.configuration.seed), _num_samples(dataset))
+  shown = len(dataset.test) if dataset.kind == "vectors" else _RECONSTRUCTIONS
   plots = [
-    figures.save_grid(workdir / "samples.png", samples),
-    figures.save_reconstructions(
-      workdir / "reconstructions.png",
-      pixels(dataset.test[:_RECONSTRUCTIONS]),
-      outputs.reconstructions[:_RECONSTRUCTIONS],
-    ),
-    figures.save_interpolations(
-      workdir / "interpolations.png", _interpolate(trained, np.asarray(outputs.means))
+    examples.save_samples(workdir / "samples.png", samples, dataset.test),
+    examples.save_example_reconstructions(
+      workdir / "reconstructions.png", dataset.test[:shown], outputs.reconstructions[:shown]
     ),
   ]
-  if (found := nearest(samples[:_RECONSTRUCTIONS], dataset)) is not None:
+  if dataset.kind == "vectors":
+    plots.append(
+      table_plots.save_correlations(
+        workdir / "correlations.png", np.asarray(samples), np.asarray(pixels(dataset.test))
+      )
+    )
+  else:
+    walks = _interpolate(trained, np.asarray(outputs.means))
+    plots.append(
+      examples.save_example_interpolations(workdir / "interpolations.png", walks, dataset.test)
+    )
+  if (
+    dataset.kind == "images"
+    and trained.scaling.unit
+    and (found := nearest(samples[:_RECONSTRUCTIONS], dataset)) is not None
+  ):
     neighbours = pixels(np.asarray(dataset.train)[found.indices[:, 0]])
     plots.append(
       figures.save_reconstructions(
@@ -89,6 +94,11 @@ def _plot_images(
       )
     )
   return plots
+
+
+def _num_samples(dataset: Dataset) -> int:
+  """Returns the number of samples to plot: histograms need more than grids."""
+  return max(_SAMPLES, len(dataset.test)) if dataset.kind == "vectors" else _SAMPLES
 
 
 def _plot_latents(
@@ -113,7 +123,7 @@ def _plot_latents(
         workdir / "latents.png", latents, dataset.test_labels, reference=reference
       )
     )
-  if latents.shape[1] == 2 and _is_of_images(trained):
+  if latents.shape[1] == 2 and dataset.kind == "images" and trained.scaling.unit:
     means, extent = np.asarray(outputs.means[:_MAP_POINTS]), scale * _PLANE_EXTENT
     _write_map(workdir, trained, dataset, means, scale * _MAP_EXTENT)
     plots.append(

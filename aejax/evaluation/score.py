@@ -18,6 +18,7 @@ from aejax.evaluation.generation import (
   fit_samplers,
   generation_metrics,
   likelihood_metrics,
+  table_metrics,
 )
 from aejax.evaluation.outputs import Outputs, scoring_keys
 from aejax.evaluation.prior_metrics import is_normal, prior_baseline, prior_metrics
@@ -138,7 +139,7 @@ def evaluate(
     "latent_dim": configuration.latent_dim,
     "steps": trained.step,
     "test_images": len(dataset.test),
-    "reconstruction_error": reconstruction_error(pixels(dataset.test), outputs.reconstructions),
+    "reconstruction_error": _reconstruction_error(trained, dataset, outputs),
     **prior_metrics(outputs.latents, prior, key=directions_key),
   }
   if not is_normal(prior):
@@ -159,6 +160,15 @@ def evaluate(
   return cast(Summary, summary)
 
 
+def _reconstruction_error(trained: TrainedAutoencoder, dataset: Dataset, outputs: Outputs) -> float:
+  """Returns the error that training minimises: of standardised values if the run has these."""
+  if trained.scaling.mean is None:
+    return reconstruction_error(pixels(dataset.test), outputs.reconstructions)
+  return reconstruction_error(
+    trained.scaling.apply(dataset.test), trained.scaling.apply(outputs.reconstructions)
+  )
+
+
 def _sample_metrics(
   trained: TrainedAutoencoder, dataset: Dataset, outputs: Outputs, extractor: Extractor | None
 ) -> dict[str, float]:
@@ -166,6 +176,8 @@ def _sample_metrics(
   fit_key, generation_key, likelihood_key = jax.random.split(jax.random.key(1), 3)
   configuration = trained.configuration
   found = likelihood_metrics(trained, dataset, key=likelihood_key)
+  if dataset.kind == "vectors":
+    found |= table_metrics(trained, dataset, key=generation_key)
   extractors = []
   if configuration.dataset in CLASSIFIERS and configuration.image_size is None:
     extractors.append(classifier(configuration.dataset))

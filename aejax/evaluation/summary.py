@@ -30,7 +30,8 @@ class Summary(TypedDict):
     latent_dim: dimension of the latents.
     steps: number of training steps.
     test_images: number of test images.
-    reconstruction_error: squared error, summed over pixels and averaged over images.
+    reconstruction_error: squared error, summed over pixels and averaged over images; of
+      standardised values for data that are standardised.
     mardia_skewness: see `metrics.mardia_skewness`.
     mardia_kurtosis: see `metrics.mardia_kurtosis`.
     cramer_wold: squared Cramer-Wold distance from the latents to N(0, I).
@@ -43,6 +44,8 @@ class Summary(TypedDict):
     prior_latents: mean score of true samples of the prior in each of the four distances.
     active_units: for a Gaussian encoder, number of dimensions that depend on the image.
     log_likelihood_bound_100: for a VAE, importance-weighted bound in nats with 100 samples.
+    marginal_distance: for vectors, see `metrics.marginal_distance`.
+    correlation_difference: for vectors, see `metrics.correlation_difference`.
     frechet_classifier: squared Fréchet distance between test images and decoded draws of the prior.
     frechet_classifier_gaussian: the same for draws from a Gaussian fitted to the latents.
     frechet_classifier_mixture: the same for draws from a mixture fitted to the latents.
@@ -76,6 +79,8 @@ class Summary(TypedDict):
   prior_latents: NotRequired[dict[str, float]]
   active_units: NotRequired[float]
   log_likelihood_bound_100: NotRequired[float]
+  marginal_distance: NotRequired[float]
+  correlation_difference: NotRequired[float]
   frechet_classifier: NotRequired[float]
   frechet_classifier_gaussian: NotRequired[float]
   frechet_classifier_mixture: NotRequired[float]

@@ -23,7 +23,7 @@ _IMAGES, _DECODED = 64, 4096
 
 def importance_weighted_bound(
   model: Autoencoder,
-  images: Num[Array | np.ndarray, "n h w c"],
+  images: Num[Array | np.ndarray, "n ..."],
   *,
   objective: VAE,
   key: Key[Array, ""],
@@ -66,8 +66,8 @@ def importance_weighted_bound(
   _checks.instance("objective", objective, VAE, "a VAE")
   _checks.key("key", key)
   images = _checks.array("images", images)
-  if images.ndim != 4 or images.size == 0:
-    raise ValueError(f"images must be a non-empty [n, h, w, c], but have {list(images.shape)}.")
+  if images.ndim < 2 or images.size == 0:
+    raise ValueError(f"images must be a non-empty [n, ...], but have {list(images.shape)}.")
   _checks.integer("samples", samples)
   log_likelihood, constant = _decoder_likelihood(objective, model, math.prod(images.shape[1:]))
   batch = min(_IMAGES, len(images))

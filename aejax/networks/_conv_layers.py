@@ -1,6 +1,7 @@
-"""Layers for convolution and transposed convolution of images of any size."""
+"""Layers for convolution and transposed convolution of signals, images and volumes of any size."""
 
 import math
+from collections.abc import Sequence
 
 import jax.numpy as jnp
 from flax import nnx
@@ -13,16 +14,17 @@ from aejax.networks._conv_ops import convolve, transposed_convolve
 __all__ = ["Convolution", "TransposedConvolution", "downsampled"]
 
 
-def downsampled(size: tuple[int, int], factor: int) -> tuple[int, int]:
-  """Returns height and width after convolutions of total stride `factor`, rounded up."""
-  return -(-size[0] // factor), -(-size[1] // factor)
+def downsampled(size: Sequence[int], factor: int) -> tuple[int, ...]:
+  """Returns the sides after convolutions of total stride `factor`, rounded up."""
+  return tuple(-(-side // factor) for side in size)
 
 
 class Convolution(nnx.Module):
   """A convolution, with a bias by default.
 
   Attributes:
-    kernel: parameter of shape `[kernel_size, kernel_size, in_channels, out_channels]`.
+    kernel: parameter of shape `[kernel_size, …, in_channels, out_channels]`, with one axis of
+      `kernel_size` for each axis of the data.
     bias: parameter of shape `[out_channels]`, or None.
   """
 
@@ -36,6 +38,7 @@ class Convolution(nnx.Module):
     padding: str = "SAME",
     gain: float = 2.0,
     use_bias: bool = True,
+    axes: int = 2,
     dtype: DTypeLike = jnp.float32,
     rngs: nnx.Rngs,
   ) -> None:
@@ -44,23 +47,24 @@ class Convolution(nnx.Module):
     Args:
       in_channels: number of channels of the input.
       out_channels: number of channels of the result.
-      kernel_size: side of the square kernel.
+      kernel_size: side of the kernel.
       stride: pixels between two windows.
       padding: "SAME" or "VALID".
       gain: ratio of the result's variance to the input's at initialisation. Use 2 before a ReLU,
         which removes half of the variance, and otherwise 1.
       use_bias: whether to add a bias; not needed before a normalisation, which has its own.
+      axes: number of axes of the data: 1 for signals, 2 for images, 3 for volumes.
       dtype: dtype of the computation; the parameters are float32.
       rngs: source of the initial kernel.
     """
-    shape = (kernel_size, kernel_size, in_channels, out_channels)
+    shape = (*[kernel_size] * axes, in_channels, out_channels)
     self.kernel = nnx.Param(_initial_kernel(shape, gain, rngs))
     self.bias = nnx.Param(jnp.zeros(out_channels)) if use_bias else None
     self.stride = stride
     self.padding = padding
     self.dtype = dtype
 
-  def __call__(self, x: Float[Array, "n h w i"]) -> Float[Array, "n p q o"]:
+  def __call__(self, x: Float[Array, "n *s i"]) -> Float[Array, "n *t o"]:
     """Returns the convolution of `x` in the layer's dtype."""
     kernel = self.kernel[...].astype(self.dtype)
     bias = None if self.bias is None else self.bias[...]
@@ -69,10 +73,11 @@ class Convolution(nnx.Module):
 
 
 class TransposedConvolution(nnx.Module):
-  """A transposed convolution to a given height and width, with a bias by default.
+  """A transposed convolution to a given size, with a bias by default.
 
   Attributes:
-    kernel: parameter of shape `[kernel_size, kernel_size, in_channels, out_channels]`.
+    kernel: parameter of shape `[kernel_size, …, in_channels, out_channels]`, with one axis of
+      `kernel_size` for each axis of the data.
     bias: parameter of shape `[out_channels]`, or None.
   """
 
@@ -83,7 +88,7 @@ class TransposedConvolution(nnx.Module):
     *,
     kernel_size: int,
     stride: int,
-    size: tuple[int, int],
+    size: tuple[int, ...],
     gain: float = 2.0,
     use_bias: bool = True,
     dtype: DTypeLike = jnp.float32,
@@ -94,24 +99,24 @@ class TransposedConvolution(nnx.Module):
     Args:
       in_channels: number of channels of the input.
       out_channels: number of channels of the result.
-      kernel_size: side of the square kernel.
+      kernel_size: side of the kernel.
       stride: pixels of the result for each pixel of the input.
-      size: height and width of the result; those of the input are `downsampled(size, stride)`.
+      size: sides of the result; those of the input are `downsampled(size, stride)`.
       gain: ratio of the result's variance to the input's at initialisation, as in `Convolution`.
       use_bias: whether to add a bias; not needed before a normalisation, which has its own.
       dtype: dtype of the computation; the parameters are float32.
       rngs: source of the initial kernel.
     """
-    shape = (kernel_size, kernel_size, in_channels, out_channels)
-    # Only one in stride² of the kernel's weights contributes to a pixel of the result. With the
+    shape = (*[kernel_size] * len(size), in_channels, out_channels)
+    # Only one in stride^axes of the kernel's weights contributes to a pixel of the result. With the
     # usual fan-in, each layer would divide the signal by its stride.
-    self.kernel = nnx.Param(_initial_kernel(shape, gain * stride**2, rngs))
+    self.kernel = nnx.Param(_initial_kernel(shape, gain * stride ** len(size), rngs))
     self.bias = nnx.Param(jnp.zeros(out_channels)) if use_bias else None
     self.stride = stride
     self.size = size
     self.dtype = dtype
 
-  def __call__(self, x: Float[Array, "n p q i"]) -> Float[Array, "n h w o"]:
+  def __call__(self, x: Float[Array, "n *t i"]) -> Float[Array, "n *s o"]:
     """Returns the transposed convolution of `x` in the layer's dtype."""
     kernel = self.kernel[...].astype(self.dtype)
     bias = None if self.bias is None else self.bias[...]
@@ -119,10 +124,8 @@ class TransposedConvolution(nnx.Module):
     return transposed_convolve(x, kernel, bias, stride=self.stride, size=self.size)
 
 
-def _initial_kernel(
-  shape: tuple[int, int, int, int], gain: float, rngs: nnx.Rngs
-) -> Float[Array, "k k i o"]:
+def _initial_kernel(shape: tuple[int, ...], gain: float, rngs: nnx.Rngs) -> Float[Array, "*k i o"]:
   """Returns a normal kernel that changes the variance of its input by `gain`."""
   init = variance_scaling(gain, "fan_in", "truncated_normal")
   # XLA takes two to four times as long to compile a sample with four dimensions as a matrix.
-  return init(rngs.params(), (math.prod(shape[:3]), shape[3]), jnp.float32).reshape(shape)
+  return init(rngs.params(), (math.prod(shape[:-1]), shape[-1]), jnp.float32).reshape(shape)

@@ -5,7 +5,7 @@ which is many times slower than necessary. There we write a convolution as a pro
 matrices: the kernel and the matrix of all windows. The batch is the last axis, so that windows
 are copied in long runs. XLA must not fuse these operations with the reshapes and sums around
 them, because the copies of the windows then take up to eight times as long. On every other
-platform we call XLA's own convolution.
+platform, and for signals and volumes, we call XLA's own convolution.
 """
 
 import functools
@@ -20,57 +20,57 @@ from aejax.networks._conv_products import adjoint_kernel, adjoint_products, like
 
 __all__ = ["convolve", "transposed_convolve"]
 
-_LAYOUT = ("NHWC", "HWIO", "NHWC")
-
-Size = tuple[int, int]
-Padding = tuple[tuple[int, int], tuple[int, int]]
-Images = Float[Array, "n h w i"]
-Kernel = Float[Array, "k k i o"]
-Implementation = Callable[[Images, Kernel, Float[Array, " o"]], Float[Array, "n p q o"]]
+Size = tuple[int, ...]
+Padding = tuple[tuple[int, int], ...]
+Implementation = Callable[
+  [Float[Array, "n *s i"], Float[Array, "*k i o"], Float[Array, " o"]], Float[Array, "n *t o"]
+]
 
 
 def convolve(
-  x: Float[Array, "n h w i"],
-  kernel: Float[Array, "k k i o"],
+  x: Float[Array, "n *s i"],
+  kernel: Float[Array, "*k i o"],
   bias: Float[Array, " o"] | None = None,
   *,
   stride: int,
   padding: str,
-) -> Float[Array, "n p q o"]:
+) -> Float[Array, "n *t o"]:
   """Returns the convolution of `x` with `kernel`, plus `bias`.
 
   Args:
     x: images.
-    kernel: square kernel.
+    kernel: kernel, with one axis for each axis of the data.
     bias: constant added to each output channel.
     stride: pixels between two windows.
-    padding: "VALID", or "SAME" for height and width divided by `stride`, rounded up.
+    padding: "VALID", or "SAME" for sides divided by `stride`, rounded up.
   """
-  first, second = lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], (stride, stride), padding)
-  pads = (first, second)
-  low = first[0], second[0]
-  height, width = (
-    (length + sum(pad) - kernel.shape[0]) // stride + 1
-    for length, pad in zip(x.shape[1:3], pads, strict=True)
-  )
+  sides = x.shape[1:-1]
+  pads = tuple(lax.padtype_to_pads(sides, kernel.shape[:-2], (stride,) * len(sides), padding))
 
   def by_xla(
-    x: Float[Array, "n h w i"], kernel: Float[Array, "k k i o"], bias: Float[Array, " o"]
-  ) -> Float[Array, "n p q o"]:
+    x: Float[Array, "n *s i"], kernel: Float[Array, "*k i o"], bias: Float[Array, " o"]
+  ) -> Float[Array, "n *t o"]:
     return _strided(x, kernel, stride, pads) + bias
 
+  if len(sides) != 2:
+    return by_xla(x, kernel, _bias_or_zeros(bias, kernel))
+  height, width = (
+    (length + sum(pad) - kernel.shape[0]) // stride + 1
+    for length, pad in zip(sides, pads, strict=True)
+  )
+  low = pads[0][0], pads[1][0]
   by_products = functools.partial(products, stride=stride, low=low, size=(height, width))
   return _by_platform(by_products, by_xla)(x, kernel, _bias_or_zeros(bias, kernel))
 
 
 def transposed_convolve(
-  x: Float[Array, "n p q i"],
-  kernel: Float[Array, "k k i o"],
+  x: Float[Array, "n *t i"],
+  kernel: Float[Array, "*k i o"],
   bias: Float[Array, " o"] | None = None,
   *,
   stride: int,
   size: Size,
-) -> Float[Array, "n h w o"]:
+) -> Float[Array, "n *s o"]:
   """Returns the adjoint of a strided "SAME" convolution, applied to `x`, plus `bias`.
 
   `lax.conv_transpose` cannot return every size: a stride of 2 takes both 13 and 14 pixels to 7,
@@ -78,32 +78,35 @@ def transposed_convolve(
 
   Args:
     x: images.
-    kernel: square kernel; the convolution's own kernel is this one, flipped and with its channels
+    kernel: kernel; the convolution's own kernel is this one, flipped and with its channels
       swapped.
     bias: constant added to each output channel.
     stride: pixels of the result for each pixel of `x`.
-    size: height and width of the result.
+    size: sides of the result.
   """
   side = kernel.shape[0]
   low, pads = [], []
-  for length, target in zip(x.shape[1:3], size, strict=True):
+  for length, target in zip(x.shape[1:-1], size, strict=True):
     surplus = stride * (length - 1) + side - target
     # "SAME" shares the padding between the two ends, and puts an odd pixel at the far end.
     low.append(surplus // 2)
     pads.append((low[-1], surplus - low[-1]))
 
   def by_xla(
-    x: Float[Array, "n p q i"], kernel: Float[Array, "k k i o"], bias: Float[Array, " o"]
-  ) -> Float[Array, "n h w o"]:
-    return _adjoint(stride, (pads[0], pads[1]), size, x, kernel) + bias
+    x: Float[Array, "n *t i"], kernel: Float[Array, "*k i o"], bias: Float[Array, " o"]
+  ) -> Float[Array, "n *s o"]:
+    return _adjoint(stride, tuple(pads), size, x, kernel) + bias
 
   def by_products(
-    x: Float[Array, "n p q i"], kernel: Float[Array, "k k i o"], bias: Float[Array, " o"]
-  ) -> Float[Array, "n h w o"]:
+    x: Float[Array, "n *t i"], kernel: Float[Array, "*k i o"], bias: Float[Array, " o"]
+  ) -> Float[Array, "n *s o"]:
     adjoint = adjoint_kernel(kernel)
-    return adjoint_products(x, adjoint, bias, stride=stride, low=(low[0], low[1]), size=size)
+    return adjoint_products(
+      x, adjoint, bias, stride=stride, low=(low[0], low[1]), size=(size[0], size[1])
+    )
 
-  return _by_platform(by_products, by_xla)(x, kernel, _bias_or_zeros(bias, kernel))
+  implementation = _by_platform(by_products, by_xla) if len(size) == 2 else by_xla
+  return implementation(x, kernel, _bias_or_zeros(bias, kernel))
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
@@ -111,9 +114,9 @@ def _adjoint(
   stride: int,
   pads: Padding,
   size: Size,
-  x: Float[Array, "n p q i"],
-  kernel: Float[Array, "k k i o"],
-) -> Float[Array, "n h w o"]:
+  x: Float[Array, "n *t i"],
+  kernel: Float[Array, "*k i o"],
+) -> Float[Array, "n *s o"]:
   """Returns the adjoint of the strided convolution from `size` by the adjoint kernel.
 
   A convolution of images with zeros between their pixels has the same value. cuDNN would multiply
@@ -122,7 +125,7 @@ def _adjoint(
   # Without the barrier XLA cancels the two reversals of the kernel. It then no longer recognises
   # the gradient of a convolution.
   adjoint = lax.optimization_barrier(adjoint_kernel(kernel))
-  images = like((x.shape[0], *size, kernel.shape[3]), x, kernel)
+  images = like((x.shape[0], *size, kernel.shape[-1]), x, kernel)
   transpose = jax.linear_transpose(lambda v: _strided(v, adjoint, stride, pads), images)
   return transpose(x)[0]
 
@@ -132,9 +135,9 @@ def _adjoint_jvp(
   stride: int,
   pads: Padding,
   size: Size,
-  primals: tuple[Float[Array, "n p q i"], Float[Array, "k k i o"]],
-  tangents: tuple[Float[Array, "n p q i"], Float[Array, "k k i o"]],
-) -> tuple[Float[Array, "n h w o"], Float[Array, "n h w o"]]:
+  primals: tuple[Float[Array, "n *t i"], Float[Array, "*k i o"]],
+  tangents: tuple[Float[Array, "n *t i"], Float[Array, "*k i o"]],
+) -> tuple[Float[Array, "n *s o"], Float[Array, "n *s o"]]:
   """Writes both tangents as transposes, which reverse mode transposes back.
 
   The gradient for `x` is then the strided convolution, and the gradient for the kernel is that of
@@ -144,7 +147,7 @@ def _adjoint_jvp(
   dx, dkernel = tangents
   y = _adjoint(stride, pads, size, x, kernel)
 
-  def kernel_gradient(images: Float[Array, "n h w o"]) -> Float[Array, "k k i o"]:
+  def kernel_gradient(images: Float[Array, "n *s o"]) -> Float[Array, "*k i o"]:
     adjoint = like(adjoint_kernel(kernel).shape, kernel)
     transpose = jax.linear_transpose(lambda k: _strided(images, k, stride, pads), adjoint)
     return adjoint_kernel(transpose(x)[0])
@@ -154,25 +157,27 @@ def _adjoint_jvp(
 
 
 def _strided(
-  x: Float[Array, "n h w i"], kernel: Float[Array, "k k i o"], stride: int, pads: Padding
-) -> Float[Array, "n p q o"]:
+  x: Float[Array, "n *s i"], kernel: Float[Array, "*k i o"], stride: int, pads: Padding
+) -> Float[Array, "n *t o"]:
   """Returns XLA's strided convolution."""
-  return lax.conv_general_dilated(x, kernel, (stride, stride), pads, dimension_numbers=_LAYOUT)
+  axes = "HWD"[: x.ndim - 2]
+  layout = f"N{axes}C", f"{axes}IO", f"N{axes}C"
+  return lax.conv_general_dilated(x, kernel, (stride,) * len(axes), pads, dimension_numbers=layout)
 
 
 def _by_platform(on_cpu: Implementation, elsewhere: Implementation) -> Implementation:
   """Returns a function that calls `on_cpu` when lowered for a CPU, and otherwise `elsewhere`."""
 
   def function(
-    x: Float[Array, "n h w i"], kernel: Float[Array, "k k i o"], bias: Float[Array, " o"]
-  ) -> Float[Array, "n p q o"]:
+    x: Float[Array, "n *s i"], kernel: Float[Array, "*k i o"], bias: Float[Array, " o"]
+  ) -> Float[Array, "n *t o"]:
     return lax.platform_dependent(x, kernel, bias, cpu=on_cpu, default=elsewhere)
 
   return function
 
 
 def _bias_or_zeros(
-  bias: Float[Array, " o"] | None, kernel: Float[Array, "k k i o"]
+  bias: Float[Array, " o"] | None, kernel: Float[Array, "*k i o"]
 ) -> Float[Array, " o"]:
   """Returns the bias in the kernel's dtype, or zeros."""
-  return jnp.zeros(kernel.shape[3], kernel.dtype) if bias is None else bias.astype(kernel.dtype)
+  return jnp.zeros(kernel.shape[-1], kernel.dtype) if bias is None else bias.astype(kernel.dtype)

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -120,7 +121,8 @@ def _in_chunks(
     windows: entries of one image's window matrix.
   """
   n = x.shape[0]
-  chunks = max(-(-n * windows // _MAX_WINDOW_ENTRIES), 1)
+  # The batch size of an exported program is a symbol.
+  chunks = max(-(-n * windows // _MAX_WINDOW_ENTRIES), 1) if isinstance(n, int) else 1
   padded = jnp.pad(x, [(0, -n % chunks)] + [(0, 0)] * 3)
   # Each chunk takes rows from the entire batch, so that a batch split over devices stays split.
   split = padded.reshape(-1, chunks, *x.shape[1:]).transpose(1, 4, 2, 3, 0)
@@ -148,12 +150,12 @@ def _matmul(x: Float[Array, "a b"], y: Float[Array, "b c"]) -> Float[Array, "a c
   return jnp.matmul(x, y, preferred_element_type=accumulated).astype(x.dtype)
 
 
-def adjoint_kernel(kernel: Float[Array, "k k i o"]) -> Float[Array, "k k o i"]:
+def adjoint_kernel(kernel: Float[Array, "*k i o"]) -> Float[Array, "*k o i"]:
   """Returns the kernel flipped, with its channels swapped."""
-  return kernel[::-1, ::-1].swapaxes(2, 3)
+  return jnp.flip(kernel, tuple(range(kernel.ndim - 2))).swapaxes(-2, -1)
 
 
-def like(shape: tuple[int, ...], *arrays: Array) -> Array:
+def like(shape: tuple[Any, ...], *arrays: Array) -> Array:
   """Returns an array whose values nobody uses, so that XLA does not compute them.
 
   They depend on `arrays` because under `shard_map` the type of an array includes the mesh axes that

@@ -1,8 +1,8 @@
 """The base classes of encoders and decoders, an encoder's last layer, and argument checks."""
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,47 +16,47 @@ from aejax import _checks
 __all__ = [
   "Decoder",
   "Encoder",
-  "ExampleShape",
   "ImageShape",
   "LatentLayer",
   "Latents",
   "check_dtype",
-  "check_example_shape",
   "check_image_shape",
   "check_images",
   "check_sizes",
   "flat",
+  "image_sides",
 ]
 
-ImageShape = tuple[int, int, int]
-ExampleShape = tuple[int, ...]
+ImageShape = tuple[int, ...]
 Latents = Float[Array, "n d"] | tuple[Float[Array, "n d"], Float[Array, "n d"]]
 
 
 def check_image_shape(image_shape: Any) -> ImageShape:
-  """Returns (height, width, channels), or raises a ValueError for anything else."""
+  """Returns the shape of one example, or raises a ValueError for anything else.
+
+  It is (height, width, channels) of images, (d,) of vectors, (steps, channels) of signals, and
+  (depth, height, width, channels) of volumes.
+  """
   try:
-    height, width, channels = (_checks.integer("side", side) for side in image_shape)
+    shape = tuple(_checks.integer("side", side) for side in image_shape)
+    if not 1 <= len(shape) <= 4 or isinstance(image_shape, str | dict):
+      raise ValueError
   except (TypeError, ValueError):
     raise ValueError(
-      "image_shape must be (height, width, channels), whole numbers from 1 up, but is "
-      f"{_checks.short_repr(image_shape)}."
+      "image_shape must be (height, width, channels), or the shape of one vector, signal or "
+      f"volume, whole numbers from 1 up, but is {_checks.short_repr(image_shape)}."
     ) from None
-  return height, width, channels
+  return shape
 
 
-def check_example_shape(shape: Any) -> ExampleShape:
-  """Returns the shape of an example, or raises a ValueError if it has no axis or an empty one."""
-  try:
-    sides = tuple(_checks.integer("side", side) for side in shape)
-  except (TypeError, ValueError):
-    sides = ()
-  if not sides:
+def image_sides(image_shape: ImageShape) -> tuple[int, int, int]:
+  """Returns (height, width, channels), or raises a ValueError for the shape of other data."""
+  if len(image_shape) != 3:
     raise ValueError(
-      "image_shape must be the shape of an example, such as (height, width, channels), whole "
-      f"numbers from 1 up, but is {_checks.short_repr(shape)}."
+      f"the network is for images, but image_shape is {image_shape}, not (height, width, channels)."
     )
-  return sides
+  height, width, channels = image_shape
+  return height, width, channels
 
 
 def check_dtype(dtype: DTypeLike) -> jnp.dtype:
@@ -82,7 +82,7 @@ def check_sizes(name: str, sizes: Sequence[int]) -> tuple[int, ...]:
     ) from None
 
 
-def check_images(images: Float[Array, "n ..."], image_shape: ExampleShape) -> Array:
+def check_images(images: Float[Array, "n ..."], image_shape: ImageShape) -> Array:
   """Returns images, or raises a ValueError if their shape is not the network's."""
   images = _checks.array("images", images)
   if images.shape[1:] != image_shape:
@@ -136,18 +136,17 @@ class Encoder(nnx.Module):
   """The base class of encoders: a subclass defines `features` and the last layer `latents`."""
 
   latents: LatentLayer
-  check_shape: ClassVar[Callable[[Any], ExampleShape]] = staticmethod(check_image_shape)
 
   def __init__(
     self,
-    image_shape: ExampleShape,
+    image_shape: ImageShape,
     latent_dim: int,
     *,
     gaussian: bool,
     dtype: DTypeLike,
     rngs: nnx.Rngs,
   ) -> None:
-    self.image_shape = self.check_shape(image_shape)
+    self.image_shape = check_image_shape(image_shape)
     _checks.integer("latent_dim", latent_dim)
     _checks.boolean("gaussian", gaussian)
     check_dtype(dtype)
@@ -165,12 +164,10 @@ class Encoder(nnx.Module):
 class Decoder(nnx.Module):
   """The base class of decoders: a subclass defines `forward`."""
 
-  check_shape: ClassVar[Callable[[Any], ExampleShape]] = staticmethod(check_image_shape)
-
   def __init__(
-    self, image_shape: ExampleShape, latent_dim: int, *, dtype: DTypeLike, rngs: nnx.Rngs
+    self, image_shape: ImageShape, latent_dim: int, *, dtype: DTypeLike, rngs: nnx.Rngs
   ) -> None:
-    self.image_shape = self.check_shape(image_shape)
+    self.image_shape = check_image_shape(image_shape)
     self.latent_dim = _checks.integer("latent_dim", latent_dim)
     check_dtype(dtype)
     _checks.instance("rngs", rngs, nnx.Rngs, "an nnx.Rngs")

@@ -14,12 +14,7 @@ from aejax import _checks
 from aejax._import_paths import is_import_path
 from aejax._memory import check_fits
 from aejax.autoencoder import Autoencoder
-from aejax.networks._layers import (
-  ExampleShape,
-  check_dtype,
-  check_example_shape,
-  check_image_shape,
-)
+from aejax.networks._layers import ImageShape, check_dtype, check_image_shape
 from aejax.networks.celeb_a import CelebADecoder, CelebAEncoder
 from aejax.networks.cifar10 import CIFAR10Decoder, CIFAR10Encoder
 from aejax.networks.conv_net import ConvolutionalDecoder, ConvolutionalEncoder
@@ -46,31 +41,33 @@ def build(
   *,
   latent_dim: int,
   gaussian: bool = False,
-  dtype: DTypeLike = jnp.float32,
   output: str | None = None,
+  dtype: DTypeLike = jnp.float32,
   key: Key[Array, ""],
 ) -> Autoencoder:
-  """Builds an autoencoder with initial parameters for examples of any shape.
+  """Builds an autoencoder with initial parameters for data of any shape.
 
   Args:
     architecture: one of `ARCHITECTURES`, or the import path "package.module:function" of a function
       of yours. "linear" has one affine encoder and decoder. "mlp" is the papers' network for MNIST
-      and Fashion-MNIST. Both take examples of any shape; the others are for images.
-      "convolutional" has a depth that follows from the image shape. "cifar10" and "celeb_a" are the
-      papers' networks for those data sets. Your function returns an `Autoencoder` or a pair
-      (encoder, decoder). It takes the shape of an example, and by name any of `latent_dim`,
-      `gaussian`, `dtype` and `key`.
-    image_shape: shape of an example; of images, height, width and channels.
+      and Fashion-MNIST. "convolutional" has a depth that follows from the shape. "cifar10" and
+      "celeb_a" are the papers' networks for those data sets. Your function returns an `Autoencoder`
+      or a pair (encoder, decoder). It takes the shape of an example, and by name any of
+      `latent_dim`, `gaussian`, `dtype` and `key`.
+    image_shape: shape of one example: (height, width, channels) of images, (d,) of vectors,
+      (steps, channels) of signals, (depth, height, width, channels) of volumes.
     latent_dim: number of latent dimensions.
     gaussian: whether the encoder returns a mean and a log-variance, as a VAE needs.
+    output: activation after the decoder, see `Autoencoder`; "identity" for values outside [0, 1].
+      By default, "identity" for "linear", "tanh" for "celeb_a" and "sigmoid" for the others. A
+      function of yours chooses its own.
     dtype: dtype of the computation; the parameters are always float32.
-    output: activation after the decoder; by default that of the architecture. A function of yours
-      chooses its own.
     key: random key for the initial parameters.
 
   Raises:
-    ValueError: if the architecture is unknown, a size is not positive, `dtype` is not a
-      floating-point type, or the networks of your function have wrong shapes.
+    ValueError: if the architecture is unknown or not for data of this shape, a size is not
+      positive, `dtype` is not a floating-point type, or the networks of your function have wrong
+      shapes.
 
   Example:
     >>> import jax
@@ -80,17 +77,15 @@ def build(
   """
   if is_import_path(architecture):
     sizes = {"latent_dim": latent_dim, "gaussian": gaussian, "dtype": check_dtype(dtype)}
-    return build_own(architecture, check_example_shape(image_shape), **sizes, key=key)
-  _checks.one_of("architecture", architecture, ARCHITECTURES)
-  check_shape = _NETWORKS[architecture][0].check_shape
+    return build_own(architecture, check_image_shape(image_shape), **sizes, key=key)
   network = _Network(
-    architecture,
-    check_shape(image_shape),
+    _checks.one_of("architecture", architecture, ARCHITECTURES),
+    check_image_shape(image_shape),
     # A Gaussian encoder has twice as many outputs.
     _checks.integer("latent_dim", latent_dim, most=2**30 - 1),
     _checks.boolean("gaussian", gaussian),
-    check_dtype(dtype),
     output,
+    check_dtype(dtype),
   )
   key = _checks.new_key("key", key)
   shapes = nnx.eval_shape(network.initial, key)
@@ -102,26 +97,25 @@ def build(
 
 
 def default_architecture(image_shape: tuple[int, ...]) -> str:
-  """Returns the default architecture for examples of a shape.
+  """Returns the default architecture for data of a shape.
 
-  It is "mlp" for grey images up to 32×32 such as MNIST, where it is the papers' network and the
-  fastest, and for whatever is no image. It is "convolutional" for all other images.
+  It is "mlp" for vectors, and for grey images up to 32×32 such as MNIST, where it is the papers'
+  network and the fastest. It is "convolutional" for signals, volumes and all other images.
   """
-  if len(check_example_shape(image_shape)) != 3:
-    return "mlp"
-  height, width, channels = check_image_shape(image_shape)
-  return "mlp" if channels == 1 and max(height, width) <= 32 else "convolutional"
+  shape = check_image_shape(image_shape)
+  small = len(shape) == 3 and shape[2] == 1 and max(shape) <= 32
+  return "mlp" if small or len(shape) == 1 else "convolutional"
 
 
 class _Network(NamedTuple):
   """The arguments of `build` except the key."""
 
   architecture: str
-  image_shape: ExampleShape
+  image_shape: ImageShape
   latent_dim: int
   gaussian: bool
-  dtype: jnp.dtype
   output: str | None
+  dtype: jnp.dtype
 
   def initial(self, key: Key[Array, ""]) -> Autoencoder:
     """Returns the autoencoder with initial parameters."""

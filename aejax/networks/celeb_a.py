@@ -18,7 +18,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from aejax.networks._conv_layers import Convolution, TransposedConvolution, downsampled
-from aejax.networks._layers import Decoder, Encoder, ImageShape, LatentLayer, flat
+from aejax.networks._layers import Decoder, Encoder, ImageShape, LatentLayer, flat, image_sides
 
 __all__ = ["CelebADecoder", "CelebAEncoder"]
 
@@ -36,7 +36,7 @@ class CelebAEncoder(Encoder):
     rngs: nnx.Rngs,
   ) -> None:
     super().__init__(image_shape, latent_dim, gaussian=gaussian, dtype=dtype, rngs=rngs)
-    channels = [image_shape[2], 128, 256, 512, 1024]
+    channels = [image_sides(image_shape)[2], 128, 256, 512, 1024]
     self.convolutions = nnx.List(
       Convolution(before, after, kernel_size=4, stride=2, use_bias=False, dtype=dtype, rngs=rngs)
       for before, after in pairwise(channels)
@@ -72,6 +72,7 @@ class CelebADecoder(Decoder):
   ) -> None:
     super().__init__(image_shape, latent_dim, dtype=dtype, rngs=rngs)
     channels = [1024, 512, 256, 128]
+    image_sides(image_shape)
     self.map_shape = (*downsampled(image_shape[:2], 8), 1024)
     self.project = nnx.Linear(latent_dim, math.prod(self.map_shape), dtype=dtype, rngs=rngs)
     self.convolutions = nnx.List(
@@ -94,7 +95,7 @@ class CelebADecoder(Decoder):
 
   def forward(self, latents: Float[Array, "n d"]) -> Float[Array, "n h w c"]:
     """Returns images before the output activation."""
-    x = self.project(latents).reshape(len(latents), *self.map_shape)
+    x = self.project(latents).reshape(latents.shape[0], *self.map_shape)
     for convolution, norm in zip(self.convolutions, self.norms, strict=True):
       x = nnx.relu(norm(convolution(x)))
     return self.to_pixels(x)

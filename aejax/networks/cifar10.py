@@ -16,7 +16,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from aejax.networks._conv_layers import Convolution, TransposedConvolution, downsampled
-from aejax.networks._layers import Decoder, Encoder, ImageShape, LatentLayer, flat
+from aejax.networks._layers import Decoder, Encoder, ImageShape, LatentLayer, flat, image_sides
 
 __all__ = ["CIFAR10Decoder", "CIFAR10Encoder"]
 
@@ -34,8 +34,8 @@ class CIFAR10Encoder(Encoder):
     rngs: nnx.Rngs,
   ) -> None:
     super().__init__(image_shape, latent_dim, gaussian=gaussian, dtype=dtype, rngs=rngs)
-    height, width = downsampled(image_shape[:2], 2)
-    channels = image_shape[2]
+    *sides, channels = image_sides(image_shape)
+    height, width = downsampled(sides, 2)
     self.convolutions = nnx.List(
       Convolution(before, after, kernel_size=2, stride=stride, dtype=dtype, rngs=rngs)
       for before, after, stride in [(channels, channels, 1), (channels, 32, 2)] + 2 * [(32, 32, 1)]
@@ -73,7 +73,7 @@ class CIFAR10Decoder(Decoder):
     rngs: nnx.Rngs,
   ) -> None:
     super().__init__(image_shape, latent_dim, dtype=dtype, rngs=rngs)
-    height, width, channels = image_shape
+    height, width, channels = image_sides(image_shape)
     self.map_shape = (*downsampled((height, width), 2), 32)
     sizes = [latent_dim, 128, math.prod(self.map_shape)]
     self.hidden = nnx.List(
@@ -99,7 +99,7 @@ class CIFAR10Decoder(Decoder):
     x = latents
     for layer in self.hidden:
       x = nnx.relu(layer(x))
-    x = x.reshape(len(latents), *self.map_shape)
+    x = x.reshape(latents.shape[0], *self.map_shape)
     for convolution in self.convolutions:
       x = nnx.relu(convolution(x))
     return self.to_pixels(x)

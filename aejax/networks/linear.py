@@ -7,14 +7,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from aejax.networks._layers import (
-  Decoder,
-  Encoder,
-  ExampleShape,
-  LatentLayer,
-  check_example_shape,
-  flat,
-)
+from aejax.networks._layers import Decoder, Encoder, ImageShape, LatentLayer, flat
 
 __all__ = ["LinearDecoder", "LinearEncoder"]
 
@@ -22,11 +15,9 @@ __all__ = ["LinearDecoder", "LinearEncoder"]
 class LinearEncoder(Encoder):
   """An affine map from pixels to latents."""
 
-  check_shape = staticmethod(check_example_shape)
-
   def __init__(
     self,
-    image_shape: ExampleShape,
+    image_shape: ImageShape,
     latent_dim: int,
     *,
     gaussian: bool = False,
@@ -46,11 +37,9 @@ class LinearEncoder(Encoder):
 class LinearDecoder(Decoder):
   """An affine map from latents to pixels."""
 
-  check_shape = staticmethod(check_example_shape)
-
   def __init__(
     self,
-    image_shape: ExampleShape,
+    image_shape: ImageShape,
     latent_dim: int,
     *,
     dtype: DTypeLike = jnp.float32,

@@ -10,15 +10,7 @@ from jax.nn.initializers import he_normal
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from aejax.networks._layers import (
-  Decoder,
-  Encoder,
-  ExampleShape,
-  LatentLayer,
-  check_example_shape,
-  check_sizes,
-  flat,
-)
+from aejax.networks._layers import Decoder, Encoder, ImageShape, LatentLayer, check_sizes, flat
 
 __all__ = ["MLPDecoder", "MLPEncoder"]
 
@@ -29,11 +21,9 @@ class MLPEncoder(Encoder):
   Reference: Knop et al., JMLR 21(164), 2020, arXiv 1805.09235.
   """
 
-  check_shape = staticmethod(check_example_shape)
-
   def __init__(
     self,
-    image_shape: ExampleShape,
+    image_shape: ImageShape,
     latent_dim: int,
     *,
     hidden_sizes: Sequence[int] = (200, 200, 200),
@@ -58,11 +48,9 @@ class MLPEncoder(Encoder):
 class MLPDecoder(Decoder):
   """The mirror image of `MLPEncoder`; `hidden_sizes` has the encoder's order."""
 
-  check_shape = staticmethod(check_example_shape)
-
   def __init__(
     self,
-    image_shape: ExampleShape,
+    image_shape: ImageShape,
     latent_dim: int,
     *,
     hidden_sizes: Sequence[int] = (200, 200, 200),

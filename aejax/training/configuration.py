@@ -11,7 +11,7 @@ from typing import Any, get_args
 from aejax import _checks, data, networks, objectives
 from aejax._files import write_json
 from aejax._import_paths import is_import_path
-from aejax.networks._layers import check_example_shape
+from aejax.networks._layers import check_image_shape
 from aejax.objectives import named_priors
 from aejax.objectives.names import check_method
 from aejax.training.options import GIVEN, OPTIMIZERS, Options, Precision, Schedule
@@ -22,6 +22,7 @@ __all__ = [
   "MUTABLE_ON_RESUME",
   "Configuration",
   "check_settings",
+  "dataset_name",
   "differences",
   "read",
   "seed_runs",
@@ -33,8 +34,7 @@ __all__ = [
 class Configuration:
   """All settings of a run, as config.json holds them.
 
-  Most are those of `Options`. `data_range` is "unit" for bytes and floats in [0, 1], and "real" for
-  other floats, for which the networks have no output activation.
+  Most are those of `Options`. `scaling` says how the values of the data reach the networks.
   """
 
   method: str
@@ -58,6 +58,8 @@ class Configuration:
   checkpoint_minutes: float = 2.0
   checkpoint_epochs: int = 0
   keep_checkpoints: int = 2
+  data_digest: str | None = None
+  scaling: str | dict[str, Any] = "unit"
   prior: str = "normal"
   optimizer: str = "adam"
   warmup_steps: int = 0
@@ -66,7 +68,6 @@ class Configuration:
   ema_decay: float = 0.0
   test_epochs: int = 0
   patience: int = 0
-  data_range: str = "unit"
 
   def make_objective(self) -> objectives.Objective:
     """Returns the objective of the run.
@@ -79,6 +80,10 @@ class Configuration:
       return objective
     return objectives.with_prior(objective, objectives.named_prior(self.prior, self.latent_dim))
 
+  def make_scaling(self) -> data.Scaling:
+    """Returns how the values of the data reach the networks."""
+    return data.Scaling.from_json(self.scaling)
+
 
 DEFAULTS = {
   field.name: field.default
@@ -88,7 +93,6 @@ DEFAULTS = {
 """Defaults that do not depend on the data set, by the name of the setting."""
 FIELD_NAMES = {field.name for field in dataclasses.fields(Configuration)}
 """Names of the fields of a configuration."""
-
 # Version of the config.json schema.
 _FORMAT = 2
 
@@ -102,7 +106,8 @@ _ADDED = {
   "ema_decay",
   "test_epochs",
   "patience",
-  "data_range",
+  "data_digest",
+  "scaling",
 }
 
 # Settings that may differ on --resume, because they do not affect the steps already taken.
@@ -125,8 +130,11 @@ def differences(
   if method != configuration.method:
     return [f"method is {configuration.method}, not {method}"]
   given = {**objective, **dataclasses.asdict(options)}
-  if options.dataset is not None and options.dataset not in data.NAMES:
-    given["dataset"] = str(_checks.path("dataset", options.dataset).resolve())
+  # Data that moved have the digest of those that the run was trained on; see Run.dataset.
+  if configuration.data_digest is not None:
+    given["dataset"] = None
+  elif options.dataset is not None:
+    given["dataset"] = dataset_name(options.dataset)
   current = {**configuration.objective, **dataclasses.asdict(configuration)}
   return [
     f"{name} is {current[name]}, not {value}"
@@ -136,6 +144,11 @@ def differences(
     and name not in MUTABLE_ON_RESUME
     and current[name] != value
   ]
+
+
+def dataset_name(dataset: str) -> str:
+  """Returns what config.json calls a data set: its name, or the absolute path of its files."""
+  return dataset if dataset in data.NAMES else str(_checks.path("dataset", dataset).resolve())
 
 
 def seed_runs(configuration: Configuration, workdir: Path) -> list[tuple[Configuration, Path]]:
@@ -209,11 +222,14 @@ def _check_read(values: dict[str, Any]) -> None:
     raise ValueError(
       f"data_dir must be null or a path, but is {_checks.short_repr(values['data_dir'])}."
     )
+  digest = values.get("data_digest")
+  if not isinstance(digest, str | None):
+    raise ValueError(f"data_digest must be null or a digest, but is {_checks.short_repr(digest)}.")
+  data.Scaling.from_json(values.get("scaling", "unit"))
   if values["image_size"] is not None:
     _checks.integer("image_size", values["image_size"])
   _checks.integer("train_images", values["train_images"])
-  values["image_shape"] = check_example_shape(values["image_shape"])
-  _checks.one_of("data_range", values["data_range"], ("unit", "real"))
+  values["image_shape"] = check_image_shape(values["image_shape"])
   check_settings(values)
   if values["batch_size"] > values["train_images"]:
     raise ValueError(

@@ -57,7 +57,6 @@ def complete(
   dataset: str,
   image_shape: tuple[int, ...],
   num_images: int,
-  data_range: str = "unit",
   given: Given = NOTHING_GIVEN,
 ) -> Configuration:
   """Returns all settings of a run: each as given, or else as published, or else our default.
@@ -67,9 +66,8 @@ def complete(
     objective: given fields of the objective.
     options: given options.
     dataset: name or absolute path of the data set.
-    image_shape: shape of an example; of images, height, width and channels.
-    num_images: number of training examples.
-    data_range: "unit" if the examples are bytes or floats in [0, 1], or else "real".
+    image_shape: shape of one example, as height, width and channels of images.
+    num_images: number of training images.
     given: objects that replace what method and options name; the fields of an objective are then
       recorded as they are.
 
@@ -90,7 +88,7 @@ def complete(
   published = {**_BY_DATASET.get(dataset, {}), **_BY_METHOD.get((dataset, method), {})}
   published.pop("weight", None)
   network = {"network": networks.default_architecture(image_shape), "image_size": None}
-  settings = {**network, **_DEFAULTS, "data_range": data_range, **published, **chosen}
+  settings = {**network, **_DEFAULTS, **published, **chosen}
   if "weight_decay" not in chosen:
     settings["weight_decay"] = OPTIMIZERS.get(settings["optimizer"], 0.0)
   if "test_epochs" not in chosen:

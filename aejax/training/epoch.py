@@ -79,7 +79,7 @@ def make_run_steps(
   Args:
     train_step: the pure step.
     batch_size: number of images in a step.
-    image_shape: shape of an example; the examples are stored flat.
+    image_shape: shape of one image or other example; they are stored flat.
     together: whether several runs are trained at once on the same images. State, sums and order
       then have a leading axis with one entry per run.
     mesh: mesh of the devices that share each batch; the images are those of `shard_images`.
@@ -88,7 +88,7 @@ def make_run_steps(
   def run_steps(
     state: TrainState,
     sums: Sums,
-    images: Num[Array, "m pixels"],
+    images: Num[Array, "m values"],
     order: Int[Array, " n"],
     count: Int[Array, ""] | int,
   ) -> tuple[TrainState, Sums]:

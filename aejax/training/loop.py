@@ -127,7 +127,7 @@ class Trainer:
     callbacks: Sequence[Callback] = (),
   ):
     self.configuration = configuration
-    self.dataset = dataset
+    self.dataset = configuration.make_scaling().dataset(dataset)
     self.interrupted = interrupted
     self.given = given
     self.callbacks = callbacks

@@ -28,9 +28,12 @@ class Options:
     resume: continue the run in workdir from its last checkpoint; with more epochs it gets longer.
     data_dir: folder with the original files of the data set, if they are on disk already.
     image_size: height and width in pixels to which the images are resized and centre-cropped.
+    standardise: subtract the mean of each feature or channel and divide by its standard deviation,
+      both of the training set; results have the units of the data again. Default: if the data are
+      vectors, signals or volumes with values outside [0, 1].
     network: linear, mlp, convolutional, cifar10 or celeb_a, or package.module:function for your own
-      (see networks.build). Default: the paper's for the data set, or else one that suits the size
-      of the images.
+      (see networks.build). Default: the paper's for the data set, or else one that suits the shape
+      of the data.
     latent_dim: dimension of the latents.
     prior: distribution that the latents are matched to, and that samples come from: normal, sphere,
       ball, cube, or mixture:K with K components; see objectives.named_prior.
@@ -73,6 +76,7 @@ class Options:
   resume: bool = False
   data_dir: Path | None = None
   image_size: int | None = None
+  standardise: bool | None = None
   network: str | None = None
   latent_dim: int | None = None
   prior: str | None = None

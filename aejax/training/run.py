@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import jax
-import numpy as np
+import jax.numpy as jnp
 
 from aejax import _checks, data
 from aejax._files import locked
+from aejax._messages import warn
 from aejax.autoencoder import Autoencoder
 from aejax.data import Dataset
 from aejax.networks.own import from_modules
@@ -21,6 +22,7 @@ from aejax.training.configuration import (
   MUTABLE_ON_RESUME,
   Configuration,
   check_settings,
+  dataset_name,
   differences,
   read,
   seed_runs,
@@ -37,7 +39,7 @@ from aejax.training.state import NOTHING_GIVEN, Given, build
 from aejax.training.step import merge
 from aejax.training.trained import TrainedAutoencoder, load_model
 
-__all__ = ["Run", "data_range", "prepare", "resolve_run"]
+__all__ = ["Run", "prepare", "resolve_run"]
 
 
 RunType = TypeVar("RunType", bound="Run")
@@ -85,25 +87,32 @@ class Run(TrainedAutoencoder):
     workdir: str | os.PathLike[str],
     *,
     model: Any = None,
-    dataset: Dataset | None = None,
+    dataset: Dataset | str | os.PathLike[str] | None = None,
   ) -> RunType:
     """Opens the run in a work directory, without loading its data set.
 
     Args:
       workdir: the work directory.
       model: networks of the run, if they were given as an object.
-      dataset: data set of the run, if it was given as an object or has moved.
+      dataset: data that the run was trained on, if they were given as an object, or their path if
+        they have moved.
 
     Raises:
       ValueError: if the folder holds no run, its config.json is damaged, or the data are others.
     """
     path = _checks.path("workdir", workdir)
     configuration = read(path)
+    given = None
+    if isinstance(dataset, Dataset):
+      given = dataset
+      _check_data(configuration, given, path)
+    elif dataset is not None:
+      configuration = dataclasses.replace(configuration, dataset=dataset_name(os.fspath(dataset)))
+      if configuration.data_digest is None:
+        warn(f"{path} does not record which data it was trained on: {dataset} may be others")
     if model is not None and not isinstance(model, Autoencoder):
       model = from_modules("model", model, configuration.latent_dim)
-    if dataset is not None:
-      _check_data(configuration, dataset)
-    return cls(configuration, path, dataset, given=Given(model))
+    return cls(configuration, path, given, given=Given(model))
 
   def __getstate__(self) -> dict[str, Any]:
     # Transformations of optax are closures, which cannot be pickled.
@@ -115,7 +124,8 @@ class Run(TrainedAutoencoder):
     """The data set that the run is trained on, loaded on first use.
 
     Raises:
-      ValueError: if it is no longer there, or its images have another number or shape.
+      ValueError: if it is no longer there, or its examples have another number, shape, content or
+        order. Another order has another split, whose test images the run was trained on.
     """
     configuration = self.configuration
     if configuration.dataset.startswith(f"{GIVEN}:"):
@@ -123,13 +133,18 @@ class Run(TrainedAutoencoder):
         f"The data of this run ({configuration.dataset}) were given as an object: "
         "pass them as dataset=."
       )
+    if configuration.dataset not in data.NAMES and not os.path.exists(configuration.dataset):
+      raise ValueError(
+        f"{self.workdir} was trained on {configuration.dataset}, which is no longer there: if the "
+        "data have moved, name them with --dataset."
+      )
     dataset = data.load(
       configuration.dataset,
       data_dir=configuration.data_dir,
       image_size=configuration.image_size,
       in_memory=jax.process_count() == 1,
     )
-    _check_data(configuration, dataset)
+    _check_data(configuration, dataset, self.workdir)
     return dataset
 
   @functools.cached_property
@@ -218,7 +233,7 @@ class Run(TrainedAutoencoder):
     return trained
 
 
-def _check_data(configuration: Configuration, dataset: Dataset) -> None:
+def _check_data(configuration: Configuration, dataset: Dataset, workdir: Path | None) -> None:
   found = (len(dataset.train), *dataset.image_shape)
   expected = (configuration.train_images, *configuration.image_shape)
   if found != expected:
@@ -226,15 +241,11 @@ def _check_data(configuration: Configuration, dataset: Dataset) -> None:
       f"The training images of {configuration.dataset} have shape {list(found)}, but the run was "
       f"started with {list(expected)}."
     )
-
-
-def data_range(dataset: Dataset) -> str:
-  """Returns "unit" for bytes and for floats in [0, 1], and "real" for other floats."""
-  arrays = (dataset.train, dataset.test)
-  if all(array.dtype == np.uint8 for array in arrays):
-    return "unit"
-  spans = [(np.min(array[:]), np.max(array[:])) for array in arrays]
-  return "unit" if all(low >= 0 and high <= 1 for low, high in spans) else "real"
+  if configuration.data_digest not in (None, dataset.digest):
+    raise ValueError(
+      f"{configuration.dataset} does not hold the data that {workdir} was trained on, or "
+      "not in their order: if they are elsewhere, name them with --dataset."
+    )
 
 
 def prepare(
@@ -297,12 +308,12 @@ def resolve_run(
     writes: whether the run has a work directory.
   """
   name = "digits" if options.dataset is None else options.dataset
-  path = str(_checks.path("dataset", name).resolve())
-  workdir = options.workdir or Path("runs") / f"{method}-{Path(path).stem}"
+  stem = _checks.path("dataset", name).resolve().stem
+  workdir = options.workdir or Path("runs") / f"{method}-{stem}"
   if options.resume:
     configuration = _resumed(workdir, method, objective, options)
     run = Run(configuration, workdir, dataset)
-    _check_data(configuration, run.dataset)  # raises now if the data set has changed
+    _check_data(configuration, run.dataset, workdir)  # raises now if the data set has changed
     return configuration, workdir, run.dataset
   if writes and workdir.exists() and (not workdir.is_dir() or any(workdir.iterdir())):
     raise ValueError(
@@ -315,7 +326,7 @@ def resolve_run(
       image_size=options.image_size,
       in_memory=jax.process_count() == 1,
     )
-    recorded = name if name in data.NAMES else path
+    recorded = dataset_name(name)
   else:
     name, recorded = dataset.name, f"{GIVEN}:{dataset.name}"
   if len(dataset.test) < 2:
@@ -327,15 +338,19 @@ def resolve_run(
     dataset=recorded,
     image_shape=dataset.image_shape,
     num_images=len(dataset.train),
-    data_range=data_range(dataset),
     given=given,
   )
+  configuration = dataclasses.replace(
+    configuration,
+    data_digest=dataset.digest,
+    scaling=data.choose_scaling(dataset, options.standardise).to_json(),
+  )
   check_batch_size(configuration.batch_size, jax.device_count(), configuration.accumulate)
-  _check_step(configuration, dataset, given)
+  _check_step(configuration, given)
   return configuration, workdir if writes else None, dataset
 
 
-def _check_step(configuration: Configuration, dataset: Dataset, given: Given) -> None:
+def _check_step(configuration: Configuration, given: Given) -> None:
   """Traces a step without computing it, so that an error comes before anything is written."""
 
   def step(images):
@@ -344,7 +359,7 @@ def _check_step(configuration: Configuration, dataset: Dataset, given: Given) ->
 
   shape = (configuration.batch_size, *configuration.image_shape)
   try:
-    jax.eval_shape(step, jax.ShapeDtypeStruct(shape, dataset.train.dtype))
+    jax.eval_shape(step, jax.ShapeDtypeStruct(shape, jnp.float32))
   except ValueError as error:
     raise ValueError(f"{configuration.method} cannot train with these options: {error}") from error
 
@@ -353,9 +368,15 @@ def _resumed(
   workdir: Path, method: str, objective: dict[str, Any], options: Options
 ) -> Configuration:
   configuration = read(workdir)
+  if options.standardise is not None and options.standardise != isinstance(
+    configuration.scaling, dict
+  ):
+    raise ValueError(f"{workdir} holds another run: standardise cannot change on --resume.")
   different = differences(configuration, method, objective, options)
   if different:
     raise ValueError(f"{workdir} holds another run: {'; '.join(different)}.")
+  if options.dataset is not None:
+    configuration = dataclasses.replace(configuration, dataset=dataset_name(options.dataset))
   if options.data_dir is not None:
     configuration = dataclasses.replace(configuration, data_dir=str(options.data_dir.absolute()))
   if options.epochs is not None and options.epochs != configuration.epochs:

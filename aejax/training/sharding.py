@@ -77,7 +77,7 @@ def replicate(tree: T, mesh: Mesh | None) -> T:
 
 def shard_images(
   images: Num[np.ndarray, "n ..."] | LazyImages, mesh: Mesh | None
-) -> Num[Array, "m pixels"]:
+) -> Num[Array, "m values"]:
   """Puts an equal part of the images on each device; a process reads only the parts of its own.
 
   Images are stored flat. A TPU would copy `[n, h, w, c]` into a padded layout on every call of the
@@ -100,8 +100,8 @@ def shard_images(
 
 
 def take_rows(
-  images: Num[Array, "n pixels"], rows: Int[Array, " b"], mesh: Mesh | None
-) -> Num[Array, "b pixels"]:
+  images: Num[Array, "n values"], rows: Int[Array, " b"], mesh: Mesh | None
+) -> Num[Array, "b values"]:
   """Returns `images[rows]` inside a jitted function, an equal part of it on each device.
 
   Each device looks up those rows that it holds. For plain indexing, XLA would first gather all

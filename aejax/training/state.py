@@ -161,7 +161,7 @@ def build(
       latent_dim=configuration.latent_dim,
       gaussian=objective.gaussian_encoder,
       dtype=jnp.dtype(configuration.precision),
-      output=None if configuration.data_range == "unit" else "identity",
+      output=configuration.make_scaling().output,
       key=keys[0],
     )
   optimizer = given.optimizer

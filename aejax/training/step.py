@@ -15,7 +15,16 @@ from aejax.autoencoder import Autoencoder, mark_untrained, pixels
 from aejax.objectives import Objective
 from aejax.objectives.base import same_prior
 
-__all__ = ["Metrics", "TrainState", "TrainStep", "all_finite", "create", "merge", "pytree_node"]
+__all__ = [
+  "Metrics",
+  "TrainState",
+  "TrainStep",
+  "all_finite",
+  "create",
+  "merge",
+  "pytree_node",
+  "replaced",
+]
 
 T = TypeVar("T")
 
@@ -46,6 +55,14 @@ def pytree_node(cls: type[T]) -> type[T]:
 
   jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
   return cls
+
+
+def replaced(node: T, **fields: Any) -> T:
+  """Returns a copy of a `pytree_node` with other fields, which may be of any type."""
+  copy = object.__new__(type(node))
+  for name, value in {**vars(node), **fields}.items():
+    object.__setattr__(copy, name, value)
+  return copy
 
 
 @pytree_node

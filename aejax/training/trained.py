@@ -1,22 +1,22 @@
 """A trained autoencoder, loaded from the work directory of its run."""
 
-import dataclasses
 import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from jax.core import Tracer
 from jaxtyping import Array, Float, Key, Num
 
 from aejax import _checks
-from aejax.autoencoder import Autoencoder, Posterior, pixels
+from aejax._batches import in_batches
+from aejax.autoencoder import Autoencoder, Posterior
+from aejax.data import Scaling
 from aejax.networks.own import from_modules
 from aejax.objectives import Objective
 from aejax.priors import Prior
@@ -25,15 +25,10 @@ from aejax.training.checkpoints import Checkpoints
 from aejax.training.configuration import Configuration
 from aejax.training.optimizers import trained_parameters
 from aejax.training.options import GIVEN
-from aejax.training.state import Given, RunState, build, fresh
-from aejax.training.step import merge
+from aejax.training.state import Given, build, fresh
+from aejax.training.step import merge, replaced
 
 __all__ = ["TrainedAutoencoder", "load", "load_model"]
-
-T = TypeVar("T")
-
-# Rows per call of the network: bounds the memory of a convolutional network's activations.
-_BATCH_SIZE = 512
 
 
 class TrainedAutoencoder:
@@ -62,12 +57,18 @@ class TrainedAutoencoder:
 
   @functools.cached_property
   def _posterior(self) -> Callable[[Array], Posterior]:
-    model = self.model
-    return jax.jit(lambda images: model.posterior(pixels(images)))
+    model, scaling = self.model, self.scaling
+    return jax.jit(lambda images: model.posterior(scaling.apply(images)))
 
   @functools.cached_property
   def _decode(self) -> Callable[[Array], Array]:
-    return jax.jit(self.model.decode)
+    model, scaling = self.model, self.scaling
+    return jax.jit(lambda latents: scaling.undo(model.decode(latents)))
+
+  @functools.cached_property
+  def scaling(self) -> Scaling:
+    """How values of the data reach the networks, and back."""
+    return self.configuration.make_scaling()
 
   @property
   def prior(self) -> Prior:
@@ -86,39 +87,29 @@ class TrainedAutoencoder:
     """Returns the latents of examples.
 
     Args:
-      images: any number of examples; images are uint8 or floats in [0, 1].
+      images: any number of images, uint8 or floats in [0, 1]; or of other examples in the units of
+        the data.
       key: random key. With it, a Gaussian encoder draws a latent from each posterior, as in
         training; together they are a sample of P_E(X). Without it, the latents are the means.
 
     Raises:
-      ValueError: if the examples have another shape than those of training, or images are not uint8
-        or floats in [0, 1].
+      ValueError: if the images have another shape or range than the training images.
     """
     posterior = self.posterior(images)
     return posterior.mean if key is None else posterior.sample(key)
 
   def posterior(self, images: Num[Array | np.ndarray, "n ..."] | list[Any]) -> Posterior:
-    """Computes the posteriors of examples; images are uint8 or floats in [0, 1].
+    """Computes the posteriors of images, uint8 or floats in [0, 1], or of other examples.
 
     Raises:
-      ValueError: if the examples are not of the shape that the model was trained on, or no pixels.
+      ValueError: if the images have another shape or range than the training images.
     """
-    images, shape = _checks.array("images", images), self.configuration.image_shape
-    if images.ndim != 1 + len(shape) or images.shape[1:] != shape:
-      raise ValueError(
-        f"images must have shape [n, {', '.join(map(str, shape))}], but have shape "
-        f"{list(images.shape)}."
-      )
-    has_range = jnp.issubdtype(images.dtype, jnp.floating) and not isinstance(images, Tracer)
-    if self.configuration.data_range == "unit" and has_range and images.size:
-      low, high = images.min(), images.max()
-      if not (low >= 0 and high <= 1):  # also True for NaN
-        raise ValueError(f"images must be uint8, or floats in [0, 1], but span [{low}, {high}].")
-    return _in_batches(self._posterior, images)
+    images = self.scaling.check(images, self.configuration.image_shape)
+    return in_batches(self._posterior, images)
 
   def decode(self, latents: Float[Array | np.ndarray, "n d"] | list[Any]) -> Float[Array, "n ..."]:
-    """Returns the examples of latents; images are in [0, 1]."""
-    return _in_batches(self._decode, jnp.asarray(_checks.array("latents", latents)))
+    """Returns the images of latents, in [0, 1], or other examples in the units of the data."""
+    return in_batches(self._decode, jnp.asarray(_checks.array("latents", latents)))
 
   def reconstruct(
     self, images: Num[Array | np.ndarray, "n ..."] | list[Any]
@@ -197,8 +188,8 @@ def load_model(
     average = state.train.optimizer_state if configuration.ema_decay else None
     if average is not None:
       average = average._replace(inner=None, count=None)
-    train = dataclasses.replace(state.train, optimizer_state=average, key=None)
-    state = RunState(train, None, dataclasses.replace(state.best, loss=None))
+    train = replaced(state.train, optimizer_state=average, key=None)
+    state = replaced(state, train=train, sums=None, best=replaced(state.best, loss=None))
   with Checkpoints(workdir / "checkpoints") as checkpoints:
     state = checkpoints.restore(state, partial=not has_optimizer)
   step, params = int(state.train.step), trained_parameters(state.train)
@@ -209,19 +200,3 @@ def load_model(
         f"{workdir} holds no best epoch yet: no epoch was complete at its checkpoint."
       )
   return merge(built, params), step
-
-
-def _in_batches(function: Callable[[Array], T], rows: Array | np.ndarray) -> T:
-  """Returns `function(rows)`, computed in batches of one size so that it compiles once.
-
-  The last batch overlaps the one before it.
-  """
-  n, size = rows.shape[0], _BATCH_SIZE
-  # Under jax.export, the number of rows may be a symbol.
-  if not isinstance(n, int) or n <= size:
-    return function(jnp.asarray(rows))
-  results = [function(jnp.asarray(rows[i : i + size])) for i in range(0, n - size + 1, size)]
-  if rest := n % size:
-    last = function(jnp.asarray(rows[-size:]))
-    results.append(jax.tree.map(lambda values: values[-rest:], last))
-  return jax.tree.map(lambda *parts: jnp.concatenate(parts), *results)

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+import aejax
 from aejax import data
-from aejax.data.arrays import as_images
 
 
 def _bytes(*shape):
@@ -48,37 +48,74 @@ def test_load_numpy_splits_labels_with_their_images(tmp_path, key):
   np.testing.assert_array_equal(dataset.test[:, 0, 0, 0], dataset.test_labels)
 
 
-@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_as_images_rounds_floats_to_bytes(dtype):
-  levels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16)
-  images = as_images((levels / 255).astype(dtype), name="it")
-  np.testing.assert_array_equal(images, levels[..., None])
+def test_load_numpy_keeps_labels_that_are_names(tmp_path):
+  names = np.array(["cat", "dog"])[np.arange(20) % 2]
+  np.savez(tmp_path / "a.npz", X=np.arange(60.0).reshape(20, 3), y=names)
+  dataset = data.load(tmp_path / "a.npz")
+  assert dataset.train.dtype == np.float32
+  np.testing.assert_array_equal(
+    dataset.train_labels, np.where(dataset.train[:, 0] % 2, "dog", "cat")
+  )
 
 
 @pytest.mark.parametrize(
-  ("array", "message"),
+  ("kind", "shape"),
   [
-    (np.zeros((4, 4, 5), np.int64) + 7, r"it must be uint8, or floats .* int64 in \[7, 7\]"),
-    (np.zeros((4, 4, 5), bool), "got bool in"),
-    (np.zeros((4, 4, 5), complex), "got complex128"),
-    (np.full((4, 4, 5), 255.0), r"floats in \[255, 255\]; they must lie in \[0, 1\]"),
-    (np.full((4, 4, 5), -1e-3, np.float32), r"floats in \[-0.001"),
-    (np.full((4, 4, 5), np.nan), "it holds NaN or infinite values"),
-    (np.full((4, 4, 5), np.inf), "it holds NaN or infinite values"),
-    (np.zeros((4, 64), np.uint8), r"must have shape \[n, height, width\] .* got \[4, 64\]"),
-    (np.zeros((), np.uint8), r"got \[\]"),
-    (np.zeros((1, 4, 4, 4, 1), np.uint8), r"got \[1, 4, 4, 4, 1\]"),
-    (np.zeros((0, 8, 8), np.uint8), r"it is empty: shape \[0, 8, 8\]"),
-    (np.zeros((32, 32, 3), np.uint8), "looks like one image"),
-    (np.zeros((9, 3, 32, 32), np.uint8), r"transpose it with images.transpose\(0, 2, 3, 1\)"),
-    (np.zeros((9, 1, 28, 28), np.uint8), "channels come first"),
-    (np.zeros((9, 32, 32, 4), np.uint8), "drop the alpha channel"),
-    (np.zeros((9, 32, 32, 2), np.uint8), r"the last axis must hold 1 \(grey\) or 3 \(RGB\)"),
+    ("vectors", (20, 6)),
+    ("signals", (20, 6, 1)),
+    ("images", (20, 6, 6)),
+    ("volumes", (20, 3, 3, 3, 1)),
   ],
 )
-def test_as_images_rejects_other_arrays(array, message):
+def test_load_numpy_takes_the_kind_from_the_name(tmp_path, kind, shape):
+  values = np.random.default_rng(0).random(shape).astype(np.float32)
+  np.savez(tmp_path / "a.npz", **{kind: values})
+  dataset = data.load(tmp_path / "a.npz")
+  assert dataset.kind == kind
+  both = np.concatenate([dataset.train, dataset.test]).reshape(20, -1)
+  np.testing.assert_array_equal(np.sort(both, 0), np.sort(values.reshape(20, -1), 0))
+
+
+def test_load_numpy_names_arrays_that_are_not_used(tmp_path):
+  np.savez(tmp_path / "a.npz", train=_bytes(5, 4, 5), test=_bytes(5, 4, 5), x_val=_bytes(2, 4, 5))
+  with pytest.warns(aejax.AejaxWarning, match=r"a\.npz also holds x_val, which is unused"):
+    data.load(tmp_path / "a.npz")
+
+
+def test_load_numpy_stores_both_parts_alike(tmp_path):
+  train = _bytes(5, 4, 5) / 255
+  np.savez(tmp_path / "a.npz", train=train, test=train + 1e-3 * (train < 0.5))
+  dataset = data.load(tmp_path / "a.npz")
+  assert dataset.train.dtype == dataset.test.dtype == np.float32
+  np.testing.assert_array_equal(dataset.train[..., 0], train.astype(np.float32))
+
+
+def test_from_arrays_splits_and_keeps_labels():
+  values = np.arange(40.0).reshape(20, 2)
+  dataset = data.from_arrays(values, train_labels=range(20), name="table")
+  assert repr(dataset) == "Dataset('table', train=(18, 2), test=(2, 2), labelled)"
+  np.testing.assert_array_equal(dataset.train[:, 0], 2 * dataset.train_labels)
+  given = data.from_arrays(values, values[:3], train_labels=range(20), test_labels=list("abc"))
+  assert (given.train.shape, given.test_labels.tolist()) == ((20, 2), ["a", "b", "c"])
+  assert data.from_arrays(values.reshape(5, 4, 2), kind="signals").kind == "signals"
+
+
+@pytest.mark.usefixtures("without_beartype")
+@pytest.mark.parametrize(
+  ("arguments", "options", "message"),
+  [
+    ((np.zeros((3, 2)), np.zeros((3, 3))), {}, r"share one shape, got \[2\] and \[3\]"),
+    ((np.zeros((3, 2)),), {"test_labels": [1]}, "there is no test"),
+    ((np.zeros((3, 2)),), {"train_labels": [1]}, "train_labels must be 3 integers or names"),
+    ((np.zeros((3, 2)),), {"kind": "tables"}, "There is no kind 'tables'"),
+    ((np.zeros((3, 2)),), {"kind": "images"}, r"array must have shape \[n, height, width\]"),
+    ((np.zeros((3, 2)),), {"kind": "signals"}, r"array holds signals, .* got \[3, 2\]"),
+    ((np.zeros((1, 2)),), {}, "array holds one"),
+  ],
+)
+def test_from_arrays_rejects_other_arguments(arguments, options, message):
   with pytest.raises(ValueError, match=message):
-    as_images(array, name="it")
+    data.from_arrays(*arguments, **options)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +126,10 @@ def test_as_images_rejects_other_arrays(array, message):
     ({"train": _bytes(5, 4, 5), "test": _bytes(5, 5, 5)}, r"got \[4, 5, 1\] and \[5, 5, 1\]"),
     ({"train": _bytes(5, 4, 5), "test": _bytes(0, 4, 5)}, r"\['test'\] is empty"),
     ({"images": _bytes(1, 4, 5)}, "holds one image; at least 2"),
-    ({"images": _bytes(5, 4, 5), "labels": np.arange(4)}, r"\['labels'\] must be 5 integers"),
+    (
+      {"images": _bytes(5, 4, 5), "labels": np.arange(4)},
+      r"\['labels'\] must be 5 integers or names",
+    ),
     ({"images": _bytes(5, 4, 5), "labels": np.ones(5)}, "got float64 of shape"),
     ({"images": np.array([[["x"]]], object)}, r"\['images'\] cannot be read: Object arrays"),
   ],

@@ -56,7 +56,18 @@ def test_resize_does_not_alias():
 )
 def test_read_header(mode, grey):
   header = images.read_header(_file(Image.new(mode, (5, 3))), name="it")
-  assert header == images.Header(5, 3, grey)
+  assert header == images.Header(5, 3, grey, deep=mode == "I;16")
+
+
+def test_read_header_finds_colours_of_16_bits():
+  def chunk(kind, content):
+    checksum = zlib.crc32(kind + content)
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
+
+  header = chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 16, 2, 0, 0, 0))
+  pixels = chunk(b"IDAT", zlib.compress(bytes(7)))
+  file = io.BytesIO(b"\x89PNG\r\n\x1a\n" + header + pixels + chunk(b"IEND", b""))
+  assert images.read_header(file, name="it") == images.Header(1, 1, False, truncated=True)
 
 
 def test_read_header_of_palettes():
@@ -134,14 +145,28 @@ def test_decode_rejects_truncated_images(kind, keep):
 
 def test_decode_rejects_other_formats():
   with pytest.raises(ValueError, match="cannot identify image file"):
-    _decode(_file(Image.new("L", (4, 4)), "TIFF"), 4)
+    _decode(_file(Image.new("L", (4, 4)), "PPM"), 4)
 
 
-def test_decode_rejects_32_bit_pixels(monkeypatch):
-  # Old versions of Pillow decode a 16-bit PNG to 32 bits; every version does so for some TIFFs.
-  monkeypatch.setattr(images, "_FORMATS", ("TIFF",))
+def test_decode_rejects_32_bit_pixels():
   with pytest.raises(ValueError, match=r"32-bit numbers \(mode F\)"):
     _decode(_file(Image.new("F", (4, 4)), "TIFF"), 4)
+
+
+def test_decode_crops_and_resizes_16_bits():
+  levels = np.zeros((4, 8), np.uint16)
+  levels[:, 2:6] = 1000
+  found = _decode(_file(Image.fromarray(levels)), 2, deep=True)
+  np.testing.assert_allclose(found, np.full((2, 2, 3), 1000 / 65535), rtol=1e-6)
+  cropped = _decode(_file(Image.fromarray(levels)), 2, crop=2, grey=True, deep=True)
+  np.testing.assert_allclose(cropped, np.full((2, 2, 1), 1000 / 65535), rtol=1e-6)
+
+
+def test_resize_of_floats_is_that_of_bytes_without_rounding():
+  array = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), np.uint8)
+  found = images.resize(array.astype(np.float32) / 255, 4)
+  assert found.dtype == np.float32
+  np.testing.assert_allclose(found, images.resize(array, 4) / 255, atol=1.5 / 255)
 
 
 def test_read_header_rejects_decompression_bombs():

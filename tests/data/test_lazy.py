@@ -92,12 +92,24 @@ def test_lazy_images_cache_the_whole_array():
   assert read == [range(7)]
 
 
-def test_load_numpy_reads_floats_into_memory(tmp_path):
+@pytest.mark.parametrize("scale", [1, 255])
+def test_load_numpy_reads_floats_lazily(tmp_path, scale):
   path = tmp_path / "floats.npy"
-  np.save(path, np.random.default_rng(0).random((10, 5, 5)))
-  found = data.load(path, in_memory=False)
-  np.testing.assert_array_equal(found.train, data.load(path).train)
-  assert isinstance(found.train, np.ndarray)
+  values = np.random.default_rng(0).random((10, 5, 5))
+  np.save(path, np.rint(values * 255) / 255 if scale == 255 else values)
+  found, expected = data.load(path, in_memory=False), data.load(path)
+  assert isinstance(found.train, LazyImages)
+  assert found.train.dtype == expected.train.dtype == (np.uint8 if scale == 255 else np.float32)
+  np.testing.assert_array_equal(found.train, expected.train)
+  np.testing.assert_array_equal(found.test, expected.test)
+  assert found.digest == expected.digest
+
+
+@pytest.mark.usefixtures("without_beartype")
+@pytest.mark.parametrize("shape", [(5,), (1, 2, 3, 4, 5, 6), (3, -1), "ab", (2, 1.5)])
+def test_lazy_images_reject_shapes(shape):
+  with pytest.raises(ValueError, match="shape must be two to five whole numbers, but is"):
+    LazyImages(shape, lambda rows: np.zeros(0))
 
 
 @pytest.mark.parametrize("cut", [10, 200, 700])

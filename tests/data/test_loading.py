@@ -55,5 +55,5 @@ def test_load_rejects_missing_data_dir(tmp_path):
 
 def test_load_expands_home(tmp_path, monkeypatch):
   monkeypatch.setenv("HOME", str(tmp_path))
-  np.save(tmp_path / "a.npy", np.zeros((4, 5, 5), np.uint8))
+  np.save(tmp_path / "a.npy", np.full((4, 5, 5), 99, np.uint8))
   assert data.load("~/a.npy").image_shape == (5, 5, 1)

@@ -30,11 +30,16 @@ def test_flat_accepts_an_empty_batch():
   assert flat(jnp.zeros((0, 2, 3, 4))).shape == (0, 24)
 
 
-@pytest.mark.parametrize("shape", [(28, 28), (0, 28, 1), (28, -1, 1), (28, 28, 0)])
+@pytest.mark.parametrize("shape", [(), (28, 28, 28, 28, 1), (0, 28, 1), (28, -1, 1), (28, 28, 0)])
 def test_check_image_shape_rejects_bad_shapes(shape):
   with pytest.raises(ValueError, match="image_shape must be") as error:
     check_image_shape(shape)
-  assert str(shape) in str(error.value)
+  assert f"but is {shape}" in str(error.value)
+
+
+@pytest.mark.parametrize("shape", [(3,), (28, 1), (28, 28, 1), (8, 9, 10, 1)])
+def test_check_image_shape_accepts_every_kind_of_data(shape):
+  assert check_image_shape(list(shape)) == shape
 
 
 def test_check_images_rejects_another_shape():

@@ -98,7 +98,7 @@ def _dataset():
 
 
 def _lazy_images():
-  shape = "^shape must be four whole numbers, but is"
+  shape = "^shape must be two to five whole numbers, but is"
   make = lambda v: lazy.LazyImages(v, lambda rows: BYTES)  # noqa: E731
   yield from each("LazyImages", shape, make, [(4, 6, 6), 3, (4, 6, 6, -1), (4, 6.5, 6, 1)])
   images = lazy.LazyImages((4, 6, 6, 1), lambda rows: BYTES[rows.start : rows.stop])

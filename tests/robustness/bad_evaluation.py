@@ -129,7 +129,7 @@ def _likelihood():
       "^model must have a Gaussian encoder": [model(gaussian=False)],
     },
     "images": {
-      "^images must be a non-empty .n, h, w, c., but have": [IMAGES[0], IMAGES[:0]],
+      "^images must be a non-empty .n, ...., but have": [IMAGES[0, 0, :, 0], IMAGES[:0]],
       "^images must be uint8, or floats": [IMAGES > 0],
       "^The bounds must be finite": [IMAGES * np.nan],
       **no_array("images"),

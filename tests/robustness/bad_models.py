@@ -162,7 +162,9 @@ def _costs():
     yield from each(type(objective).__name__, pattern, call, [wrong])
 
 
-_SHAPES = r"^image_shape must be \(height, width, channels\), whole numbers from 1 up, but is"
+_SHAPES = (
+  r"^image_shape must be \(height, width, channels\), or .*, whole numbers from 1 up, but is"
+)
 _DTYPE = "^dtype must be a floating-point type, but is"
 _HIDDEN = "^hidden_sizes must be whole numbers from 1 up, but"
 _CHANNELS = "^channels must (be whole numbers|contain at least one whole number) from 1 up, but"
@@ -179,7 +181,7 @@ def _networks():
   }
   bad = {
     "architecture": {"^There is no architecture .* There are linear, mlp": ["mpl", None]},
-    "image_shape": {_SHAPES: [(8, 8)]},
+    "image_shape": {_SHAPES: [()]},
     "latent_dim": {_LATENT_DIM: [0]},
     "gaussian": boolean("gaussian"),
     "dtype": {_DTYPE: ["int32"]},
@@ -190,7 +192,7 @@ def _networks():
     "channels": {_CHANNELS: [(32, 0), ()]},
   }
   more = {
-    "image_shape": {_SHAPES: [(8, 8, 0), (8.5, 8, 1), "8x8", None, (2**40, 8, 1)]},
+    "image_shape": {_SHAPES: [(8, 8, 8, 8, 1), (8, 8, 0), (8.5, 8, 1), "8x8", None, (2**40, 8, 1)]},
     "latent_dim": {_LATENT_DIM: [2.5], "^latent_dim must be at most 1073741823": [2**40]},
     "dtype": {_DTYPE: ["f99", []]},
   }

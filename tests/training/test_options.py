@@ -128,6 +128,31 @@ def _(runs):
   assert len(log(run)) == 2
 
 
+@observes("standardise")
+def _(runs):
+  run = runs.train(standardise=True)
+  images = runs.standard.dataset.train / 255
+  scaled = (images - images.mean()) / images.std()
+  np.testing.assert_allclose(run.scaling.apply(runs.standard.dataset.train), scaled, atol=1e-5)
+  assert log(run)[0]["reconstruction_error"] > 2 * log(runs.standard)[0]["reconstruction_error"]
+
+
+@observes("scaling")
+def _(runs):
+  settings = dict(runs.prepare(network="mlp").configuration.__dict__)
+  for scaling, output in (("unit", "sigmoid"), ("none", "identity")):
+    model = build(Configuration(**settings | {"scaling": scaling}))[0]
+    assert model.output == output
+
+
+@observes("data_digest")
+def _(runs):
+  run = runs.train(dataset=runs.save_images("noise", 0))
+  runs.save_images("noise", 1)
+  with pytest.raises(ValueError, match="does not hold the data that"):
+    _ = Run.open(run.workdir).dataset
+
+
 @observes("network")
 def _(runs):
   assert len(parameters(runs.standard)) == 4  # linear
@@ -302,14 +327,6 @@ def _(runs):
   assert [line["epoch"] for line in log(run)] == [*range(1, last + 1)]
   assert run.load(best=True).step == 5 * best
   assert run.train() == {}  # nothing is left
-
-
-@observes("data_range")
-def _(runs):
-  settings = dict(runs.prepare(network="mlp").configuration.__dict__)
-  for name, output in (("unit", "sigmoid"), ("real", "identity")):
-    model = build(Configuration(**settings | {"data_range": name}))[0]
-    assert model.output == output
 
 
 @observes("skip_nonfinite")

@@ -1,9 +1,11 @@
 import dataclasses
+import json
 
 import numpy as np
 import pytest
 
-from aejax import data
+import aejax
+from aejax import cli, data
 from aejax.training import Options, Run, prepare
 from aejax.training.configuration import read
 
@@ -240,6 +242,71 @@ def test_resume_rejects_changed_data(options, file, dataset):
   file.unlink()
   with pytest.raises(ValueError, match=r"planes\.npz"):
     _ = Run.open(run.workdir).dataset
+
+
+def test_other_data_of_the_same_shape_are_refused(options, file, dataset):
+  run = prepare("cwae", {}, options())
+  assert read(run.workdir).data_digest == dataset.digest
+  np.savez(file, train=dataset.train[::-1], test=dataset.test)
+  message = f"{file} does not hold the data that {run.workdir} was trained on"
+  with pytest.raises(ValueError, match=message):
+    _ = Run.open(run.workdir).dataset
+  with pytest.raises(ValueError, match=message):
+    prepare("cwae", {}, options(resume=True))
+
+
+def test_data_that_moved_can_be_named(options, file, dataset, tmp_path):
+  run = prepare("cwae", {}, options())
+  moved = file.rename(tmp_path / "moved.npz")
+  message = f"trained on {file}, which is no longer there: .* name them with --dataset"
+  with pytest.raises(ValueError, match=message):
+    _ = Run.open(run.workdir).dataset
+  with pytest.raises(ValueError, match=message):
+    prepare("cwae", {}, Options(workdir=run.workdir, resume=True))
+  np.testing.assert_array_equal(Run.open(run.workdir, dataset=moved).dataset.test, dataset.test)
+  assert read(run.workdir).dataset == str(file)
+  prepare("cwae", {}, options(dataset=str(moved), resume=True))
+  assert read(run.workdir).dataset == str(moved)
+  np.savez(tmp_path / "other.npz", train=dataset.train + np.uint8(1), test=dataset.test)
+  for call in (
+    lambda: Run.open(run.workdir, dataset=tmp_path / "other.npz").dataset,
+    lambda: prepare("cwae", {}, options(dataset=str(tmp_path / "other.npz"), resume=True)),
+  ):
+    with pytest.raises(ValueError, match=r"other\.npz does not hold the data that"):
+      call()
+  assert read(run.workdir).dataset == str(moved)
+
+
+def test_commands_take_data_that_moved(options, file, dataset, tmp_path, capsys):
+  run = prepare("ae", {}, options(epochs=1))
+  run.train()
+  moved = file.rename(tmp_path / "moved.npz")
+  sample = ["sample", str(run.workdir), "--sampler", "gaussian", "--out", str(tmp_path / "a.png")]
+  for arguments in (sample, ["evaluate", str(run.workdir)]):
+    with pytest.raises(SystemExit, match="2"):
+      cli.main(arguments)
+    assert "name them with --dataset" in capsys.readouterr().err
+  cli.main([*sample, "--dataset", str(moved)])
+  assert (tmp_path / "a.png").is_file()
+  np.savez(file, train=dataset.train[::-1], test=dataset.test)
+  with pytest.raises(SystemExit, match="2"):
+    cli.main(["evaluate", str(run.workdir), "--dataset", str(file)])
+  assert "does not hold the data" in capsys.readouterr().err
+
+
+def test_runs_of_earlier_versions_have_no_digest(options, file, tmp_path):
+  run = prepare("cwae", {}, options())
+  path = run.workdir / "config.json"
+  values = json.loads(path.read_text())
+  del values["data_digest"]
+  path.write_text(json.dumps(values))
+  assert Run.open(run.workdir).configuration.data_digest is None
+  prepare("cwae", {}, options(resume=True))
+  moved = file.rename(tmp_path / "moved.npz")
+  with pytest.raises(ValueError, match=rf"dataset is {file}, not {moved}"):
+    prepare("cwae", {}, options(dataset=str(moved), resume=True))
+  with pytest.warns(aejax.AejaxWarning, match="does not record which data it was trained on"):
+    assert len(Run.open(run.workdir, dataset=moved).dataset.train) == 42
 
 
 def test_resume_may_change_data_dir(tmp_path):
