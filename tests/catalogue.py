@@ -5,9 +5,39 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from benchmarks import catalogue
 
 FORMS = [form for form in catalogue.FORMS if form.tested]
+
+# Each way to compute a distance has a form here. Tests that compile for each form take the others
+# in the slow suite.
+QUICK = {
+  "kl_divergence",
+  "cramer_wold",
+  "cramer_wold-samples",
+  "cramer_wold-mixture",
+  "mmd_imq",
+  "mmd_gaussian-samples",
+  "mmd_gaussian-mixture",
+  "energy_distance",
+  "energy_distance-samples-biased",
+  "kernel_stein",
+  "sliced_wasserstein-samples",
+  "max_sliced_wasserstein",
+  "max_sliced_wasserstein-ascent",
+  "epps_pulley",
+  "cramer_von_mises",
+  "anderson_darling",
+  "kolmogorov_smirnov",
+}
+
+
+def parametrize(forms, *, quick=None):
+  """Parametrizes a test by forms; those that are not in `quick` belong to the slow suite."""
+  slow = [form for form in forms if quick is not None and form.name not in quick]
+  marked = [pytest.param(form, marks=pytest.mark.slow) if form in slow else form for form in forms]
+  return pytest.mark.parametrize("form", marked, ids=lambda form: form.name)
 
 
 def function_of(form):

@@ -1,6 +1,7 @@
 """Shapes in signatures are checked by beartype in every test; warnings are errors.
 
-What is compiled is kept for the next run of the suite, which takes half as long then.
+Most of the time is compilation, so XLA optimises little here, except in tests/distances. What is
+compiled is kept for the next run of the suite, which takes half as long then.
 """
 
 import importlib.util
@@ -9,6 +10,7 @@ import sys
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".cache/xla"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 

@@ -73,8 +73,15 @@ def _check_epochs(epochs: Any) -> None:
         )
 
 
-def save_marginals(path: str | Path, latents: Float[Real, "n d"]) -> Path:
+def save_marginals(
+  path: str | Path, latents: Float[Real, "n d"], *, reference: Float[Real, "m d"] | None = None
+) -> Path:
   """Saves histograms of the first twelve coordinates, with the density of N(0, 1).
+
+  Args:
+    path: the PNG to write.
+    latents: latents, one a row.
+    reference: samples of another prior, whose histograms then replace the density.
 
   Raises:
     ValueError: if `latents` is not a finite [n, d] of at least two rows.
@@ -88,13 +95,23 @@ def save_marginals(path: str | Path, latents: Float[Real, "n d"]) -> Path:
   density = np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi)
   for k, (panel, values) in enumerate(zip(axes, shown.T, strict=True)):
     panel.hist(values, bins=edges.tolist(), density=True, color=BLUE)
-    panel.plot(x, density, color=INK, linewidth=1.2)
+    if reference is None:
+      panel.plot(x, density, color=INK, linewidth=1.2)
+    else:
+      samples = np.asarray(reference)[:, k]
+      panel.hist(samples, bins=edges.tolist(), density=True, histtype="step", color=INK)
     panel.set_yticks([])
     panel.set_title(f"$z_{{{k + 1}}}$", fontsize=10, color=INK, loc="left", y=0.8, x=0.03)
   return save_figure(path, figure)
 
 
-def save_quantiles(path: str | Path, latents: Float[Real, "n d"], *, key: Key[Array, ""]) -> Path:
+def save_quantiles(
+  path: str | Path,
+  latents: Float[Real, "n d"],
+  *,
+  key: Key[Array, ""],
+  reference: Float[Real, "m d"] | None = None,
+) -> Path:
   """Saves quantile–quantile plots against N(0, 1), along random directions and the worst one.
 
   The worst direction has the largest one-dimensional Wasserstein distance, and is found by gradient
@@ -104,6 +121,7 @@ def save_quantiles(path: str | Path, latents: Float[Real, "n d"], *, key: Key[Ar
     path: the PNG to write.
     latents: latents, one a row.
     key: random key that draws the directions.
+    reference: samples of another prior, whose quantiles then replace those of N(0, 1).
 
   Raises:
     ValueError: if `latents` is not a finite [n, d] of at least two rows.
@@ -112,7 +130,8 @@ def save_quantiles(path: str | Path, latents: Float[Real, "n d"], *, key: Key[Ar
   n, dim = z.shape
   _checks.key("key", key)
   random = distances.random_directions(key, _DIRECTIONS, dim)
-  worst = _worst_direction(jnp.asarray(z[:_MAX_POINTS], jnp.float32), random)
+  target = None if reference is None else jnp.asarray(reference[:_MAX_POINTS], jnp.float32)
+  worst = _worst_direction(jnp.asarray(z[:_MAX_POINTS], jnp.float32), random, target)
   levels = (np.arange(n) + 0.5) / n
   expected = np.asarray(jax.scipy.special.ndtri(jnp.asarray(levels)))
   kept = np.unique(np.linspace(0, n - 1, 400).astype(int))
@@ -122,24 +141,35 @@ def save_quantiles(path: str | Path, latents: Float[Real, "n d"], *, key: Key[Ar
     (axes[1], worst[None], "the worst direction"),
   ):
     sorted_projections = np.sort(z @ directions.T, axis=0)[kept]
+    quantiles = expected[kept]
+    if reference is not None:
+      quantiles = np.quantile(np.asarray(reference) @ directions.T, levels[kept], axis=0)
     panel.axline((0, 0), slope=1, color=INK, linewidth=1)
     panel.plot(
-      expected[kept],
+      quantiles,
       sorted_projections,
       color=BLUE,
       linewidth=1,
       alpha=min(1, 6 / len(directions)),
     )
     panel.set_title(title, fontsize=10, color=INK, loc="left")
-    panel.set_xlabel("quantiles of N(0, 1)", fontsize=9, color=INK)
+    compared = "N(0, 1)" if reference is None else "the prior"
+    panel.set_xlabel(f"quantiles of {compared}", fontsize=9, color=INK)
     limit = max(3.5, float(np.abs(sorted_projections).max()))
     panel.set(xlim=(-limit, limit), ylim=(-limit, limit))
   axes[0].set_ylabel("quantiles of the latents", fontsize=9, color=INK)
   return save_figure(path, figure)
 
 
-def save_pairs(path: str | Path, latents: Float[Real, "n d"]) -> Path:
+def save_pairs(
+  path: str | Path, latents: Float[Real, "n d"], *, reference: Float[Real, "m d"] | None = None
+) -> Path:
   """Saves scatter plots of all pairs of the first six coordinates, with the circle |z| = 2.
+
+  Args:
+    path: the PNG to write.
+    latents: latents, one a row.
+    reference: samples of another prior, which then replace the circle.
 
   Raises:
     ValueError: if `latents` is not a finite [n, d] of at least two rows, with d at least 2.
@@ -161,8 +191,12 @@ def save_pairs(path: str | Path, latents: Float[Real, "n d"]) -> Path:
     if column >= row:
       panel.set_visible(False)
       continue
+    if reference is not None:
+      samples = np.asarray(reference)[:_MAX_POINTS, [column, row]]
+      panel.scatter(*samples.T, s=2, color=GREY, linewidths=0)
     panel.scatter(points[:, column], points[:, row], s=2, color=BLUE, alpha=0.35, linewidths=0)
-    panel.add_patch(Circle((0, 0), 2, fill=False, color=INK, linewidth=0.8))
+    if reference is None:
+      panel.add_patch(Circle((0, 0), 2, fill=False, color=INK, linewidth=0.8))
     panel.set(xlim=(-limit, limit), ylim=(-limit, limit), xticks=[], yticks=[])
     if column == 0:
       panel.set_ylabel(f"$z_{{{row + 1}}}$", fontsize=9, color=INK)
@@ -172,13 +206,16 @@ def save_pairs(path: str | Path, latents: Float[Real, "n d"]) -> Path:
 
 
 def _worst_direction(
-  z: Float[Array, "n d"], directions: Float[Array, "k d"], steps: int = 100
+  z: Float[Array, "n d"],
+  directions: Float[Array, "k d"],
+  target: Float[Array, "m d"] | None = None,
+  steps: int = 100,
 ) -> Float[np.ndarray, " d"]:
   """Returns the direction with the largest distance after gradient ascent from some directions."""
 
   def distance(direction):
     unit = direction / jnp.linalg.norm(direction)
-    return distances.sliced_wasserstein(z, directions=unit[None])
+    return distances.sliced_wasserstein(z, target, directions=unit[None])
 
   @jax.jit
   def climb(direction):

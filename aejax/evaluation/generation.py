@@ -1,8 +1,10 @@
 """Metrics of generated images, whose features are compared with those of the test images."""
 
+import dataclasses
 from collections.abc import Mapping
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
@@ -17,6 +19,7 @@ from aejax.metrics.neighbours import Neighbours, nearest_training_images
 from aejax.metrics.prdc import prdc
 from aejax.metrics.tables import correlation_difference, marginal_distance
 from aejax.objectives import VAE
+from aejax.priors import Prior, StandardNormal
 from aejax.training.trained import TrainedAutoencoder
 
 __all__ = [
@@ -49,13 +52,32 @@ def fit_samplers(
   noise_key, fit_key = jax.random.split(key)
   logger.info(f"Fitting densities to the latents of {len(dataset.train):,} training images …")
   latents = trained.encode(np.asarray(dataset.train), key=noise_key)
-  samplers = {}
+  samplers: dict[str, Sampler] = {}
   for name, sampler in BY_NAME.items():
+    if name == "prior":
+      samplers[name] = _PriorSampler(trained.prior)
+      continue
     options = {}
     if name == "mixture":  # each component needs about ten latents
       options["components"] = min(10, max(1, len(latents) // 10))
     samplers[name] = sampler.fit(latents, key=fit_key, **options)
   return samplers
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _PriorSampler:
+  """The prior that a run was trained for, which is not fitted."""
+
+  prior: Prior
+
+  @classmethod
+  def fit(cls, latents: Float[Array, "n d"], *, key: Key[Array, ""]) -> "_PriorSampler":
+    """Returns N(0, I) in the dimension of the latents."""
+    return cls(StandardNormal(latents.shape[1]))
+
+  def sample(self, key: Key[Array, ""], num: int) -> Float[Array, "{num} d"]:
+    """Draws `num` independent latents, one a row."""
+    return jnp.asarray(self.prior.sample(key, num))
 
 
 def generation_metrics(
@@ -64,7 +86,7 @@ def generation_metrics(
   extractor: Extractor,
   samplers: Mapping[str, Sampler],
   *,
-  reconstructions: Float[Array, "n h w c"],
+  reconstructions: Float[Array, "n ..."],
   key: Key[Array, ""],
 ) -> dict[str, float]:
   """Compares the features of generated images with those of the same number of test images.
@@ -121,7 +143,7 @@ def likelihood_metrics(
   Returns:
     The metric by name; none if the run is not a VAE's, or its β is zero.
   """
-  objective = trained.configuration.make_objective()
+  objective = trained.objective
   if not isinstance(objective, VAE) or objective.beta == 0:
     return {}
   examples = dataset.test[:_BOUND_IMAGES]

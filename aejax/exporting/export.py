@@ -31,7 +31,7 @@ class _Trained(Protocol):
 class _Run(Protocol):
   """A run, which loads its trained model."""
 
-  workdir: Path
+  workdir: Path | None
 
   def load(self) -> _Trained:
     """Returns the trained model."""
@@ -83,7 +83,7 @@ def export(
 
     workdir = _checks.path("run_or_model", run_or_model)
     run_or_model = load(workdir)
-  elif isinstance(run_or_model, _Run):
+  elif isinstance(run_or_model, _Run) and run_or_model.workdir is not None:
     workdir = Path(run_or_model.workdir)
     run_or_model = run_or_model.load()
   if isinstance(run_or_model, Autoencoder):

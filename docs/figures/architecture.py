@@ -2,9 +2,9 @@
 
 python docs/figures/architecture.py
 
-Writes architecture.svg next to this file and prints the table of docs/architecture.md. A package's
-floor is one above the highest package that it imports. An import that runs upward would close a
-circle, and the script fails.
+Writes architecture.svg next to this file, and prints the tables of docs/architecture.md. The floor
+of a package is one above the highest package that it imports. An import that runs upward would
+close a circle, and the script fails.
 """
 
 import ast
@@ -129,6 +129,23 @@ def table(imports: Imports) -> list[str]:
   return lines
 
 
+def file_table() -> list[str]:
+  """Returns the lines of a Markdown table: each file, and the first paragraph of its docstring."""
+  lines = ["| file | what it holds |", "|---|---|"]
+  for path in _sources():
+    name = path.relative_to(ROOT).as_posix()
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    purpose = " ".join(docstring.split("\n\n")[0].split()).replace("|", "\\|")
+    lines.append(f"| `{name}` | {purpose} |")
+  return lines
+
+
+def _sources() -> list[Path]:
+  """Returns the files of aejax and of the experiments, those of a folder before its folders."""
+  found = [path for name in ("aejax", "experiments") for path in (ROOT / name).rglob("*.py")]
+  return sorted(found, key=lambda path: (path.parent.relative_to(ROOT).parts, path.name))
+
+
 def draw(imports: Imports) -> str:
   """Returns the drawing as the text of an SVG file."""
   levels = floors(imports)
@@ -210,11 +227,11 @@ def _rectangle(package: str, box: _Box, full_width: int) -> list[str]:
 
 
 def main() -> None:
-  """Writes the drawing and prints the table."""
+  """Writes the drawing and prints the tables."""
   imports = read_imports()
   with replacing(OUT) as temporary:
     temporary.write_text(draw(imports), encoding="utf-8")
-  print("\n".join(table(imports)))
+  print("\n".join([*table(imports), "", *file_table()]))
 
 
 if __name__ == "__main__":

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from aejax._files import replacing
-from benchmarks.distance_targets import gradient_rows
 from benchmarks.distances import DISTANCES, NORMAL, SAMPLES
-from benchmarks.results import LOWER_BOUND, OURS, Row, select
+from benchmarks.results import LOWER_BOUND, OURS, Row, gradient_rows, select
 
 if TYPE_CHECKING:
   from matplotlib.axes import Axes

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.distance_targets import distance_targets, gradient_rows
+from benchmarks.distance_targets import distance_targets
 from benchmarks.distances import DISTANCES
 from benchmarks.environment import describe
 from benchmarks.measurement import MAX_CONTENTION
@@ -14,6 +14,7 @@ from benchmarks.results import (
   OURS,
   Results,
   Row,
+  gradient_rows,
   left_out,
   markdown,
   milliseconds,

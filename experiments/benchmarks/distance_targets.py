@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 
 from benchmarks.distances import NORMAL
-from benchmarks.results import LOWER_BOUND, OURS, Row, Target, ratio, select, size
+from benchmarks.results import LOWER_BOUND, OURS, Row, Target, gradient_rows, ratio, select, size
 
-__all__ = ["distance_targets", "gradient_rows"]
+__all__ = ["distance_targets"]
 
 _PAIRWISE = ("cramer_wold", "sigreg", "mmd_imq", "mmd_gaussian", "energy_distance")
 _TORCH_SLICED = ("gmum", "POT")
@@ -16,13 +16,6 @@ def distance_targets(rows: list[Row]) -> list[Target]:
   """Returns the targets for which the rows hold a measurement."""
   found = [*_against_peers(rows), *_against_lower_bounds(rows), *_sliced(rows)]
   return [target for target in [*found, *_memory(rows), *_flops(rows)] if target.met is not None]
-
-
-def gradient_rows(rows: Iterable[Row], name: str, slices: int | None = None) -> list[Row]:
-  """Returns the rows of value and gradient of a distance, in float32 on one device."""
-  fields = {"kind": "time", "distance": name, "mode": "gradient", "status": "measured"}
-  found = select(rows, **fields, dtype="float32", devices=1)
-  return [row for row in found if slices is None or row["slices"] == slices]
 
 
 def _against_peers(rows: list[Row]) -> Iterator[Target]:

@@ -14,6 +14,7 @@ __all__ = [
   "Results",
   "Row",
   "Target",
+  "gradient_rows",
   "left_out",
   "markdown",
   "milliseconds",
@@ -100,6 +101,13 @@ def _rounded(row: Row) -> Row:
 def select(rows: Iterable[Row], **fields: Any) -> list[Row]:
   """Returns the rows that have these fields; None also matches a missing field."""
   return [row for row in rows if all(row.get(k) == value for k, value in fields.items())]
+
+
+def gradient_rows(rows: Iterable[Row], name: str, slices: int | None = None) -> list[Row]:
+  """Returns the rows of value and gradient of a distance, in float32 on one device."""
+  fields = {"kind": "time", "distance": name, "mode": "gradient", "status": "measured"}
+  found = select(rows, **fields, dtype="float32", devices=1)
+  return [row for row in found if slices is None or row["slices"] == slices]
 
 
 @dataclasses.dataclass(frozen=True)

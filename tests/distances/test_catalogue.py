@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from benchmarks.catalogue import FORMS as ALL_FORMS
-from catalogue import FORMS, compiled, function_of, latents
+from catalogue import FORMS, QUICK, compiled, function_of, latents, parametrize
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jit_o0 import jit_o0
@@ -29,11 +29,8 @@ FEWER = settings(max_examples=20, derandomize=True, database=None, deadline=None
 MORE = settings(max_examples=400, derandomize=True, database=None, deadline=None)
 
 
-def parametrize(forms):
-  return pytest.mark.parametrize("form", forms, ids=lambda form: form.name)
-
-
 every_form = parametrize(FORMS)
+most_forms = parametrize(FORMS, quick=QUICK)
 
 
 # The error of a float32 sum of terms of order one is a few units in the last place of the largest
@@ -105,7 +102,7 @@ def checked(form):
   return test
 
 
-@every_form
+@most_forms
 def test_distance_of_any_points(form):
   FEWER(checked(form))()
 
@@ -116,7 +113,7 @@ def test_distance_of_many_more_points(form):
   MORE(checked(form))()
 
 
-@parametrize([form for form in SAMPLED if not form.unbiased])
+@parametrize([form for form in SAMPLED if not form.unbiased], quick=QUICK)
 @FEWER
 @given(arrays=of_one_shape(0))
 def test_distance_to_equal_samples_is_zero(form, arrays):
@@ -126,14 +123,14 @@ def test_distance_to_equal_samples_is_zero(form, arrays):
   assert np.isfinite(gradient).all()
 
 
-@parametrize(SAMPLED)
+@parametrize(SAMPLED, quick=QUICK)
 def test_distance_to_equal_samples_is_rounding_error(form):
   z, _ = latents(7, 5)
   # Squared distances of coinciding points are exactly zero, so only summation has an error.
   assert abs(value_and_gradient(form, z, z)[0]) < (1.0 if form.unbiased else 2e-6)
 
 
-@parametrize(SYMMETRIC)
+@parametrize(SYMMETRIC, quick=QUICK)
 @FEWER
 @given(arrays=of_one_shape(0, 0))
 def test_distance_to_samples_is_symmetric(form, arrays):
@@ -146,7 +143,7 @@ def test_distance_to_samples_is_symmetric(form, arrays):
 BOUNDED = ("cramer_von_mises", "kolmogorov_smirnov")
 
 
-@every_form
+@most_forms
 def test_distance_of_values_that_are_not_finite(form):
   z, rest = latents(7, 5)
   for bad in (np.nan, np.inf, -np.inf):
@@ -155,7 +152,7 @@ def test_distance_of_values_that_are_not_finite(form):
     assert np.isnan(value) or not np.isnan(bad)
 
 
-@parametrize([form for form in FORMS if form.rotation_invariant])
+@parametrize([form for form in FORMS if form.rotation_invariant], quick=QUICK)
 @settings(FEWER, max_examples=6)
 @given(shape=st.sampled_from(SHAPES), seed=st.integers(0, 1000))
 def test_distance_is_invariant_under_rotation(form, shape, seed):
@@ -168,7 +165,7 @@ def test_distance_is_invariant_under_rotation(form, shape, seed):
 # Gradients and transformations.
 
 
-@every_form
+@most_forms
 def test_distance_under_jit_and_vmap(form):
   stacked = jnp.stack([latents(6, 3, seed=seed)[0] for seed in range(3)])
   rest = latents(6, 3)[1]
@@ -178,7 +175,7 @@ def test_distance_under_jit_and_vmap(form):
   assert_close(jit_o0(jax.vmap(value, (0, None)))(stacked, rest), jnp.stack(one_by_one), 6)
 
 
-@every_form
+@most_forms
 def test_distance_gradient_equals_finite_differences(form):
   n, dim = 7, 5
   if not form.smooth:
@@ -237,7 +234,7 @@ def test_distance_is_traced_once_for_all_values(form):
   assert len(traces) == 1
 
 
-@every_form
+@most_forms
 def test_distance_of_global_batch_over_a_mapped_axis(form):
   devices = 3
   z, rest = latents(6, 3)
@@ -271,7 +268,7 @@ EDGE_CASES = {
 }
 
 
-@every_form
+@most_forms
 @pytest.mark.parametrize("kind", EDGE_CASES)
 def test_distance_of_edge_cases_is_finite(form, kind):
   if form.name == "kl_divergence" and kind in ("huge", "one far out"):

@@ -164,8 +164,6 @@ def results_of(names):
   """Returns the results of several forms; one process for each would take too long."""
   environment = {
     **os.environ,
-    # Most of the time is compilation, which takes twice as long with all optimisations.
-    "XLA_FLAGS": "--xla_backend_optimization_level=0",
     "PYTHONPATH": os.pathsep.join((str(TESTS), str(TESTS.parent / "experiments"))),
   }
   done = subprocess.run(

@@ -25,6 +25,11 @@ def test_table_is_up_to_date(architecture):
   assert table in page, "run docs/figures/architecture.py"
 
 
+def test_table_of_files_is_up_to_date(architecture):
+  page = (DOCS / "architecture.md").read_text(encoding="utf-8")
+  assert "\n".join(architecture.file_table()) in page, "run docs/figures/architecture.py"
+
+
 def test_every_package_has_a_purpose(architecture):
   assert set(architecture.read_imports()) == set(architecture.PACKAGES)
 

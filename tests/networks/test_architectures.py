@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from flax import nnx
 from jax.extend.core import jaxprs_in_params
-from jit_o0 import jit_o0
 
 from aejax import networks
 
@@ -80,7 +79,7 @@ def test_network_gradient_reaches_every_parameter(built, images, architecture):
     mean, log_variance = model.posterior(images)
     return jnp.sum((model.decode(mean + jnp.exp(log_variance / 2)) - images) ** 2)
 
-  for path, gradient in nnx.to_flat_state(jit_o0(jax.grad(loss))(params)):
+  for path, gradient in nnx.to_flat_state(jax.jit(jax.grad(loss))(params)):
     assert np.isfinite(gradient[...]).all(), path
     assert np.any(gradient[...] != 0), path
     if path == ("encoder", "latents", "linear", "kernel"):
@@ -92,7 +91,7 @@ def test_decode_stays_in_range(built, architecture):
   graphdef, params = nnx.split(built(architecture), nnx.Param)
   # Large latents would exceed the range of an unbounded output.
   latents = np.random.default_rng(0).normal(scale=100, size=(20, 4)).astype(np.float32)
-  images = jit_o0(lambda params, z: nnx.merge(graphdef, params).decode(z))(params, latents)
+  images = jax.jit(lambda params, z: nnx.merge(graphdef, params).decode(z))(params, latents)
   assert np.isfinite(images).all()
   if architecture == "linear":
     assert images.min() < 0
@@ -174,7 +173,7 @@ def test_build_initialises_to_values_of_unit_size(architecture):
   model = networks.build(architecture, (32, 32, 3), latent_dim=64, key=jax.random.key(0))
   graphdef, params = nnx.split(model, nnx.Param)
 
-  @jit_o0
+  @jax.jit
   def root_mean_squares(params, images, latents):
     model = nnx.merge(graphdef, params)
     encoded, logits = model.encode(images), model.logits(latents)

@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
-from jit_o0 import jit_o0
 
 from aejax.networks import _conv_ops, _conv_products
 from aejax.networks._conv_ops import convolve, transposed_convolve
@@ -65,7 +64,7 @@ def test_convolve_equals_xla_with_gradients(case):
       value, pull = jax.vjp(function, x, kernel)
       return value, pull(weights), jax.jvp(function, (x, kernel), tangents)[1]
 
-    return jit_o0(value_and_derivatives)(x, kernel, weights, (dx, dkernel))
+    return jax.jit(value_and_derivatives)(x, kernel, weights, (dx, dkernel))
 
   reference = derivatives(expected)
   jax.tree.map(close, derivatives(ours), reference)
@@ -95,7 +94,7 @@ def test_transposed_convolve_equals_the_adjoint_with_gradients(case):
       value, pull = jax.vjp(function, x, kernel)
       return value, pull(weights)
 
-    return jit_o0(value_and_gradients)(x, kernel, weights)
+    return jax.jit(value_and_gradients)(x, kernel, weights)
 
   jax.tree.map(close, derivatives(ours), derivatives(expected))
 
@@ -113,8 +112,8 @@ def test_convolve_and_transposed_convolve_agree_with_other_platforms(monkeypatch
 
   with monkeypatch.context() as patch:
     patch.setattr(_conv_ops, "_by_platform", lambda on_cpu, elsewhere: elsewhere)
-    expected = jit_o0(lambda *a: (both(*a), gradient(*a)))(x, kernel, bias, z)
-  found = jit_o0(lambda *a: (both(*a), gradient(*a)))(x, kernel, bias, z)
+    expected = jax.jit(lambda *a: (both(*a), gradient(*a)))(x, kernel, bias, z)
+  found = jax.jit(lambda *a: (both(*a), gradient(*a)))(x, kernel, bias, z)
   jax.tree.map(close, found, expected)
   assert "conv_general_dilated" in str(
     jax.make_jaxpr(lambda x, k: convolve(x, k, stride=2, padding="SAME"))(x, kernel)
@@ -171,7 +170,7 @@ def test_transposed_convolve_on_accelerators_equals_dilated_convolution(case):
       images = jax.vmap(lambda v: call(v, kernel))(jnp.stack([x, -2 * x]))
       return value, pull(weights), forward, kernels.sum(0), images.sum(0)
 
-    return jit_o0(value_and_derivatives)(x, kernel, weights, (dx, dkernel))
+    return jax.jit(value_and_derivatives)(x, kernel, weights, (dx, dkernel))
 
   jax.tree.map(close, derivatives(on_accelerators), derivatives(dilated))
 
@@ -184,7 +183,7 @@ def test_transposed_convolve_on_accelerators_has_second_derivatives():
       cost = jax.grad(lambda k: jnp.sum(jnp.tanh(function(x, k, 2, (5, 6)))))
       return jnp.vdot(cost(k), direction)
 
-    return jit_o0(jax.grad(slope))(kernel)
+    return jax.jit(jax.grad(slope))(kernel)
 
   close(curvature(on_accelerators), curvature(dilated))
 
@@ -217,8 +216,8 @@ def test_convolve_vmaps_over_kernels():
     y = convolve(x, kernel, stride=2, padding="SAME")
     return jnp.sum(transposed_convolve(y, kernel.swapaxes(2, 3), stride=2, size=(6, 6)) ** 2)
 
-  together = jit_o0(jax.vmap(jax.grad(cost)))(kernels)
-  alone = jit_o0(jax.grad(cost))
+  together = jax.jit(jax.vmap(jax.grad(cost)))(kernels)
+  alone = jax.jit(jax.grad(cost))
   for kernel, gradient in zip(kernels, together, strict=True):
     close(gradient, alone(kernel))
 

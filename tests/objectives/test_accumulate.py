@@ -5,7 +5,6 @@ import jax
 import jax.numpy as jnp
 import pytest
 from flax import nnx
-from jit_o0 import jit_o0
 
 from aejax import networks, objectives
 from aejax.objectives.base import microbatched
@@ -27,7 +26,7 @@ def gradient(objective, images, accumulate, network="linear"):
   def cost(params, images):
     return objective(nnx.merge(graphdef, params), images, key=KEY, accumulate=accumulate)
 
-  return jit_o0(jax.value_and_grad(cost, has_aux=True)), params
+  return jax.jit(jax.value_and_grad(cost, has_aux=True)), params
 
 
 @pytest.mark.parametrize(

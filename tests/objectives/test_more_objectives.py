@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from jit_o0 import jit_o0
 
 from aejax import distances, networks, objectives
 from aejax.autoencoder import Posterior
@@ -142,9 +141,9 @@ def test_objective_under_mapped_axis_sees_global_batch(objective):
     out = jax.value_and_grad(cost)(params, images, "devices")
     return jax.lax.pmean(out, "devices")
 
-  value, gradient = jit_o0(jax.value_and_grad(cost))(params, IMAGES)
+  value, gradient = jax.jit(jax.value_and_grad(cost))(params, IMAGES)
   spread = IMAGES.reshape(3, 4, 4, 3, 1)
-  values, gradients = jit_o0(jax.vmap(shared, axis_name="devices"))(spread)
+  values, gradients = jax.jit(jax.vmap(shared, axis_name="devices"))(spread)
   np.testing.assert_allclose(values, value, rtol=1e-5)
   for g, expected in zip(jax.tree.leaves(gradients), jax.tree.leaves(gradient), strict=True):
     np.testing.assert_allclose(g[0], expected, rtol=1e-4, atol=1e-6)

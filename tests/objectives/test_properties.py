@@ -9,7 +9,6 @@ import pytest
 from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jit_o0 import jit_o0
 from point_sets import sets
 from scipy.special import ndtri
 
@@ -56,7 +55,7 @@ def compiled(method):
   def cost(params, images):
     return objective(nnx.merge(graphdef, params), images, key=KEY)
 
-  run = jit_o0(jax.value_and_grad(cost, argnums=(0, 1), has_aux=True))
+  run = jax.jit(jax.value_and_grad(cost, argnums=(0, 1), has_aux=True))
   return objective, nnx.merge(graphdef, params), lambda images: run(params, images)
 
 

@@ -261,7 +261,7 @@ def test_checkpoint_is_due_after_minutes(configure, dataset, tmp_path, monkeypat
   now = [1000.0]
   monkeypatch.setattr(loop.time, "monotonic", lambda: now[0])
   configuration = configure("ae", checkpoint_minutes=3.0)
-  trainer = loop._Trainer(configuration, dataset, tmp_path, lambda: None)
+  trainer = loop.Trainer(configuration, dataset, tmp_path)
   with trainer.checkpoints:
     now[0] += 179
     assert not trainer.checkpoint_is_due()

@@ -113,7 +113,7 @@ def test_generate_decodes_draws_from_the_prior(trained):
   assert not np.allclose(generated, trained.generate(jax.random.key(1), num=3))
   np.testing.assert_array_equal(generated, trained.decode(jax.random.normal(KEY, (3, 2))))
   assert trained.generate(KEY).shape == (64, 8, 8, 1)
-  with pytest.raises(ValueError, match="num must be at least 1, but is 0"):
+  with pytest.raises(ValueError, match="num must be a whole number from 1 up, but is 0"):
     trained.generate(KEY, num=0)
 
 
