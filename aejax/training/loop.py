@@ -31,7 +31,6 @@ from aejax.training.sharding import (
   check_batch_size,
   devices_mesh,
   replicate,
-  shard_images,
   shard_state,
 )
 from aejax.training.state import (
@@ -45,6 +44,7 @@ from aejax.training.state import (
   unstack,
 )
 from aejax.training.step import Metrics, TrainState, merge
+from aejax.training.streaming import place
 from aejax.training.validation import make_test_metrics
 
 __all__ = ["Callback", "Trainer", "train"]
@@ -171,7 +171,13 @@ class Trainer:
         self.configuration.epochs,
         self.steps_per_epoch,
       )
-    self.images = shard_images(self.dataset.train, self.mesh)
+    self.feed = place(
+      self.dataset.train,
+      self.configuration.data,
+      batch_size=self.configuration.batch_size,
+      runs=len(self.runs),
+      mesh=self.mesh,
+    )
     try:
       with TrainingProgress(
         f"{self.configuration.method} {self.dataset.name}",
@@ -223,9 +229,11 @@ class Trainer:
     orders = [epoch_order(key, epoch, self.num_images) for key in self.order_keys]
     return replicate(stack(orders), self.mesh)
 
-  def advance(self, state: RunState, order: Int[Array, "..."], count: int) -> RunState:
-    """Returns the state `count` steps later in the same epoch; it donates the train state."""
-    train, sums = self.run_steps(state.train, state.sums, self.images, order, count)
+  def advance(self, state: RunState, order: Int[Array, "..."], step: int, count: int) -> RunState:
+    """Returns the state `count` steps after `step` in its epoch; it donates the train state."""
+    train, sums = state.train, state.sums
+    for images, rows, taken in self.feed.calls(order, step % self.steps_per_epoch, count):
+      train, sums = self.run_steps(train, sums, images, rows, taken)
     return RunState(train, sums, state.best)
 
   def loop(
@@ -241,7 +249,7 @@ class Trainer:
     count, previous, (stop,) = _FIRST_COUNT, state.sums, all_reduce_max(self.interrupted() or 0)
     while step < self.last_step and not (stop or done):
       taken = min(count, self.steps_per_epoch - step % self.steps_per_epoch)
-      state = self.advance(state, order, taken)
+      state = self.advance(state, order, step, taken)
       self.step = step = step + taken
       # Wait for the call before this one, so that the device always has a call queued.
       waited = time.monotonic()
@@ -326,7 +334,7 @@ class Trainer:
     """
     if self.warned_of_collapse or jax.process_count() > 1:
       return
-    images = self.images[:_COLLAPSE_IMAGES].reshape(-1, *self.configuration.image_shape)
+    images = jnp.asarray(self.dataset.train[:_COLLAPSE_IMAGES])
     states = unstack(state, len(self.runs))
     for (member, _), model, run_state in zip(self.runs, self.models, states, strict=True):
       params = trained_parameters(run_state.train)
@@ -382,7 +390,7 @@ class Trainer:
       model,
       self.objective(member),
       train,
-      np.asarray(self.dataset.train)[rows],
+      self.dataset.train[rows],
       accumulate=member.accumulate,
       about={"step": step, "epoch": epoch + 1, "seed": member.seed, "images": rows.tolist()},
     )
@@ -392,6 +400,6 @@ class Trainer:
     """Returns the state `count` steps later; the sums of several epochs are added up."""
     while count:
       taken = min(count, self.steps_per_epoch - step % self.steps_per_epoch)
-      state = self.advance(state, self.epoch_orders(step // self.steps_per_epoch), taken)
+      state = self.advance(state, self.epoch_orders(step // self.steps_per_epoch), step, taken)
       step, count = step + taken, count - taken
     return state

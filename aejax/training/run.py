@@ -37,6 +37,7 @@ from aejax.training.options import GIVEN, Options
 from aejax.training.sharding import check_batch_size
 from aejax.training.state import NOTHING_GIVEN, Given, build
 from aejax.training.step import merge
+from aejax.training.streaming import fits_host
 from aejax.training.trained import TrainedAutoencoder, load_model
 
 __all__ = ["Run", "prepare", "resolve_run"]
@@ -142,7 +143,8 @@ class Run(TrainedAutoencoder):
       configuration.dataset,
       data_dir=configuration.data_dir,
       image_size=configuration.image_size,
-      in_memory=jax.process_count() == 1,
+      in_memory=_in_memory(configuration.dataset, configuration.data),
+      cache=jax.process_count() == 1,
     )
     _check_data(configuration, dataset, self.workdir)
     return dataset
@@ -231,6 +233,15 @@ class Run(TrainedAutoencoder):
     trained = TrainedAutoencoder(self.configuration, model, step)
     trained.__dict__["objective"] = self.objective
     return trained
+
+
+def _in_memory(name: str, placement: str | None) -> bool:
+  """Returns whether to read all training data into the memory of this process."""
+  if jax.process_count() > 1:
+    if placement == "stream":
+      raise ValueError("data cannot be stream for several processes: each holds its own part.")
+    return False
+  return placement == "resident" or (placement is None and fits_host(name))
 
 
 def _check_data(configuration: Configuration, dataset: Dataset, workdir: Path | None) -> None:
@@ -324,7 +335,8 @@ def resolve_run(
       name,
       data_dir=options.data_dir,
       image_size=options.image_size,
-      in_memory=jax.process_count() == 1,
+      in_memory=_in_memory(name, options.data),
+      cache=jax.process_count() == 1,
     )
     recorded = dataset_name(name)
   else:

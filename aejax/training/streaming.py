@@ -1,10 +1,13 @@
-"""Training data that stay on disk or in host memory: rows of many steps go to the device at a time.
+"""Where the training data lie: on the devices, or elsewhere, sent as the steps need them.
 
-The compiled loop is that of resident data. It sees the rows of the next steps as if they were the
-whole training set, and an order that points to them, so its numbers are the same bit for bit.
+The compiled loop is the same. With streamed data it sees the rows of the next steps as if they were
+the whole training set, and an order that points to them, so its numbers are those of resident data
+bit for bit.
 """
 
 import math
+import os
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
@@ -12,82 +15,93 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Int, Num
 
-from aejax._memory import available_bytes
+from aejax._memory import available_bytes, host_bytes
 from aejax.data import LazyImages
 from aejax.training.sharding import replicate, shard_images
 
-__all__ = ["Stream", "fits", "take"]
+__all__ = ["Resident", "Stream", "fits_host", "place"]
 
 # Size of the rows that are sent at a time. The next are gathered while the device uses these.
 _CHUNK_BYTES = 128 << 20
-# Part of the free memory that resident data may take; networks and activations need the rest.
-_RESIDENT_FRACTION = 0.6
+# Part of the free memory that the data may take; networks and activations need the rest.
+_FRACTION = 0.6
+
+Examples = Num[np.ndarray, "_ ..."] | LazyImages
+Call = tuple[Num[Array, "m values"], Int[Array, "..."], int]
+
+
+def place(
+  examples: Examples, placement: str | None, *, batch_size: int, runs: int, mesh: Mesh | None
+) -> "Resident | Stream":
+  """Puts the training data on the devices, or prepares to stream them.
+
+  Several processes always hold their own parts.
+
+  Args:
+    examples: the training examples.
+    placement: "resident", "stream", or None for resident data if they fit.
+    batch_size: number of examples in a step.
+    runs: number of runs that are trained at once, each in its own order.
+    mesh: mesh of the devices.
+  """
+  if jax.process_count() == 1 and (
+    placement == "stream" or (placement is None and not _fit_devices(examples))
+  ):
+    return Stream(examples, batch_size=batch_size, runs=runs, mesh=mesh)
+  return Resident(examples, mesh)
+
+
+class Resident:
+  """Training data in the memory of the devices."""
+
+  def __init__(self, examples: Examples, mesh: Mesh | None) -> None:
+    self._images = shard_images(examples, mesh)
+
+  def calls(self, order: Int[Array, "..."], step: int, count: int) -> Iterator[Call]:
+    """Yields the arguments of one call of the loop; see `Stream.calls`."""
+    yield self._images, order, count
 
 
 class Stream:
-  """Sends the rows of the next steps to the devices.
+  """Training data on disk or in host memory, of which the next rows are sent to the devices."""
 
-  Attributes:
-    steps: largest number of steps that one call of `rows` covers.
-  """
-
-  def __init__(
-    self,
-    examples: Num[np.ndarray, "n ..."] | LazyImages,
-    *,
-    batch_size: int,
-    runs: int,
-    mesh: Mesh | None,
-  ) -> None:
-    """Stores the examples; sends nothing.
-
-    Args:
-      examples: the training examples.
-      batch_size: number of examples in a step.
-      runs: number of runs that are trained at once, each in its own order.
-      mesh: mesh of the devices.
-    """
+  def __init__(self, examples: Examples, *, batch_size: int, runs: int, mesh: Mesh | None) -> None:
+    """Stores the examples, and sends nothing; see `place` for the arguments."""
     self._examples = examples
     self._batch_size, self._runs, self._mesh = batch_size, runs, mesh
     step_bytes = runs * batch_size * math.prod(examples.shape[1:]) * examples.dtype.itemsize
-    steps_per_epoch = len(examples) // batch_size
-    self.steps = max(1, min(_CHUNK_BYTES // step_bytes, steps_per_epoch))
+    self._steps = max(1, min(_CHUNK_BYTES // step_bytes, len(examples) // batch_size))
 
-  def rows(
-    self, order: Int[np.ndarray, "..."], step: int, count: int
-  ) -> tuple[Num[Array, "m values"], Int[Array, "..."]]:
-    """Returns the examples of the next `count` steps, and the order that points to them.
+  def calls(self, order: Int[Array, "..."], step: int, count: int) -> Iterator[Call]:
+    """Yields the arguments of each call of the loop: examples, their order, number of steps.
 
-    Both have the same shapes in every call, so that the loop compiles once.
+    Examples and order have the same shapes in every call, so that the loop compiles once.
 
     Args:
       order: order of the epoch; with several runs, one row for each.
       step: number of steps taken in the epoch.
-      count: number of steps, at most `steps`.
+      count: number of steps to take.
     """
-    start, size = step * self._batch_size, count * self._batch_size
-    chosen = order.reshape(self._runs, -1)[:, start : start + size]
-    padded = np.zeros((self._runs, self.steps * self._batch_size), chosen.dtype)
-    padded[:, :size] = chosen
-    values = take(self._examples, padded.reshape(-1))
-    positions = np.arange(order.shape[-1]) - start
-    positions = np.clip(positions, 0, padded.shape[1] - 1) + np.zeros_like(order)
-    if self._runs > 1:
-      positions += padded.shape[1] * np.arange(self._runs, dtype=order.dtype)[:, None]
-    # The loop takes positions of the dtype of an order.
-    return shard_images(values, self._mesh), replicate(
-      jnp.asarray(positions.astype(order.dtype)), self._mesh
-    )
+    orders = np.asarray(order).reshape(self._runs, -1)
+    size, n = self._steps * self._batch_size, orders.shape[1]
+    while count:
+      taken, start = min(count, self._steps), step * self._batch_size
+      chosen = orders[:, start : start + taken * self._batch_size]
+      padded = np.pad(chosen, [(0, 0), (0, size - chosen.shape[1])])
+      places = np.clip(np.arange(n, dtype=orders.dtype) - start, 0, size - 1)
+      rows = places + size * np.arange(self._runs, dtype=orders.dtype)[:, None]
+      images = shard_images(self._examples[padded.reshape(-1)], self._mesh)
+      yield images, replicate(jnp.asarray(rows.reshape(order.shape)), self._mesh), taken
+      step, count = step + taken, count - taken
 
 
-def take(
-  examples: Num[np.ndarray, "n ..."] | LazyImages, rows: Int[np.ndarray, " m"]
-) -> Num[np.ndarray, "m ..."]:
-  """Returns the examples with the given indices."""
-  return examples.take(rows) if isinstance(examples, LazyImages) else examples[rows]
+def fits_host(path: str | os.PathLike[str]) -> bool:
+  """Returns whether a file of data fits into the memory of the machine, with room to convert it."""
+  size = os.path.getsize(path) if os.path.isfile(path) else 0
+  return 2 * size <= _FRACTION * host_bytes()
 
 
-def fits(examples: Num[np.ndarray, "n ..."] | LazyImages) -> bool:
-  """Returns whether the examples fit into the memory of the devices beside the networks."""
-  size = math.prod(examples.shape) * examples.dtype.itemsize
-  return size <= _RESIDENT_FRACTION * available_bytes() * jax.local_device_count()
+def _fit_devices(examples: Examples) -> bool:
+  if isinstance(examples, LazyImages):
+    return False
+  return examples.nbytes <= _FRACTION * available_bytes() * jax.local_device_count()
