@@ -47,5 +47,5 @@ def test_constant_features_have_no_correlation():
 def test_metrics_reject_other_arrays(metric):
   with pytest.raises(ValueError, match="generated and real must have one dimension"):
     metric(REAL[:, :2], REAL)
-  with pytest.raises(ValueError, match="^generated "):
+  with pytest.raises(ValueError, match=r"^generated "):
     metric(REAL * np.nan, REAL)
