@@ -118,8 +118,12 @@ class Autoencoder(nnx.Module):
     prior = self._prior.value
     return StandardNormal(self.latent_dim) if prior is None else prior
 
-  @prior.setter
-  def prior(self, prior: Prior | None) -> None:
+  def set_prior(self, prior: Prior | None) -> None:
+    """Sets the distribution that `generate` draws latents from; None is N(0, I).
+
+    Raises:
+      ValueError: if it is not a prior, or has another dimension.
+    """
     self._prior = _Constant(check_prior(prior, self.latent_dim))
 
   def posterior(self, images: Examples) -> Posterior:

@@ -219,10 +219,10 @@ def test_generate_decodes_draws_from_the_prior():
   model = _model(prior=sphere)
   assert model.prior is sphere
   np.testing.assert_array_equal(model.generate(key, 7), model.decode(sphere.sample(key, 7)))
-  model.prior = None
+  model.set_prior(None)
   np.testing.assert_array_equal(model.generate(key, 7), _model().generate(key, 7))
   with pytest.raises(ValueError, match="prior has dimension 3, but latent_dim is 2"):
-    model.prior = UniformSphere(3)
+    model.set_prior(UniformSphere(3))
 
 
 def test_prior_may_hold_arrays():

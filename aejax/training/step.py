@@ -196,7 +196,7 @@ def create(
 
   prior = objective.latent_prior(model.latent_dim)
   if prior is not None and not same_prior(prior, model.prior):
-    model.prior = prior
+    model.set_prior(prior)
   mark_untrained(model)
   # Callers donate the state to each step, so it must not share buffers with the model or the key.
   params, others, key = jax.tree.map(jnp.copy, (params, others, key))
