@@ -131,7 +131,7 @@ def _find_split(
   path: Path,
 ) -> tuple[list[Path], list[Path], tuple[_Labels, _Labels], collections.Counter[str]]:
   """Returns the files of training and test images, their labels, and what is passed over."""
-  folders = {entry.name.lower(): entry for entry in sorted(path.iterdir()) if entry.is_dir()}
+  folders = {entry.name.lower(): entry for entry in _entries(path) if entry.is_dir()}
   halves = [
     next((folders[name] for name in names if name in folders), None)
     for names in (_TRAIN, _TEST, _VALIDATION)
@@ -183,7 +183,7 @@ def _check_apart(path: Path, *folders: Path) -> None:
 
 def _outside(path: Path, *used: Path) -> dict[str, int]:
   """Returns the number of images in a folder beside those in the sub-folders of its split."""
-  others = [entry for entry in path.iterdir() if entry not in used and not entry.is_symlink()]
+  others = [entry for entry in _entries(path) if entry not in used and not entry.is_symlink()]
   counts = {}
   for entry in others:
     if entry.is_dir() and not entry.name.startswith("."):
@@ -192,12 +192,22 @@ def _outside(path: Path, *used: Path) -> dict[str, int]:
   return counts | {"images outside of the split": len(loose)}
 
 
+def _entries(folder: Path) -> list[Path]:
+  try:
+    return sorted(folder.iterdir())
+  except OSError as error:
+    raise _unreadable(folder, error) from error
+
+
+def _unreadable(folder: Path, error: OSError) -> ValueError:
+  return ValueError(f"the folder {_checks.short_repr(folder)} cannot be read: {error.strerror}")
+
+
 def _find(folder: Path, *, least: int = 1) -> _Found:
   """Returns all image files below a folder, ordered by path."""
 
   def refuse(error: OSError) -> None:
-    name = _checks.short_repr(Path(error.filename))
-    raise ValueError(f"the folder {name} cannot be read: {error.strerror}") from error
+    raise _unreadable(Path(error.filename), error) from error
 
   found = _Found(folder)
   for parent, folders, files in os.walk(folder, onerror=refuse):
