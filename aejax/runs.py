@@ -28,7 +28,7 @@ from aejax.priors import Prior
 from aejax.training import Options
 from aejax.training.defaults import objective_fields
 from aejax.training.loop import Callback
-from aejax.training.run import resolve_run
+from aejax.training.prepare import resolve_run
 from aejax.training.state import Given
 
 __all__ = ["Run", "fit", "load"]
