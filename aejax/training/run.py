@@ -203,7 +203,8 @@ class Run(TrainedAutoencoder):
     trainer = Trainer(configuration, dataset, None, given=self.given, callbacks=callbacks)
     timing = trainer.train()
     state = trainer.final.train
-    self.model, self.step = merge(trainer.models[0], trained_parameters(state)), int(state.step)
+    model = merge(trainer.models[0], trained_parameters(state))
+    self.__dict__.update(model=model, step=int(state.step))
     self._history = trainer.histories[0]
     return timing
 
