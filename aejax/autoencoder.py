@@ -139,16 +139,16 @@ class Autoencoder(nnx.Module):
       ValueError: if `images` is not a batch of floats, or the encoder's result does not have shape
         `[n, latent_dim]`.
     """
-    images = _checks.array("images", images)
-    if images.ndim < 2:
-      raise ValueError(f"images must have shape (n, ...), not {jnp.shape(images)}.")
-    if not jnp.issubdtype(images.dtype, jnp.floating):
+    batch: Any = _checks.array("images", images)
+    if batch.ndim < 2:
+      raise ValueError(f"images must have shape (n, ...), not {jnp.shape(batch)}.")
+    if not jnp.issubdtype(batch.dtype, jnp.floating):
       raise ValueError(
-        f"images must be floats in [0, 1], not {images.dtype}; divide 8-bit images by 255."
+        f"images must be floats in [0, 1], not {batch.dtype}; divide 8-bit images by 255."
       )
-    encoded = self.encoder(jnp.asarray(images, jnp.float32))
+    encoded = self.encoder(jnp.asarray(batch, jnp.float32))
     if not isinstance(encoded, tuple | list):
-      return Posterior(self._latents(encoded, "latents", images.shape[0]), None)
+      return Posterior(self._latents(encoded, "latents", batch.shape[0]), None)
     if len(encoded) != 2:
       raise ValueError(
         "encoder must return latents or the pair (mean, log_variance), "
@@ -156,8 +156,8 @@ class Autoencoder(nnx.Module):
       )
     mean, log_variance = encoded
     return Posterior(
-      self._latents(mean, "a mean", images.shape[0]),
-      self._latents(log_variance, "a log-variance", images.shape[0]),
+      self._latents(mean, "a mean", batch.shape[0]),
+      self._latents(log_variance, "a log-variance", batch.shape[0]),
     )
 
   def encode(self, images: Examples) -> Float[Array, "n d"]:
@@ -173,14 +173,14 @@ class Autoencoder(nnx.Module):
     Raises:
       ValueError: if `latents` is not `[n, latent_dim]`, or the result is not `[n, ...]`.
     """
-    latents = _checks.array("latents", latents)
-    if latents.ndim != 2 or latents.shape[1] != self.latent_dim:
-      raise ValueError(f"latents must have shape (n, {self.latent_dim}), not {jnp.shape(latents)}.")
-    logits = self.decoder(jnp.asarray(latents, jnp.float32))
+    z: Any = _checks.array("latents", latents)
+    if z.ndim != 2 or z.shape[1] != self.latent_dim:
+      raise ValueError(f"latents must have shape (n, {self.latent_dim}), not {jnp.shape(z)}.")
+    logits = self.decoder(jnp.asarray(z, jnp.float32))
     shape = _shape_of("decoder", logits)
-    if len(shape) < 2 or shape[0] != latents.shape[0]:
+    if len(shape) < 2 or shape[0] != z.shape[0]:
       raise ValueError(
-        f"decoder must return images of shape ({latents.shape[0]}, ...), but returned {shape}."
+        f"decoder must return images of shape ({z.shape[0]}, ...), but returned {shape}."
       )
     return jnp.asarray(logits, jnp.float32)
 
@@ -198,11 +198,11 @@ class Autoencoder(nnx.Module):
     Raises:
       ValueError: if the shape of the reconstructions differs from that of `images`.
     """
-    images = _checks.array("images", images)
-    reconstruction = self.decode(self.encode(images))
-    if reconstruction.shape != images.shape:
+    batch: Any = _checks.array("images", images)
+    reconstruction = self.decode(self.encode(batch))
+    if reconstruction.shape != batch.shape:
       raise ValueError(
-        f"decoder must return images of shape {images.shape}, that of the encoder's input, "
+        f"decoder must return images of shape {batch.shape}, that of the encoder's input, "
         f"but returned {reconstruction.shape}."
       )
     return reconstruction

@@ -28,7 +28,7 @@ from aejax.priors import Prior
 from aejax.training import Options
 from aejax.training.defaults import objective_fields
 from aejax.training.loop import Callback
-from aejax.training.run import resolve_run
+from aejax.training.prepare import resolve_run
 from aejax.training.state import Given
 
 __all__ = ["Run", "fit", "load"]
@@ -85,7 +85,8 @@ class Run(_training.Run):
       score(self)
       if path is None:
         return self.workdir / "report.html"
-      return write_report(_checks.path("path", path), [seed.workdir for seed in self.seeds])
+      folders = [seed.workdir for seed in self.seeds if seed.workdir is not None]
+      return write_report(_checks.path("path", path), folders)
     if path is None:
       raise ValueError("path must name the page to write, because the run has no work directory.")
     target = _checks.path("path", path)
@@ -156,7 +157,7 @@ def fit(
     run = aejax.fit("cwae", images, latent_dim=8, epochs=50)
     samples = run.generate(jax.random.key(0), 64)
   """
-  given_options = dict(
+  given_options: dict[str, Any] = dict(
     latent_dim=latent_dim,
     learning_rate=learning_rate,
     epochs=epochs,

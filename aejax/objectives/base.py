@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.core import Tracer
 from jaxtyping import Array, Float, Key
 
 from aejax import _checks
@@ -216,7 +217,8 @@ class Combined(Objective):
 
   def _check_priors(self) -> None:
     """Raises a ValueError if two terms match the latents to different priors."""
-    dims = [term.prior.dim for term in self.terms if getattr(term, "prior", None) is not None]
+    priors = [getattr(term, "prior", None) for term in self.terms]
+    dims = [prior.dim for prior in priors if prior is not None]
     if dims:
       self.latent_prior(dims[0])
 
@@ -273,7 +275,7 @@ def same_prior(prior: Prior, other: Prior) -> bool:
   if type(prior) is not type(other) or jax.tree.structure(prior) != jax.tree.structure(other):
     return False
   pairs = list(zip(jax.tree.leaves(prior), jax.tree.leaves(other), strict=True))
-  if any(isinstance(a, jax.core.Tracer) or isinstance(b, jax.core.Tracer) for a, b in pairs):
+  if any(isinstance(a, Tracer) or isinstance(b, Tracer) for a, b in pairs):
     return True  # traced parameters have no value to compare
   return all(bool(np.array_equal(a, b)) for a, b in pairs)
 

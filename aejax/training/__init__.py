@@ -11,7 +11,8 @@ from aejax.training.distributed import processes
 from aejax.training.divergence import Diverged
 from aejax.training.interruption import Interrupted
 from aejax.training.options import Options
-from aejax.training.run import Run, prepare
+from aejax.training.prepare import prepare
+from aejax.training.run import Run
 from aejax.training.step import TrainState, TrainStep, create, merge
 from aejax.training.trained import TrainedAutoencoder, load
 

@@ -9,43 +9,30 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int
 
 from aejax._files import clear_partial, locked
 from aejax._messages import logger, warn
 from aejax.autoencoder import pixels
 from aejax.data import Dataset
 from aejax.metrics.collapse import collapse
-from aejax.objectives import Objective
-from aejax.training.checkpoint_group import CheckpointGroup, NoCheckpoints
-from aejax.training.configuration import Configuration, seed_runs, write
+from aejax.training.configuration import Configuration, seed_runs
 from aejax.training.distributed import all_reduce_max
-from aejax.training.divergence import Diverged, diagnose_step, first_nonfinite_step
-from aejax.training.epoch import Sums, epoch_order, make_run_steps
+from aejax.training.divergence import Diverged
+from aejax.training.epoch import Sums
 from aejax.training.interruption import Interrupted, interruption
 from aejax.training.log import LogGroup
 from aejax.training.optimizers import trained_parameters
 from aejax.training.progress import TrainingProgress
 from aejax.training.retry import RetryingWriter
-from aejax.training.sharding import (
-  check_batch_size,
-  devices_mesh,
-  replicate,
-  shard_state,
-)
+from aejax.training.setup import Setup
 from aejax.training.state import (
   NOTHING_GIVEN,
   Given,
   RunState,
-  build,
   end_epoch,
-  fresh,
-  stack,
   unstack,
 )
 from aejax.training.step import Metrics, TrainState, merge
-from aejax.training.streaming import place
-from aejax.training.validation import make_test_metrics
 
 __all__ = ["Callback", "Trainer", "train"]
 
@@ -110,7 +97,7 @@ def train(
       return trainer.train()
 
 
-class Trainer:
+class Trainer(Setup):
   """Trains the runs of a configuration, one per seed.
 
   Without a work directory, it writes nothing, and its only run is that of the configuration.
@@ -126,33 +113,13 @@ class Trainer:
     given: Given = NOTHING_GIVEN,
     callbacks: Sequence[Callback] = (),
   ):
-    self.configuration = configuration
-    self.dataset = configuration.make_scaling().dataset(dataset)
+    super().__init__(configuration, dataset, workdir, given=given)
     self.interrupted = interrupted
-    self.given = given
     self.callbacks = callbacks
     self.writer = RetryingWriter(interrupted)
-    self.workdir = workdir
-    self.runs = [(configuration, Path())] if workdir is None else seed_runs(configuration, workdir)
-    self.folders = [] if workdir is None else [folder for _, folder in self.runs]
-    self.together = len(self.runs) > 1
-    if self.together and jax.process_index() == 0:
-      for member, folder in self.runs:
-        write(folder, member)
-    self.num_images = len(dataset.train)
-    self.steps_per_epoch = self.num_images // configuration.batch_size
-    self.last_step = configuration.epochs * self.steps_per_epoch
-    self.mesh = devices_mesh()
-    check_batch_size(configuration.batch_size, jax.device_count(), configuration.accumulate)
     self.step, self.saved_at = 0, time.monotonic()
     self.warned_of_collapse = False
     self.end_epoch = jax.vmap(end_epoch, (0, None, 0)) if self.together else end_epoch
-    self.order_keys = [jax.random.fold_in(jax.random.key(m.seed), 1) for m, _ in self.runs]
-    self.checkpoints = (
-      NoCheckpoints()
-      if workdir is None
-      else CheckpointGroup(self.folders, keep=configuration.keep_checkpoints)
-    )
 
   def train(self) -> dict[str, float]:
     """Trains to the last epoch."""
@@ -171,13 +138,6 @@ class Trainer:
         self.configuration.epochs,
         self.steps_per_epoch,
       )
-    self.feed = place(
-      self.dataset.train,
-      self.configuration.data,
-      batch_size=self.configuration.batch_size,
-      runs=len(self.runs),
-      mesh=self.mesh,
-    )
     try:
       with TrainingProgress(
         f"{self.configuration.method} {self.dataset.name}",
@@ -189,52 +149,10 @@ class Trainer:
         step, stop, self.final = self.loop(step, state, log, progress)
         speed = progress.images_per_second
     except Diverged as error:
-      raise self.diagnosed(error) from error
+      raise self.diagnosed(error, self.step) from error
     if stop and step < self.last_step:
       raise Interrupted(step, stop)
     return {"seconds": time.monotonic() - start, "images_per_second": speed}
-
-  def restore(self) -> tuple[int, RunState]:
-    """Returns the newest step and the state there, stacked over the runs if there are several."""
-    built = [build(member, steps=self.last_step, given=self.given) for member, _ in self.runs]
-    self.models, states, steps = zip(*built, strict=True)
-    step, restored = self.checkpoints.restore([fresh(state) for state in states], self.mesh)
-    self.run_steps = make_run_steps(
-      steps[0],
-      self.configuration.batch_size,
-      image_shape=self.configuration.image_shape,
-      together=self.together,
-      mesh=self.mesh,
-    )
-    self.test_metrics = None
-    if self.configuration.test_epochs:
-      self.test_metrics = make_test_metrics(
-        self.models[0],
-        self.objective(self.runs[0][0]),
-        self.dataset,
-        batch_size=self.configuration.batch_size,
-        accumulate=self.configuration.accumulate,
-        together=self.together,
-        mesh=self.mesh,
-      )
-    put = replicate if self.together else shard_state
-    return step, put(stack(restored), self.mesh)
-
-  def objective(self, member: Configuration) -> Objective:
-    """Returns the objective of a run."""
-    return member.make_objective() if self.given.objective is None else self.given.objective
-
-  def epoch_orders(self, epoch: int) -> Int[Array, "..."]:
-    """Returns the order of an epoch, stacked over the runs if there are several."""
-    orders = [epoch_order(key, epoch, self.num_images) for key in self.order_keys]
-    return replicate(stack(orders), self.mesh)
-
-  def advance(self, state: RunState, order: Int[Array, "..."], step: int, count: int) -> RunState:
-    """Returns the state `count` steps after `step` in its epoch; it donates the train state."""
-    train, sums = state.train, state.sums
-    for images, rows, taken in self.feed.calls(order, step % self.steps_per_epoch, count):
-      train, sums = self.run_steps(train, sums, images, rows, taken)
-    return RunState(train, sums, state.best)
 
   def loop(
     self, step: int, state: RunState, log: LogGroup, progress: TrainingProgress
@@ -365,41 +283,3 @@ class Trainer:
     if bad_steps.max() >= 0:
       run = int(np.argmax(bad_steps >= 0))
       raise Diverged(int(bad_steps[run]), run)
-
-  def diagnosed(self, error: Diverged) -> Diverged:
-    """Returns the error with its cause: repeats the steps since the last checkpoint to find it."""
-    if jax.process_count() > 1 or self.workdir is None:
-      return error
-    logger.info("Training diverged: looking for the step …")
-    reached = self.step
-    with contextlib.suppress(OSError):
-      self.checkpoints.wait()
-    start, state = self.restore()
-    found = first_nonfinite_step(self.advance_over_epochs, state, start, reached - 1, error.step)
-    if found is None:
-      return Diverged(error.step, found=", but not when these steps were taken again")
-    step, before = found
-    (member, folder), model = self.runs[error.run], self.models[error.run]
-    train = unstack(before, len(self.runs))[error.run].train
-    train = jax.device_put(train, jax.local_devices()[0])
-    epoch, step_in_epoch = divmod(step, self.steps_per_epoch)
-    order = np.asarray(epoch_order(self.order_keys[error.run], epoch, self.num_images))
-    rows = order[step_in_epoch * member.batch_size :][: member.batch_size]
-    sentence = diagnose_step(
-      folder,
-      model,
-      self.objective(member),
-      train,
-      self.dataset.train[rows],
-      accumulate=member.accumulate,
-      about={"step": step, "epoch": epoch + 1, "seed": member.seed, "images": rows.tolist()},
-    )
-    return Diverged(step, found=sentence)
-
-  def advance_over_epochs(self, state: RunState, step: int, count: int) -> RunState:
-    """Returns the state `count` steps later; the sums of several epochs are added up."""
-    while count:
-      taken = min(count, self.steps_per_epoch - step % self.steps_per_epoch)
-      state = self.advance(state, self.epoch_orders(step // self.steps_per_epoch), step, taken)
-      step, count = step + taken, count - taken
-    return state

@@ -59,12 +59,12 @@ class EmaState(NamedTuple):
   Attributes:
     inner: state of the optimizer.
     average: moving average of the parameters.
-    count: number of steps.
+    steps: number of steps.
   """
 
   inner: PyTree
   average: PyTree
-  count: Int[Array, ""]
+  steps: Int[Array, ""]
 
 
 def with_ema(
@@ -89,17 +89,16 @@ def with_ema(
   def init(params: PyTree) -> EmaState:
     return EmaState(inner.init(params), jax.tree.map(jnp.copy, params), jnp.zeros((), jnp.int32))
 
-  def update(updates: PyTree, state: EmaState, params: PyTree = None, **extra: Any):
+  def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> Any:
     updates, inner_state = inner.update(updates, state.inner, params, **extra)
-    count = state.count + 1
-    steps = count.astype(jnp.float32)
-    weight = jnp.minimum(decay, (1 + steps) / (10 + steps))
+    steps = state.steps + 1
+    weight = jnp.minimum(decay, (1 + steps) / (10 + steps)).astype(jnp.float32)
     average = jax.tree.map(
       lambda old, now: (weight * old + (1 - weight) * now).astype(old.dtype),
       state.average,
       optax.apply_updates(params, updates),
     )
-    return updates, EmaState(inner_state, average, count)
+    return updates, EmaState(inner_state, average, steps)
 
   return optax.GradientTransformationExtraArgs(init, update)
 

@@ -183,7 +183,7 @@ def create(
       others = _pmean(others, axis_name)
     extra = {"value": metrics["loss"], "grad": gradients, "value_fn": value_fn}
     updates, optimizer_state = optimizer.update(gradients, state.optimizer_state, params, **extra)
-    params = optax.apply_updates(params, updates)
+    params: Any = optax.apply_updates(params, updates)
     if others:
       params = nnx.merge_state(params, others)
     after = TrainState(state.step + 1, params, optimizer_state, state.key)

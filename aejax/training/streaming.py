@@ -19,7 +19,7 @@ from aejax._memory import available_bytes, host_bytes
 from aejax.data import LazyImages
 from aejax.training.sharding import replicate, shard_images
 
-__all__ = ["Resident", "Stream", "fits_host", "place"]
+__all__ = ["Resident", "Stream", "in_memory", "place"]
 
 # Size of the rows that are sent at a time. The next are gathered while the device uses these.
 _CHUNK_BYTES = 128 << 20
@@ -95,9 +95,24 @@ class Stream:
       step, count = step + taken, count - taken
 
 
-def fits_host(path: str | os.PathLike[str]) -> bool:
-  """Returns whether a file of data fits into the memory of the machine, with room to convert it."""
-  size = os.path.getsize(path) if os.path.isfile(path) else 0
+def in_memory(name: str, placement: str | None) -> bool:
+  """Returns whether to read all training data into the memory of this process.
+
+  Args:
+    name: name or path of the data set.
+    placement: as in `place`.
+
+  Raises:
+    ValueError: if several processes are to stream.
+  """
+  if jax.process_count() > 1:
+    if placement == "stream":
+      raise ValueError("data cannot be stream for several processes: each holds its own part.")
+    return False
+  if placement is not None:
+    return placement == "resident"
+  size = os.path.getsize(name) if os.path.isfile(name) else 0
+  # Twice the size, because floats are converted.
   return 2 * size <= _FRACTION * host_bytes()
 
 

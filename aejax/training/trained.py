@@ -187,7 +187,7 @@ def load_model(
   if not has_optimizer:  # the state of the optimizer is in the checkpoint, but not needed
     average = state.train.optimizer_state if configuration.ema_decay else None
     if average is not None:
-      average = average._replace(inner=None, count=None)
+      average = average._replace(inner=None, steps=None)
     train = replaced(state.train, optimizer_state=average, key=None)
     state = replaced(state, train=train, sums=None, best=replaced(state.best, loss=None))
   with Checkpoints(workdir / "checkpoints") as checkpoints:

@@ -309,7 +309,7 @@ def test_train_orders_the_images_by_the_seed(configure, dataset, tmp_path, monke
     orders.append(epoch_order(*arguments))
     return orders[-1]
 
-  monkeypatch.setattr(loop, "epoch_order", spy)
+  monkeypatch.setattr("aejax.training.setup.epoch_order", spy)
   for seed in (1, 2):
     train(configure("ae", seed=seed, epochs=1), dataset, tmp_path / f"{seed}")
   # Both runs ask for the same epochs: compare their first ones.

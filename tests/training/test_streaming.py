@@ -12,7 +12,6 @@ import aejax
 from aejax import data
 from aejax.training import Options, prepare, streaming
 from aejax.training.configuration import read
-from aejax.training.run import _in_memory
 
 
 @pytest.fixture
@@ -74,7 +73,7 @@ def test_data_that_do_not_fit_are_streamed(train, monkeypatch):
     return placed[-1]
 
   original = streaming.place
-  monkeypatch.setattr("aejax.training.loop.place", place)
+  monkeypatch.setattr("aejax.training.setup.place", place)
   train("resident", epochs=1)
   monkeypatch.setattr(streaming, "available_bytes", lambda: 500)
   train("devices", epochs=1)
@@ -90,8 +89,8 @@ def test_data_that_do_not_fit_are_streamed(train, monkeypatch):
 def test_several_processes_refuse_to_stream(monkeypatch):
   monkeypatch.setattr(jax, "process_count", lambda: 2)
   with pytest.raises(ValueError, match="data cannot be stream for several processes"):
-    _in_memory("digits", "stream")
-  assert not _in_memory("digits", None)
+    streaming.in_memory("digits", "stream")
+  assert not streaming.in_memory("digits", None)
 
 
 @pytest.mark.usefixtures("without_beartype")
