@@ -27,7 +27,9 @@ KINDS = {
 PLOTS = {"samples.png", "reconstructions.png", "marginals.png", "latents.png", "report.html"}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+  "kind", ["vectors", "signals", pytest.param("volumes", marks=pytest.mark.slow)]
+)
 def test_every_kind_is_trained_scored_and_sampled(kind, tmp_path, capsys):
   path, workdir = tmp_path / "mine.npy", tmp_path / "run"
   values = KINDS[kind]()
@@ -68,9 +70,10 @@ def test_linear_autoencoder_equals_pca(tmp_path):
     workdir=tmp_path / "run",
     network="linear",
     latent_dim=3,
-    epochs=1500,
+    epochs=400,
     batch_size=160,
-    learning_rate=1e-2,
+    learning_rate=3e-2,
+    schedule="cosine",
   )
   run = prepare("ae", {}, options)
   run.train()
