@@ -3,8 +3,8 @@
     COST(X; E, D) = reconstruction(X, D(E(X))) + λ · d(P_E(X), P_Z)
 
 `distances` holds d, `objectives` the whole equation, `networks` E and D. `training` minimises the
-cost, `metrics` and `evaluation` score the result, `load` opens a trained run, and
-`export` writes a trained model as files for others.
+cost, `metrics` and `evaluation` score the result. `fit` does all of this in one call, `load` opens
+a trained run, and `export` writes a trained model as files for others.
 
 Submodules are imported on first use, so that `import aejax.distances` needs JAX, jaxtyping, NumPy
 and SciPy only.
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
   from aejax._messages import AejaxWarning
   from aejax.autoencoder import Autoencoder
   from aejax.exporting import export, load_model
-  from aejax.training import Run, TrainedAutoencoder, load
+  from aejax.runs import Run, fit, load
+  from aejax.training import TrainedAutoencoder
 
 __version__ = "0.2.0.dev0"
 
@@ -43,6 +44,7 @@ __all__ = [
   "evaluation",
   "export",
   "exporting",
+  "fit",
   "load",
   "load_model",
   "metrics",
@@ -55,10 +57,11 @@ __all__ = [
 _MODULE_OF = {
   "AejaxWarning": "aejax._messages",
   "Autoencoder": "aejax.autoencoder",
-  "Run": "aejax.training",
+  "Run": "aejax.runs",
   "TrainedAutoencoder": "aejax.training",
   "export": "aejax.exporting",
-  "load": "aejax.training",
+  "fit": "aejax.runs",
+  "load": "aejax.runs",
   "load_model": "aejax.exporting",
 }
 

@@ -21,8 +21,9 @@ def in_batches(function: Callable[[Array], T], rows: Array | np.ndarray) -> T:
 
   The last batch overlaps the one before it.
   """
-  n, size = len(rows), _BATCH_SIZE
-  if n <= size:
+  n, size = rows.shape[0], _BATCH_SIZE
+  # Under jax.export, the number of rows may be a symbol.
+  if not isinstance(n, int) or n <= size:
     return function(jnp.asarray(rows))
   results = [function(jnp.asarray(rows[i : i + size])) for i in range(0, n - size + 1, size)]
   if rest := n % size:

@@ -64,16 +64,28 @@ def choose_method(
   if not arguments or arguments[0] in ("-h", "--help"):
     print(_overview(prog), file=sys.stdout if arguments else sys.stderr)
     sys.exit(0 if arguments else 2)
-  method = arguments[0]
+  method, arguments = _method(arguments)
   terms = names.parse(method)
   offered = {"objective": _offered_terms(method), "training": _offered(options, method)}
   given = parse(
     dataclasses.make_dataclass("Given", offered.items()),
-    arguments[1:],
+    arguments,
     prog=f"{prog} {method}",
     description=" ".join((term.objective.__doc__ or "").split("\n\n")[0] for term in terms),
   )
   return method, given.objective, options(**given.training)
+
+
+def _method(arguments: Sequence[str]) -> tuple[str, Sequence[str]]:
+  """Returns the method, which may be given as --objective, and the other arguments."""
+  first, equals, value = arguments[0].partition("=")
+  if first != "--objective":
+    return arguments[0], arguments[1:]
+  if equals:
+    return value, arguments[1:]
+  if len(arguments) < 2:
+    raise ValueError("--objective needs the name of a method, or package.module:Class.")
+  return arguments[1], arguments[2:]
 
 
 def _overview(prog: str) -> str:
@@ -91,6 +103,7 @@ def _overview(prog: str) -> str:
       *methods,
       "",
       f"{prog} METHOD --help shows a method's options; cwae+energy adds two penalties.",
+      "An objective of your own: --objective package.module:Class in place of METHOD.",
     ]
   )
 

@@ -16,8 +16,8 @@ import tyro
 from aejax import _checks, exporting
 from aejax._command_line import choose_method, compilation_cache, parse
 from aejax._user_errors import user_errors
-from aejax.evaluation import save_grid, score, table, write_report
-from aejax.evaluation.examples import check_examples
+from aejax.evaluation import score, table, write_report
+from aejax.evaluation.examples import check_examples, save_samples
 from aejax.evaluation.generation import fit_samplers
 from aejax.metrics import inception
 from aejax.training import Interrupted, Options, Run, prepare, processes
@@ -105,7 +105,9 @@ def sample(arguments: Sequence[str], *, prog: str) -> None:
   else:
     samplers = fit_samplers(trained, run.dataset, key=jax.random.key(1))
     images = trained.decode(samplers[options.sampler].sample(key, options.num))
-  print(save_grid(options.out, images))
+  # Images and volumes in [0, 1] need no data set beside them.
+  alone = len(trained.configuration.image_shape) > 2 and trained.scaling.unit
+  print(save_samples(options.out, images, images.clip(0, 1) if alone else run.dataset.test))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """An encoder and a decoder as one NNX module."""
 
+import weakref
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -15,8 +16,9 @@ from jaxtyping import Array, Float, Key, Num
 
 from aejax import _checks
 from aejax._memory import check_fits
+from aejax.priors import Prior, StandardNormal
 
-__all__ = ["Autoencoder", "Posterior", "pixels"]
+__all__ = ["Autoencoder", "Posterior", "check_prior", "mark_untrained", "pixels"]
 
 _OUTPUTS: dict[str, Callable[[Array], Array]] = {
   "identity": lambda logits: logits,
@@ -24,8 +26,11 @@ _OUTPUTS: dict[str, Callable[[Array], Array]] = {
   "tanh": lambda logits: (jnp.tanh(logits) + 1) / 2,
 }
 
-# The type includes integers, which `posterior` rejects with a sentence instead of a type error.
-Images = Num[Array | np.ndarray, "n ..."]
+# The type includes integers and lists, which `posterior` rejects or converts.
+Examples = Num[Array | np.ndarray, "n ..."] | list[Any]
+
+# The initial parameters of each model that was handed to `training.create`.
+_UNTRAINED: weakref.WeakKeyDictionary[nnx.Module, list[Any]] = weakref.WeakKeyDictionary()
 
 
 class Posterior(NamedTuple):
@@ -58,15 +63,20 @@ class Autoencoder(nnx.Module):
   """An encoder and a decoder, with methods to encode, decode, reconstruct and generate.
 
   Both are callables, usually NNX modules. Their inputs and results are converted to float32,
-  whatever dtype they compute in, so that losses and distances never see bfloat16.
+  whatever dtype they compute in, so that losses and distances never see bfloat16. Networks with
+  state, such as BatchNorm and Dropout, are set to evaluation here; only the train step updates it.
+
+  Examples have any shape: images `[n, h, w, c]`, signals `[n, t, c]`, vectors `[n, k]`, volumes.
 
   Attributes:
-    encoder: function from images `[n, h, w, c]` in [0, 1] to latents `[n, latent_dim]`. A Gaussian
-      encoder returns the pair (mean, log_variance), both `[n, latent_dim]`.
-    decoder: function from latents `[n, latent_dim]` to `[n, h, w, c]`, before `output` is applied.
+    encoder: function from examples `[n, ...]`, images in [0, 1], to latents `[n, latent_dim]`. A
+      Gaussian encoder returns the pair (mean, log_variance), both `[n, latent_dim]`.
+    decoder: function from latents `[n, latent_dim]` to examples, before `output` is applied.
     latent_dim: number of latent dimensions.
     output: activation after the decoder: "identity", "sigmoid", or "tanh" (mapped from [−1, 1] to
       [0, 1]).
+    prior: distribution that `generate` draws latents from; N(0, I) by default. `training.create`
+      sets it to the prior of the objective.
 
   Example:
     >>> from flax import nnx
@@ -85,6 +95,7 @@ class Autoencoder(nnx.Module):
     *,
     latent_dim: int,
     output: str = "identity",
+    prior: Prior | None = None,
   ) -> None:
     for name, network in (("encoder", encoder), ("decoder", decoder)):
       if not callable(network) or isinstance(network, type):
@@ -97,13 +108,29 @@ class Autoencoder(nnx.Module):
     self.decoder = decoder
     self.latent_dim = latent_dim
     self.output = output
-    _check_only_params(self)
+    self._prior = _Constant(check_prior(prior, latent_dim))
+    if nnx.state(self, nnx.Not(nnx.Param)):
+      self.eval()
 
-  def posterior(self, images: Images) -> Posterior:
-    """Returns the distribution of the latents given each image.
+  @property
+  def prior(self) -> Prior:
+    """The distribution that `generate` draws latents from."""
+    prior = self._prior.value
+    return StandardNormal(self.latent_dim) if prior is None else prior
+
+  def set_prior(self, prior: Prior | None) -> None:
+    """Sets the distribution that `generate` draws latents from; None is N(0, I).
+
+    Raises:
+      ValueError: if it is not a prior, or has another dimension.
+    """
+    self._prior = _Constant(check_prior(prior, self.latent_dim))
+
+  def posterior(self, images: Examples) -> Posterior:
+    """Returns the distribution of the latents given each example.
 
     Args:
-      images: batch of floats in [0, 1].
+      images: batch of floats; images are in [0, 1].
 
     Returns:
       Mean and log-variance in float32. The log-variance is None for a deterministic encoder.
@@ -112,16 +139,16 @@ class Autoencoder(nnx.Module):
       ValueError: if `images` is not a batch of floats, or the encoder's result does not have shape
         `[n, latent_dim]`.
     """
-    images = _checks.array("images", images)
-    if images.ndim < 2:
-      raise ValueError(f"images must have shape (n, ...), not {jnp.shape(images)}.")
-    if not jnp.issubdtype(images.dtype, jnp.floating):
+    batch: Any = _checks.array("images", images)
+    if batch.ndim < 2:
+      raise ValueError(f"images must have shape (n, ...), not {jnp.shape(batch)}.")
+    if not jnp.issubdtype(batch.dtype, jnp.floating):
       raise ValueError(
-        f"images must be floats in [0, 1], not {images.dtype}; divide 8-bit images by 255."
+        f"images must be floats in [0, 1], not {batch.dtype}; divide 8-bit images by 255."
       )
-    encoded = self.encoder(jnp.asarray(images, jnp.float32))
+    encoded = self.encoder(jnp.asarray(batch, jnp.float32))
     if not isinstance(encoded, tuple | list):
-      return Posterior(self._latents(encoded, "latents", images.shape[0]), None)
+      return Posterior(self._latents(encoded, "latents", batch.shape[0]), None)
     if len(encoded) != 2:
       raise ValueError(
         "encoder must return latents or the pair (mean, log_variance), "
@@ -129,35 +156,35 @@ class Autoencoder(nnx.Module):
       )
     mean, log_variance = encoded
     return Posterior(
-      self._latents(mean, "a mean", images.shape[0]),
-      self._latents(log_variance, "a log-variance", images.shape[0]),
+      self._latents(mean, "a mean", batch.shape[0]),
+      self._latents(log_variance, "a log-variance", batch.shape[0]),
     )
 
-  def encode(self, images: Images) -> Float[Array, "n d"]:
+  def encode(self, images: Examples) -> Float[Array, "n d"]:
     """Returns the latents of `images` in [0, 1]; for a Gaussian encoder, the posterior mean."""
     return self.posterior(images).mean
 
-  def logits(self, latents: Float[Array | np.ndarray, "n d"]) -> Float[Array, "n ..."]:
+  def logits(self, latents: Float[Array | np.ndarray, "n d"] | list[Any]) -> Float[Array, "n ..."]:
     """Returns the decoder's result in float32, before `output` is applied.
 
     Args:
       latents: batch of latents.
 
     Raises:
-      ValueError: if `latents` is not `[n, latent_dim]`, or the result is not `[n, h, w, c]`.
+      ValueError: if `latents` is not `[n, latent_dim]`, or the result is not `[n, ...]`.
     """
-    latents = _checks.array("latents", latents)
-    if latents.ndim != 2 or latents.shape[1] != self.latent_dim:
-      raise ValueError(f"latents must have shape (n, {self.latent_dim}), not {jnp.shape(latents)}.")
-    logits = self.decoder(jnp.asarray(latents, jnp.float32))
+    z: Any = _checks.array("latents", latents)
+    if z.ndim != 2 or z.shape[1] != self.latent_dim:
+      raise ValueError(f"latents must have shape (n, {self.latent_dim}), not {jnp.shape(z)}.")
+    logits = self.decoder(jnp.asarray(z, jnp.float32))
     shape = _shape_of("decoder", logits)
-    if len(shape) < 2 or shape[0] != latents.shape[0]:
+    if len(shape) < 2 or shape[0] != z.shape[0]:
       raise ValueError(
-        f"decoder must return images of shape ({latents.shape[0]}, ...), but returned {shape}."
+        f"decoder must return images of shape ({z.shape[0]}, ...), but returned {shape}."
       )
     return jnp.asarray(logits, jnp.float32)
 
-  def decode(self, latents: Float[Array | np.ndarray, "n d"]) -> Float[Array, "n ..."]:
+  def decode(self, latents: Float[Array | np.ndarray, "n d"] | list[Any]) -> Float[Array, "n ..."]:
     """Returns the images of `latents`, in [0, 1] unless `output` is the identity."""
     return self.output_activation(self.logits(latents))
 
@@ -165,31 +192,39 @@ class Autoencoder(nnx.Module):
     """Returns images in [0, 1] from the decoder's result, or the result for "identity"."""
     return _OUTPUTS[self.output](logits)
 
-  def reconstruct(self, images: Images) -> Float[Array, "n ..."]:
+  def reconstruct(self, images: Examples) -> Float[Array, "n ..."]:
     """Returns the reconstructions D(E(x)); a Gaussian encoder uses its posterior mean.
 
     Raises:
       ValueError: if the shape of the reconstructions differs from that of `images`.
     """
-    images = _checks.array("images", images)
-    reconstruction = self.decode(self.encode(images))
-    if reconstruction.shape != images.shape:
+    batch: Any = _checks.array("images", images)
+    reconstruction = self.decode(self.encode(batch))
+    if reconstruction.shape != batch.shape:
       raise ValueError(
-        f"decoder must return images of shape {images.shape}, that of the encoder's input, "
+        f"decoder must return images of shape {batch.shape}, that of the encoder's input, "
         f"but returned {reconstruction.shape}."
       )
     return reconstruction
 
   def generate(self, key: Key[Array, ""], num: int) -> Float[Array, "num ..."]:
-    """Generates images: decodes latents sampled from N(0, I).
+    """Generates examples: decodes latents drawn from `prior`.
 
     Args:
-      key: random key; the same key gives the same images.
-      num: number of images.
+      key: random key; the same key gives the same examples.
+      num: number of examples.
+
+    Raises:
+      ValueError: if the model was handed to `training.create` and still has its initial parameters.
     """
-    shape = _checks.integer("num", num), self.latent_dim
+    key, num = _checks.key("key", key), _checks.integer("num", num)
     check_fits("num", num, 4 * num * self.latent_dim)
-    return self.decode(jax.random.normal(_checks.key("key", key), shape))
+    if _is_untrained(self):
+      raise ValueError(
+        "This model still has the parameters that training.create started from: "
+        "training.merge(model, state.params) returns the trained one."
+      )
+    return self.decode(self.prior.sample(key, num))
 
   def _latents(self, encoded: Any, name: str, num: Any) -> Float[Array, "n d"]:
     """Returns the encoder's result in float32, or raises a ValueError for a wrong shape."""
@@ -199,6 +234,52 @@ class Autoencoder(nnx.Module):
         f"but returned {jnp.shape(encoded)}."
       )
     return jnp.asarray(encoded, jnp.float32)
+
+
+def check_prior(prior: Any, latent_dim: int) -> Prior | None:
+  """Returns a prior, or None for N(0, I), which is the same model as one without a prior.
+
+  Raises:
+    ValueError: if it is not a prior, or has another dimension.
+  """
+  if prior is None:
+    return None
+  _checks.instance("prior", prior, Prior, "None or a prior")
+  if prior.dim != latent_dim:
+    raise ValueError(f"prior has dimension {prior.dim}, but latent_dim is {latent_dim}.")
+  return None if isinstance(prior, StandardNormal) else prior
+
+
+def mark_untrained(model: Autoencoder) -> None:
+  """Makes `generate` of this model an error until its parameters change."""
+  _UNTRAINED[model] = _parameters(model)
+
+
+def _is_untrained(model: Autoencoder) -> bool:
+  initial = _UNTRAINED.get(model)
+  if initial is None:
+    return False
+  if all(now is then for now, then in zip(_parameters(model), initial, strict=True)):
+    return True
+  del _UNTRAINED[model]
+  return False
+
+
+def _parameters(model: Autoencoder) -> list[Any]:
+  return jax.tree.leaves(nnx.state(model, nnx.Param))
+
+
+class _Constant:
+  """A value that NNX keeps as it is, even if it holds arrays."""
+
+  def __init__(self, value: Any) -> None:
+    self.value = value
+
+  def __eq__(self, other: object) -> bool:
+    return isinstance(other, _Constant) and self.value == other.value
+
+  def __hash__(self) -> int:
+    return hash(self.value)
 
 
 def pixels(images: Num[Array | np.ndarray, "n ..."]) -> Float[Array, "n ..."]:
@@ -219,13 +300,3 @@ def _shape_of(network: str, returned: Any) -> tuple[Any, ...]:
     return returned.shape
   expected = "latents" if network == "encoder" else "images"
   raise ValueError(f"{network} must return {expected}, but returned {_checks.type_name(returned)}.")
-
-
-def _check_only_params(model: Autoencoder) -> None:
-  """Raises a ValueError if a network has hidden state, because training updates only parameters."""
-  for path, variable in nnx.to_flat_state(nnx.state(model)):
-    if not isinstance(variable, nnx.Param):
-      raise ValueError(
-        f"encoder and decoder may hold nnx.Param only, but {'.'.join(map(str, path))} is "
-        f"{type(variable).__name__}; use GroupNorm or LayerNorm, not BatchNorm, and no dropout."
-      )

@@ -49,8 +49,9 @@ class Scaling:
       return x
     return (x - jnp.asarray(self.mean, jnp.float32)) / jnp.asarray(self.scale, jnp.float32)
 
-  def undo(self, x: Float[Array, "n ..."]) -> Float[Array, "n ..."]:
+  def undo(self, x: Float[Array | np.ndarray, "n ..."]) -> Float[Array, "n ..."]:
     """Returns values of the data set for values that the networks see; it may be traced."""
+    x = jnp.asarray(x)
     if self.mean is None or self.scale is None:
       return x
     return x * jnp.asarray(self.scale, jnp.float32) + jnp.asarray(self.mean, jnp.float32)

@@ -19,7 +19,14 @@ if TYPE_CHECKING:
   from matplotlib.axes import Axes
   from matplotlib.figure import Figure
 
-__all__ = ["save_curves", "save_marginals", "save_pairs", "save_quantiles"]
+__all__ = [
+  "panels",
+  "save_curves",
+  "save_figure",
+  "save_marginals",
+  "save_pairs",
+  "save_quantiles",
+]
 
 _MAX_COORDINATES = 12
 _MAX_PAIR_COORDINATES = 6
@@ -38,7 +45,7 @@ def save_curves(path: str | Path, epochs: Sequence[dict[str, Any]]) -> Path:
     ValueError: if there are no epochs, or one lacks a number.
   """
   _check_epochs(epochs)
-  figure, axes = _panels(2, columns=2, size=(460, 300), gap=80)
+  figure, axes = panels(2, columns=2, size=(460, 300), gap=80)
   x = [line["epoch"] for line in epochs]
   titles = ("reconstruction error", "penalty")
   for panel, name in zip(axes, ("reconstruction_error", "penalty"), strict=True):
@@ -49,7 +56,7 @@ def save_curves(path: str | Path, epochs: Sequence[dict[str, Any]]) -> Path:
   if min(errors) > 0 and max(errors) > 10 * min(errors):
     axes[0].set_yscale("log")
     label_powers(axes[0].yaxis)
-  return _save(path, figure)
+  return save_figure(path, figure)
 
 
 def _check_epochs(epochs: Any) -> None:
@@ -66,28 +73,45 @@ def _check_epochs(epochs: Any) -> None:
         )
 
 
-def save_marginals(path: str | Path, latents: Float[Real, "n d"]) -> Path:
+def save_marginals(
+  path: str | Path, latents: Float[Real, "n d"], *, reference: Float[Real, "m d"] | None = None
+) -> Path:
   """Saves histograms of the first twelve coordinates, with the density of N(0, 1).
+
+  Args:
+    path: the PNG to write.
+    latents: latents, one a row.
+    reference: samples of another prior, whose histograms then replace the density.
 
   Raises:
     ValueError: if `latents` is not a finite [n, d] of at least two rows.
   """
   z = features_in_float64("latents", latents, least=2)
   shown = z[:, :_MAX_COORDINATES]
-  figure, axes = _panels(shown.shape[1], columns=4, size=(230, 170))
+  figure, axes = panels(shown.shape[1], columns=4, size=(230, 170))
   limit = max(4.0, min(float(np.abs(shown).max()), 8.0))
   x = np.linspace(-limit, limit, 201)
   edges = np.linspace(-limit, limit, int(np.clip(2 * np.sqrt(len(z)), 16, 81)))
   density = np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi)
   for k, (panel, values) in enumerate(zip(axes, shown.T, strict=True)):
     panel.hist(values, bins=edges.tolist(), density=True, color=BLUE)
-    panel.plot(x, density, color=INK, linewidth=1.2)
+    if reference is None:
+      panel.plot(x, density, color=INK, linewidth=1.2)
+    else:
+      samples = np.asarray(reference)[:, k]
+      panel.hist(samples, bins=edges.tolist(), density=True, histtype="step", color=INK)
     panel.set_yticks([])
     panel.set_title(f"$z_{{{k + 1}}}$", fontsize=10, color=INK, loc="left", y=0.8, x=0.03)
-  return _save(path, figure)
+  return save_figure(path, figure)
 
 
-def save_quantiles(path: str | Path, latents: Float[Real, "n d"], *, key: Key[Array, ""]) -> Path:
+def save_quantiles(
+  path: str | Path,
+  latents: Float[Real, "n d"],
+  *,
+  key: Key[Array, ""],
+  reference: Float[Real, "m d"] | None = None,
+) -> Path:
   """Saves quantile–quantile plots against N(0, 1), along random directions and the worst one.
 
   The worst direction has the largest one-dimensional Wasserstein distance, and is found by gradient
@@ -97,6 +121,7 @@ def save_quantiles(path: str | Path, latents: Float[Real, "n d"], *, key: Key[Ar
     path: the PNG to write.
     latents: latents, one a row.
     key: random key that draws the directions.
+    reference: samples of another prior, whose quantiles then replace those of N(0, 1).
 
   Raises:
     ValueError: if `latents` is not a finite [n, d] of at least two rows.
@@ -105,34 +130,46 @@ def save_quantiles(path: str | Path, latents: Float[Real, "n d"], *, key: Key[Ar
   n, dim = z.shape
   _checks.key("key", key)
   random = distances.random_directions(key, _DIRECTIONS, dim)
-  worst = _worst_direction(jnp.asarray(z[:_MAX_POINTS], jnp.float32), random)
+  target = None if reference is None else jnp.asarray(reference[:_MAX_POINTS], jnp.float32)
+  worst = _worst_direction(jnp.asarray(z[:_MAX_POINTS], jnp.float32), random, target)
   levels = (np.arange(n) + 0.5) / n
   expected = np.asarray(jax.scipy.special.ndtri(jnp.asarray(levels)))
   kept = np.unique(np.linspace(0, n - 1, 400).astype(int))
-  figure, axes = _panels(2, columns=2, size=(400, 400))
+  figure, axes = panels(2, columns=2, size=(400, 400))
   for panel, directions, title in (
     (axes[0], np.asarray(random), f"{_DIRECTIONS} random directions"),
     (axes[1], worst[None], "the worst direction"),
   ):
     sorted_projections = np.sort(z @ directions.T, axis=0)[kept]
+    quantiles = expected[kept]
+    if reference is not None:
+      quantiles = np.quantile(np.asarray(reference) @ directions.T, levels[kept], axis=0)
     panel.axline((0, 0), slope=1, color=INK, linewidth=1)
     panel.plot(
-      expected[kept],
+      quantiles,
       sorted_projections,
       color=BLUE,
       linewidth=1,
       alpha=min(1, 6 / len(directions)),
     )
     panel.set_title(title, fontsize=10, color=INK, loc="left")
-    panel.set_xlabel("quantiles of N(0, 1)", fontsize=9, color=INK)
+    compared = "N(0, 1)" if reference is None else "the prior"
+    panel.set_xlabel(f"quantiles of {compared}", fontsize=9, color=INK)
     limit = max(3.5, float(np.abs(sorted_projections).max()))
     panel.set(xlim=(-limit, limit), ylim=(-limit, limit))
   axes[0].set_ylabel("quantiles of the latents", fontsize=9, color=INK)
-  return _save(path, figure)
+  return save_figure(path, figure)
 
 
-def save_pairs(path: str | Path, latents: Float[Real, "n d"]) -> Path:
+def save_pairs(
+  path: str | Path, latents: Float[Real, "n d"], *, reference: Float[Real, "m d"] | None = None
+) -> Path:
   """Saves scatter plots of all pairs of the first six coordinates, with the circle |z| = 2.
+
+  Args:
+    path: the PNG to write.
+    latents: latents, one a row.
+    reference: samples of another prior, which then replace the circle.
 
   Raises:
     ValueError: if `latents` is not a finite [n, d] of at least two rows, with d at least 2.
@@ -148,30 +185,37 @@ def save_pairs(path: str | Path, latents: Float[Real, "n d"]) -> Path:
   limit = max(3.5, float(np.abs(points).max()))
   cells = dim - 1
   side = max(110, 660 // cells)
-  figure, axes = _panels(cells * cells, columns=cells, size=(side, side), gap=6)
+  figure, axes = panels(cells * cells, columns=cells, size=(side, side), gap=6)
   for index, panel in enumerate(axes):
     row, column = index // cells + 1, index % cells
     if column >= row:
       panel.set_visible(False)
       continue
+    if reference is not None:
+      samples = np.asarray(reference)[:_MAX_POINTS, [column, row]]
+      panel.scatter(*samples.T, s=2, color=GREY, linewidths=0)
     panel.scatter(points[:, column], points[:, row], s=2, color=BLUE, alpha=0.35, linewidths=0)
-    panel.add_patch(Circle((0, 0), 2, fill=False, color=INK, linewidth=0.8))
+    if reference is None:
+      panel.add_patch(Circle((0, 0), 2, fill=False, color=INK, linewidth=0.8))
     panel.set(xlim=(-limit, limit), ylim=(-limit, limit), xticks=[], yticks=[])
     if column == 0:
       panel.set_ylabel(f"$z_{{{row + 1}}}$", fontsize=9, color=INK)
     if row == cells:
       panel.set_xlabel(f"$z_{{{column + 1}}}$", fontsize=9, color=INK)
-  return _save(path, figure)
+  return save_figure(path, figure)
 
 
 def _worst_direction(
-  z: Float[Array, "n d"], directions: Float[Array, "k d"], steps: int = 100
+  z: Float[Array, "n d"],
+  directions: Float[Array, "k d"],
+  target: Float[Array, "m d"] | None = None,
+  steps: int = 100,
 ) -> Float[np.ndarray, " d"]:
   """Returns the direction with the largest distance after gradient ascent from some directions."""
 
   def distance(direction):
     unit = direction / jnp.linalg.norm(direction)
-    return distances.sliced_wasserstein(z, directions=unit[None])
+    return distances.sliced_wasserstein(z, target, directions=unit[None])
 
   @jax.jit
   def climb(direction):
@@ -191,7 +235,7 @@ def _worst_direction(
   return np.asarray(max(maxima, key=lambda maximum: float(maximum[0]))[1])
 
 
-def _panels(
+def panels(
   count: int, *, columns: int, size: tuple[int, int], gap: int = 54
 ) -> tuple["Figure", list["Axes"]]:
   """Returns a figure with `count` panels, row by row, each `size` pixels large."""
@@ -215,6 +259,7 @@ def _panels(
   return figure, axes
 
 
-def _save(path: str | Path, figure: "Figure") -> Path:
+def save_figure(path: str | Path, figure: "Figure") -> Path:
+  """Writes a figure of `panels` to a PNG file."""
   figure.set_dpi(DPI)
   return write_png(path, figure)

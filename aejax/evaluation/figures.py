@@ -191,7 +191,11 @@ def _increasing(extent: Any) -> tuple[float, float, float, float]:
 
 
 def save_latent_scatter(
-  path: str | Path, latents: Float[Real, "n 2"], labels: Shaped[Real, " n"] | None = None
+  path: str | Path,
+  latents: Float[Real, "n 2"],
+  labels: Shaped[Real, " n"] | None = None,
+  *,
+  reference: Float[Real, "m 2"] | None = None,
 ) -> Path:
   """Saves a scatter plot of two-dimensional latents, with the circles |z| = 1, 2, 3 of N(0, I).
 
@@ -202,6 +206,7 @@ def save_latent_scatter(
     path: the PNG to write.
     latents: latents, one a row.
     labels: class of each latent, if known.
+    reference: samples of another prior, which then replace the circles.
 
   Returns:
     The path written.
@@ -231,8 +236,10 @@ def save_latent_scatter(
 
   figure, axes = _latent_axes(_SIDE, _SIDE)
   point_colours = [colours[index] for index in class_indices[order]]
+  if reference is not None:
+    axes.scatter(*np.asarray(reference)[:_MAX_POINTS].T, color=INK, s=3, alpha=0.2, linewidths=0)
   axes.scatter(*points[order].T, c=point_colours, s=10, alpha=0.6, linewidths=0)
-  for radius in (1, 2, 3):
+  for radius in (1, 2, 3) if reference is None else ():
     axes.add_patch(Circle((0, 0), radius, fill=False, color=INK, linewidth=0.8, linestyle="--"))
   limit = max(3.5, 1.05 * float(np.abs(points[order]).max()))
   axes.set(xlim=(-limit, limit), ylim=(-limit, limit))

@@ -26,7 +26,7 @@ class Outputs:
 
   latents: Float[Array, "n d"]
   means: Float[Array, "n d"]
-  reconstructions: Float[Array, "n h w c"]
+  reconstructions: Float[Array, "n ..."]
 
   @classmethod
   def of(cls, trained: TrainedAutoencoder, dataset: Dataset) -> "Outputs":

@@ -27,6 +27,7 @@ _PLOTS = {
     "Interpolations",
     "Decoded points on straight lines between the latents of two test images.",
   ),
+  "correlations.png": ("Correlations", "Correlations of the features of test vectors and samples."),
   "curves.png": ("Training", "Means over each epoch, on the training set."),
   "marginals.png": (
     "Latent marginals",
@@ -40,6 +41,14 @@ _PLOTS = {
   "pairs.png": ("Pairs of coordinates", "Test latents, with the circle |z| = 2."),
   "latents.png": ("Latents", "Test latents by class, with the circles |z| = 1, 2, 3."),
   "plane.png": ("Decoded plane", "Each image is at the latent that it is decoded from."),
+}
+# Words of the captions that change with another prior, whose samples the plots show.
+_OTHER_PRIOR = {
+  "Decoded draws from N(0, I)": "Decoded draws from the prior",
+  "the line is the density of N(0, 1)": "the line is that of samples of the prior",
+  "those of N(0, 1). Normal latents": "those of the prior. Samples of the prior",
+  "with the circle |z| = 2": "over samples of the prior in grey",
+  "with the circles |z| = 1, 2, 3": "over samples of the prior in grey",
 }
 _ABOUT = ("method", "dataset", "network", "latent_dim", "steps", "test_images")
 
@@ -70,7 +79,10 @@ def write_report(path: str | Path, runs: Sequence[str | Path], *, title: str | N
   if any(planes):
     sections["Walk through the latent plane"] = _side_by_side(names, planes)
   for plot, (heading, caption) in _PLOTS.items():
-    shown = [_plot(folder / plot, caption) for folder in folders]
+    shown = [
+      _plot(folder / plot, _caption(caption, summary))
+      for folder, summary in zip(folders, summaries, strict=True)
+    ]
     if any(shown):
       sections[heading] = _side_by_side(names, shown)
   sections["Settings"] = _table(
@@ -108,6 +120,7 @@ def _read(folder: Path, name: str) -> dict[str, Any]:
 
 def _read_summary(folder: Path) -> dict[str, Any]:
   summary = {"normal_latents": {}, **_read(folder, "summary.json")}
+  summary["normal_latents"] = summary.pop("prior_latents", summary["normal_latents"])
   types = {"method": str, "dataset": str, "test_images": int, "normal_latents": dict}
   for entry, expected in types.items():
     if not isinstance(found := summary.get(entry), expected):
@@ -133,8 +146,23 @@ def _lead(summaries: Sequence[dict[str, Any]]) -> str:
   methods = ", ".join(dict.fromkeys(s["method"] for s in summaries))
   images = max(s["test_images"] for s in summaries)
   return (
-    f"{methods} on {datasets}: scored on {images:,} test images. Latents are compared with N(0, I)."
+    f"{methods} on {datasets}: scored on {images:,} test images. Latents are compared with "
+    f"{_prior(summaries)}."
   )
+
+
+def _prior(summaries: Sequence[dict[str, Any]]) -> str:
+  """Returns N(0, I), or words for other priors."""
+  return "the prior of each run" if any("prior" in s for s in summaries) else "N(0, I)"
+
+
+def _caption(text: str, summary: dict[str, Any]) -> str:
+  """Returns the caption of a plot, for the prior of the run."""
+  if "prior" not in summary:
+    return text
+  for old, new in _OTHER_PRIOR.items():
+    text = text.replace(old, new)
+  return text
 
 
 def _scores(names: Sequence[str], summaries: Sequence[dict[str, Any]]) -> str:
@@ -149,7 +177,8 @@ def _scores(names: Sequence[str], summaries: Sequence[dict[str, Any]]) -> str:
       continue
     row = [name.replace("_", " "), *(_number(value) for value in values)]
     rows.append([*row, _number(references.get(name))] if references else row)
-  heads = ["", *names, *(["normal latents"] if references else [])]
+  kind = "prior" if any("prior" in s for s in summaries) else "normal"
+  heads = ["", *names, *([f"{kind} latents"] if references else [])]
   return _table(heads, rows)
 
 

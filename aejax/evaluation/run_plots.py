@@ -9,10 +9,12 @@ import numpy as np
 from aejax._files import write_json
 from aejax.autoencoder import pixels
 from aejax.data import Dataset
-from aejax.evaluation import diagnostics, figures
+from aejax.evaluation import diagnostics, examples, figures, table_plots
 from aejax.evaluation.generation import nearest
 from aejax.evaluation.image_grid import as_figure, as_pixels, tile, write_png
 from aejax.evaluation.outputs import Outputs, scoring_keys
+from aejax.evaluation.prior_metrics import is_normal
+from aejax.priors import UniformSphere
 from aejax.training import TrainedAutoencoder
 
 __all__ = ["plot_run"]
@@ -24,6 +26,8 @@ _INTERPOLATIONS, _STEPS = 8, 11
 _PLANE_SIDE, _PLANE_EXTENT = 20, 2.5
 # The same for the interactive plane of the report, and its number of latents.
 _MAP_SIDE, _MAP_EXTENT, _MAP_POINTS = 40, 3.0, 1000
+# Samples of a prior other than N(0, I) that latents are plotted with.
+_REFERENCE_SAMPLES = 2000
 
 
 def plot_run(
@@ -45,19 +49,41 @@ def plot_run(
     The paths of the plots.
   """
   outputs = Outputs.of(trained, dataset) if outputs is None else outputs
-  samples = trained.generate(jax.random.key(trained.configuration.seed), _SAMPLES)
+  plots = _plot_examples(workdir, trained, dataset, outputs)
+  log = workdir / "metrics.jsonl"
+  if log.is_file() and (lines := log.read_text(encoding="utf-8").splitlines()):
+    epochs = [json.loads(line) for line in lines]
+    plots.append(diagnostics.save_curves(workdir / "curves.png", epochs))
+  return plots + _plot_latents(workdir, trained, dataset, outputs)
+
+
+def _plot_examples(
+  workdir: Path, trained: TrainedAutoencoder, dataset: Dataset, outputs: Outputs
+) -> list[Path]:
+  samples = trained.generate(jax.random.key(trained.configuration.seed), _num_samples(dataset))
+  shown = len(dataset.test) if dataset.kind == "vectors" else _RECONSTRUCTIONS
   plots = [
-    figures.save_grid(workdir / "samples.png", samples),
-    figures.save_reconstructions(
-      workdir / "reconstructions.png",
-      pixels(dataset.test[:_RECONSTRUCTIONS]),
-      outputs.reconstructions[:_RECONSTRUCTIONS],
-    ),
-    figures.save_interpolations(
-      workdir / "interpolations.png", _interpolate(trained, np.asarray(outputs.means))
+    examples.save_samples(workdir / "samples.png", samples, dataset.test),
+    examples.save_example_reconstructions(
+      workdir / "reconstructions.png", dataset.test[:shown], outputs.reconstructions[:shown]
     ),
   ]
-  if (found := nearest(samples[:_RECONSTRUCTIONS], dataset)) is not None:
+  if dataset.kind == "vectors":
+    plots.append(
+      table_plots.save_correlations(
+        workdir / "correlations.png", np.asarray(samples), np.asarray(pixels(dataset.test))
+      )
+    )
+  else:
+    walks = _interpolate(trained, np.asarray(outputs.means))
+    plots.append(
+      examples.save_example_interpolations(workdir / "interpolations.png", walks, dataset.test)
+    )
+  if (
+    dataset.kind == "images"
+    and trained.scaling.unit
+    and (found := nearest(samples[:_RECONSTRUCTIONS], dataset)) is not None
+  ):
     neighbours = pixels(np.asarray(dataset.train)[found.indices[:, 0]])
     plots.append(
       figures.save_reconstructions(
@@ -67,42 +93,54 @@ def plot_run(
         names=("sample", "nearest in training set"),
       )
     )
-  log = workdir / "metrics.jsonl"
-  if log.is_file() and (lines := log.read_text(encoding="utf-8").splitlines()):
-    epochs = [json.loads(line) for line in lines]
-    plots.append(diagnostics.save_curves(workdir / "curves.png", epochs))
-  return plots + _plot_latents(workdir, trained, dataset, outputs)
+  return plots
+
+
+def _num_samples(dataset: Dataset) -> int:
+  """Returns the number of samples to plot: histograms need more than grids."""
+  return max(_SAMPLES, len(dataset.test)) if dataset.kind == "vectors" else _SAMPLES
 
 
 def _plot_latents(
   workdir: Path, trained: TrainedAutoencoder, dataset: Dataset, outputs: Outputs
 ) -> list[Path]:
   _, directions_key = scoring_keys()
-  latents = outputs.latents
+  latents, reference, scale = outputs.latents, None, 1.0
+  if not is_normal(trained.prior):
+    reference = np.asarray(trained.prior.sample(jax.random.key(0), _REFERENCE_SAMPLES))
+    scale = 1.1 * float(np.quantile(np.abs(reference), 0.995)) / _PLANE_EXTENT
   plots = [
-    diagnostics.save_marginals(workdir / "marginals.png", latents),
-    diagnostics.save_quantiles(workdir / "quantiles.png", latents, key=directions_key),
+    diagnostics.save_marginals(workdir / "marginals.png", latents, reference=reference),
+    diagnostics.save_quantiles(
+      workdir / "quantiles.png", latents, key=directions_key, reference=reference
+    ),
   ]
   if latents.shape[1] > 1:
-    plots.append(diagnostics.save_pairs(workdir / "pairs.png", latents))
+    plots.append(diagnostics.save_pairs(workdir / "pairs.png", latents, reference=reference))
   if latents.shape[1] == 2:
-    _write_map(workdir, trained, dataset, np.asarray(outputs.means[:_MAP_POINTS]))
-    plots += [
-      figures.save_latent_scatter(workdir / "latents.png", latents, dataset.test_labels),
+    plots.append(
+      figures.save_latent_scatter(
+        workdir / "latents.png", latents, dataset.test_labels, reference=reference
+      )
+    )
+  if latents.shape[1] == 2 and dataset.kind == "images" and trained.scaling.unit:
+    means, extent = np.asarray(outputs.means[:_MAP_POINTS]), scale * _PLANE_EXTENT
+    _write_map(workdir, trained, dataset, means, scale * _MAP_EXTENT)
+    plots.append(
       figures.save_decoded_plane(
         workdir / "plane.png",
-        _decode_plane(trained, _PLANE_SIDE, _PLANE_EXTENT),
-        extent=(-_PLANE_EXTENT, _PLANE_EXTENT, -_PLANE_EXTENT, _PLANE_EXTENT),
-      ),
-    ]
+        _decode_plane(trained, _PLANE_SIDE, extent),
+        extent=(-extent, extent, -extent, extent),
+      )
+    )
   return plots
 
 
 def _write_map(
-  workdir: Path, trained: TrainedAutoencoder, dataset: Dataset, means: np.ndarray
+  workdir: Path, trained: TrainedAutoencoder, dataset: Dataset, means: np.ndarray, extent: float
 ) -> None:
   """Writes the files of the report's interactive plane: decoded tiles, and latents as points."""
-  tiles = _decode_plane(trained, _MAP_SIDE, _MAP_EXTENT)
+  tiles = _decode_plane(trained, _MAP_SIDE, extent)
   canvas, _ = tile(as_pixels("tiles", tiles, rank=5), gap=0)
   write_png(workdir / "plane_tiles.png", as_figure(canvas))
   latents = means.round(3)
@@ -111,16 +149,22 @@ def _write_map(
     labels = np.unique(dataset.test_labels[: len(latents)], return_inverse=True)[1]
   colours = figures.class_colours(int(labels.max()) + 1)
   points = [[*map(float, z), colours[label]] for z, label in zip(latents, labels, strict=True)]
-  write_json(workdir / "plane.json", {"extent": _MAP_EXTENT, "side": _MAP_SIDE, "points": points})
+  write_json(workdir / "plane.json", {"extent": extent, "side": _MAP_SIDE, "points": points})
 
 
 def _interpolate(trained: TrainedAutoencoder, means: np.ndarray) -> np.ndarray:
-  """Decodes points on straight lines from one test image's latents to another's."""
+  """Decodes points on straight lines from one test image's latents to another's.
+
+  If the prior is a sphere, the points lie on arcs around its centre instead.
+  """
   rows = min(_INTERPOLATIONS, len(means) // 2) or 1
   ends = means[: 2 * rows]
   first, second = ends[:rows, None], ends[-rows:, None]
   t = np.linspace(0, 1, _STEPS, dtype=np.float32)[:, None]
   path = (1 - t) * first + t * second
+  if isinstance(trained.prior, UniformSphere):
+    norms = [np.linalg.norm(points, axis=-1, keepdims=True) for points in (first, second, path)]
+    path *= ((1 - t) * norms[0] + t * norms[1]) / np.maximum(norms[2], 1e-6)
   images = trained.decode(path.reshape(-1, path.shape[-1]))
   return np.asarray(images).reshape(rows, _STEPS, *images.shape[1:])
 

@@ -1,5 +1,6 @@
 """Scores a trained run on its test set."""
 
+import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,18 +18,20 @@ from aejax.evaluation.generation import (
   fit_samplers,
   generation_metrics,
   likelihood_metrics,
+  table_metrics,
 )
 from aejax.evaluation.outputs import Outputs, scoring_keys
+from aejax.evaluation.prior_metrics import is_normal, prior_baseline, prior_metrics
 from aejax.evaluation.report import write_report
 from aejax.evaluation.run_plots import plot_run
 from aejax.evaluation.summary import Summary, summarise
 from aejax.metrics.collapse import active_units, collapse
 from aejax.metrics.features import CLASSIFIERS, Extractor, classifier
-from aejax.metrics.latents import latent_metrics, reconstruction_error
-from aejax.metrics.normality import normal_baseline
+from aejax.metrics.latents import reconstruction_error
 from aejax.training import Run, TrainedAutoencoder
+from aejax.training.configuration import write
 
-__all__ = ["evaluate", "score"]
+__all__ = ["evaluate", "score", "score_in"]
 
 
 def score(
@@ -49,8 +52,12 @@ def score(
   Returns:
     The summary, and the paths of the plots and of the report.
   """
-  summaries, plots = [], []
+  if run.workdir is None:
+    raise ValueError("This run has no work directory: give score_in a folder.")
+  summaries, plots, folders = [], [], []
   for seed_run in run.seeds:
+    assert seed_run.workdir is not None
+    folders.append(seed_run.workdir)
     trained = seed_run.load()
     logger.info(f"Scoring {seed_run.workdir} on {len(run.dataset.test):,} test images …")
     outputs = Outputs.of(trained, run.dataset)
@@ -66,12 +73,26 @@ def score(
     )
     plots += plot_run(seed_run.workdir, trained, run.dataset, outputs=outputs)
   summary = summaries[0] if len(summaries) == 1 else summarise(run.workdir, summaries)
-  report = write_report(run.workdir / "report.html", [seed.workdir for seed in run.seeds])
+  report = write_report(run.workdir / "report.html", folders)
   return summary, [*plots, report]
 
 
+def score_in(folder: Path, run: Run, *, extractor: Extractor | None = None) -> list[Path]:
+  """Scores a run without a work directory; a folder gets what its work directory would hold.
+
+  Returns:
+    The paths of the plots.
+  """
+  write(folder, run.configuration)
+  lines = [json.dumps(line) + "\n" for line in run.history]
+  (folder / "metrics.jsonl").write_text("".join(lines), encoding="utf-8")
+  outputs = Outputs.of(run, run.dataset)
+  evaluate(folder, run, run.dataset, outputs=outputs, extractor=extractor)
+  return plot_run(folder, run, run.dataset, outputs=outputs)
+
+
 def evaluate(
-  workdir: Path,
+  workdir: Path | None,
   trained: TrainedAutoencoder,
   dataset: Dataset,
   *,
@@ -82,7 +103,7 @@ def evaluate(
   """Writes summary.json: the run in brief, and its metrics on the whole test set.
 
   Args:
-    workdir: work directory of the run.
+    workdir: work directory of the run, or None to write nothing.
     trained: the trained autoencoder.
     dataset: the data set that it was trained on. The training images are only used to fit densities
       to their latents.
@@ -104,11 +125,12 @@ def evaluate(
       f"Features of {extractor.name} are compared for at least {MIN_IMAGES} test images, but "
       f"{dataset.name} has {len(dataset.test)}."
     )
-  path = workdir / "summary.json"
+  path = None if workdir is None else workdir / "summary.json"
+  where = "the run" if workdir is None else f"the run in {workdir}"
   outputs = Outputs.of(trained, dataset) if outputs is None else outputs
   _, directions_key = scoring_keys()
-  configuration = trained.configuration
-  previous = read_json(path) if path.exists() else {}
+  configuration, prior = trained.configuration, trained.prior
+  previous = {} if path is None or not path.exists() else read_json(path)
   kept = {name: previous[name] for name in ("seconds", "images_per_second") if name in previous}
   summary = {
     "method": configuration.method,
@@ -117,22 +139,34 @@ def evaluate(
     "latent_dim": configuration.latent_dim,
     "steps": trained.step,
     "test_images": len(dataset.test),
-    "reconstruction_error": reconstruction_error(pixels(dataset.test), outputs.reconstructions),
-    **latent_metrics(outputs.latents, key=directions_key),
+    "reconstruction_error": _reconstruction_error(trained, dataset, outputs),
+    **prior_metrics(outputs.latents, prior, key=directions_key),
   }
-  _check_finite(summary, workdir)
+  if not is_normal(prior):
+    summary["prior"] = type(prior).__name__
+  _check_finite(summary, where)
   summary |= _sample_metrics(trained, dataset, outputs, extractor) | kept | dict(timing or {})
-  references = normal_baseline(*outputs.latents.shape, key=jax.random.key(2))
-  summary["normal_latents"] = {name: reference.mean for name, reference in references.items()}
-  _check_finite(summary, workdir)
+  references = prior_baseline(len(outputs.latents), prior, key=jax.random.key(2))
+  summary["normal_latents" if is_normal(prior) else "prior_latents"] = references
+  _check_finite(summary, where)
   means = np.asarray(outputs.means)
-  gaussian = configuration.make_objective().gaussian_encoder
+  gaussian = trained.objective.gaussian_encoder
   if gaussian:
     summary["active_units"] = active_units(means)
   if (sentence := collapse(means, gaussian=gaussian)) is not None:
-    warn(f"{workdir}: {sentence}")
-  write_json(path, summary)
+    warn(sentence if workdir is None else f"{workdir}: {sentence}")
+  if path is not None:
+    write_json(path, summary)
   return cast(Summary, summary)
+
+
+def _reconstruction_error(trained: TrainedAutoencoder, dataset: Dataset, outputs: Outputs) -> float:
+  """Returns the error that training minimises: of standardised values if the run has these."""
+  if trained.scaling.mean is None:
+    return reconstruction_error(pixels(dataset.test), outputs.reconstructions)
+  return reconstruction_error(
+    trained.scaling.apply(dataset.test), trained.scaling.apply(outputs.reconstructions)
+  )
 
 
 def _sample_metrics(
@@ -142,6 +176,8 @@ def _sample_metrics(
   fit_key, generation_key, likelihood_key = jax.random.split(jax.random.key(1), 3)
   configuration = trained.configuration
   found = likelihood_metrics(trained, dataset, key=likelihood_key)
+  if dataset.kind == "vectors":
+    found |= table_metrics(trained, dataset, key=generation_key)
   extractors = []
   if configuration.dataset in CLASSIFIERS and configuration.image_size is None:
     extractors.append(classifier(configuration.dataset))
@@ -161,7 +197,7 @@ def _sample_metrics(
   return found
 
 
-def _check_finite(summary: Mapping[str, Any], workdir: Path) -> None:
+def _check_finite(summary: Mapping[str, Any], where: str) -> None:
   for name, value in summary.items():
     if isinstance(value, float) and not math.isfinite(value):
-      raise ValueError(f"The {name} of the run in {workdir} is {value}: its training diverged.")
+      raise ValueError(f"The {name} of {where} is {value}: its training diverged.")

@@ -30,7 +30,8 @@ class Summary(TypedDict):
     latent_dim: dimension of the latents.
     steps: number of training steps.
     test_images: number of test images.
-    reconstruction_error: squared error, summed over pixels and averaged over images.
+    reconstruction_error: squared error, summed over pixels and averaged over images; of
+      standardised values for data that are standardised.
     mardia_skewness: see `metrics.mardia_skewness`.
     mardia_kurtosis: see `metrics.mardia_kurtosis`.
     cramer_wold: squared Cramer-Wold distance from the latents to N(0, I).
@@ -38,8 +39,13 @@ class Summary(TypedDict):
     mmd: unbiased squared MMD from the latents to N(0, I).
     energy_distance: unbiased squared energy distance from the latents to N(0, I).
     normal_latents: mean score of truly normal latents in each of the six metrics above.
+    prior: name of the prior, if it is another than N(0, I). The distances are then those to the
+      prior, Mardia's statistics are absent, and `prior_latents` replaces `normal_latents`.
+    prior_latents: mean score of true samples of the prior in each of the four distances.
     active_units: for a Gaussian encoder, number of dimensions that depend on the image.
     log_likelihood_bound_100: for a VAE, importance-weighted bound in nats with 100 samples.
+    marginal_distance: for vectors, see `metrics.marginal_distance`.
+    correlation_difference: for vectors, see `metrics.correlation_difference`.
     frechet_classifier: squared Fréchet distance between test images and decoded draws of the prior.
     frechet_classifier_gaussian: the same for draws from a Gaussian fitted to the latents.
     frechet_classifier_mixture: the same for draws from a mixture fitted to the latents.
@@ -62,15 +68,19 @@ class Summary(TypedDict):
   steps: int
   test_images: int
   reconstruction_error: float
-  mardia_skewness: float
-  mardia_kurtosis: float
+  prior: NotRequired[str]
+  mardia_skewness: NotRequired[float]
+  mardia_kurtosis: NotRequired[float]
   cramer_wold: float
   sliced_wasserstein: float
   mmd: float
   energy_distance: float
-  normal_latents: dict[str, float]
+  normal_latents: NotRequired[dict[str, float]]
+  prior_latents: NotRequired[dict[str, float]]
   active_units: NotRequired[float]
   log_likelihood_bound_100: NotRequired[float]
+  marginal_distance: NotRequired[float]
+  correlation_difference: NotRequired[float]
   frechet_classifier: NotRequired[float]
   frechet_classifier_gaussian: NotRequired[float]
   frechet_classifier_mixture: NotRequired[float]
@@ -119,11 +129,12 @@ def table(summary: Mapping[str, Any]) -> str:
   """Formats a summary as lines for the terminal, with the scores of truly normal latents."""
   shown = {name: value for name, value in summary.items() if not isinstance(value, dict)}
   width = max(20, *map(len, shown)) + 2
-  references = summary.get("normal_latents", {})
+  kind = "normal" if "normal_latents" in summary else "prior"
+  references = summary.get(f"{kind}_latents", {})
   lines = []
   for name, value in shown.items():
     line = f"{name:{width}}{value:.5g}" if isinstance(value, float) else f"{name:{width}}{value}"
     if name in references:
-      line = f"{line:{width + 14}}normal latents {references[name]:.2g}"
+      line = f"{line:{width + 14}}{kind} latents {references[name]:.2g}"
     lines.append(line)
   return "\n".join(lines)

@@ -14,6 +14,7 @@ from aejax.exporting.card import write_card
 from aejax.exporting.prior import describe_prior
 from aejax.exporting.programs import save_programs
 from aejax.exporting.weights import save_model
+from aejax.priors import Prior
 
 __all__ = ["export"]
 
@@ -26,12 +27,17 @@ class _Trained(Protocol):
   model: Autoencoder
   step: int
 
+  @property
+  def prior(self) -> Prior:
+    """The distribution that the latents are matched to."""
+    ...
+
 
 @runtime_checkable
 class _Run(Protocol):
   """A run, which loads its trained model."""
 
-  workdir: Path
+  workdir: Path | None
 
   def load(self) -> _Trained:
     """Returns the trained model."""
@@ -83,7 +89,7 @@ def export(
 
     workdir = _checks.path("run_or_model", run_or_model)
     run_or_model = load(workdir)
-  elif isinstance(run_or_model, _Run):
+  elif isinstance(run_or_model, _Run) and run_or_model.workdir is not None:
     workdir = Path(run_or_model.workdir)
     run_or_model = run_or_model.load()
   if isinstance(run_or_model, Autoencoder):
@@ -118,7 +124,7 @@ def _describe_run(trained: _Trained) -> dict[str, Any]:
     "output": trained.model.output,
     "precision": configuration.precision,
     "scaling": configuration.scaling,
-    "prior": describe_prior(getattr(trained.model, "prior", None)),
+    "prior": describe_prior(trained.prior),
     "steps": trained.step,
     "configuration": dataclasses.asdict(configuration),
   }
@@ -134,6 +140,6 @@ def _describe_model(model: Autoencoder, image_shape: tuple[int, ...] | None) -> 
     "image_shape": list(shape),
     "latent_dim": model.latent_dim,
     "output": model.output,
-    "prior": describe_prior(getattr(model, "prior", None)),
+    "prior": describe_prior(model.prior),
     "scaling": "unit" if model.output != "identity" else "none",
   }

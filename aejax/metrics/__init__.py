@@ -32,6 +32,7 @@ from aejax.metrics.likelihood import importance_weighted_bound
 from aejax.metrics.neighbours import Neighbours, nearest_training_images
 from aejax.metrics.normality import Reference, normal_baseline
 from aejax.metrics.prdc import prdc
+from aejax.metrics.tables import correlation_difference, marginal_distance
 
 __all__ = [
   "Extractor",
@@ -46,6 +47,7 @@ __all__ = [
   "Reference",
   "Sampler",
   "classifier",
+  "correlation_difference",
   "frechet_distance",
   "importance_weighted_bound",
   "inception",
@@ -54,6 +56,7 @@ __all__ = [
   "latent_metrics",
   "mardia_kurtosis",
   "mardia_skewness",
+  "marginal_distance",
   "nearest_training_images",
   "normal_baseline",
   "null_distribution",

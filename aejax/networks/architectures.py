@@ -11,6 +11,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Key, PyTree
 
 from aejax import _checks
+from aejax._import_paths import is_import_path
 from aejax._memory import check_fits
 from aejax.autoencoder import Autoencoder
 from aejax.networks._layers import ImageShape, check_dtype, check_image_shape
@@ -19,6 +20,7 @@ from aejax.networks.cifar10 import CIFAR10Decoder, CIFAR10Encoder
 from aejax.networks.conv_net import ConvolutionalDecoder, ConvolutionalEncoder
 from aejax.networks.linear import LinearDecoder, LinearEncoder
 from aejax.networks.mlp import MLPDecoder, MLPEncoder
+from aejax.networks.own import build_own
 
 __all__ = ["ARCHITECTURES", "build", "default_architecture"]
 
@@ -46,21 +48,26 @@ def build(
   """Builds an autoencoder with initial parameters for data of any shape.
 
   Args:
-    architecture: one of `ARCHITECTURES`. "linear" has one affine encoder and decoder. "mlp" is the
-      papers' network for MNIST and Fashion-MNIST. "convolutional" has a depth that follows from
-      the shape. "cifar10" and "celeb_a" are the papers' networks for those data sets.
+    architecture: one of `ARCHITECTURES`, or the import path "package.module:function" of a function
+      of yours. "linear" has one affine encoder and decoder. "mlp" is the papers' network for MNIST
+      and Fashion-MNIST. "convolutional" has a depth that follows from the shape. "cifar10" and
+      "celeb_a" are the papers' networks for those data sets. Your function returns an `Autoencoder`
+      or a pair (encoder, decoder). It takes the shape of an example, and by name any of
+      `latent_dim`, `gaussian`, `dtype` and `key`.
     image_shape: shape of one example: (height, width, channels) of images, (d,) of vectors,
       (steps, channels) of signals, (depth, height, width, channels) of volumes.
     latent_dim: number of latent dimensions.
     gaussian: whether the encoder returns a mean and a log-variance, as a VAE needs.
     output: activation after the decoder, see `Autoencoder`; "identity" for values outside [0, 1].
-      By default, "identity" for "linear", "tanh" for "celeb_a" and "sigmoid" for the others.
+      By default, "identity" for "linear", "tanh" for "celeb_a" and "sigmoid" for the others. A
+      function of yours chooses its own.
     dtype: dtype of the computation; the parameters are always float32.
     key: random key for the initial parameters.
 
   Raises:
     ValueError: if the architecture is unknown or not for data of this shape, a size is not
-      positive, or `dtype` is not a floating-point type.
+      positive, `dtype` is not a floating-point type, or the networks of your function have wrong
+      shapes.
 
   Example:
     >>> import jax
@@ -68,6 +75,9 @@ def build(
     >>> model.generate(jax.random.key(1), 16).shape
     (16, 28, 28, 1)
   """
+  if is_import_path(architecture):
+    sizes = {"latent_dim": latent_dim, "gaussian": gaussian, "dtype": check_dtype(dtype)}
+    return build_own(architecture, check_image_shape(image_shape), **sizes, key=key)
   network = _Network(
     _checks.one_of("architecture", architecture, ARCHITECTURES),
     check_image_shape(image_shape),

@@ -10,6 +10,7 @@ require_flax()
 
 from aejax.objectives.base import AE, Combined, Objective
 from aejax.objectives.matched import CWAE, SWAE, WAEMMD, Energy, SIGReg, Sinkhorn
+from aejax.objectives.named_priors import named_prior, with_prior
 from aejax.objectives.names import BY_NAME, make
 from aejax.objectives.regularised import RAE
 from aejax.objectives.variational import VAE, InfoVAE
@@ -29,4 +30,6 @@ __all__ = [
   "SIGReg",
   "Sinkhorn",
   "make",
+  "named_prior",
+  "with_prior",
 ]

@@ -7,12 +7,15 @@ from typing import Literal, TypeVar, get_args
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
+from jax.core import Tracer
 from jaxtyping import Array, Float, Key
 
 from aejax import _checks
 from aejax.autoencoder import Autoencoder, Posterior
 from aejax.distances._sharding import AxisName
+from aejax.priors import Prior, StandardNormal
 
 __all__ = [
   "AE",
@@ -21,6 +24,7 @@ __all__ = [
   "Scalar",
   "local_rows",
   "microbatched",
+  "same_prior",
 ]
 
 T = TypeVar("T")
@@ -58,6 +62,15 @@ class Objective:
   def penalty_weight(self) -> float:
     """The weight λ of the penalty."""
     return getattr(self, "weight", 0.0)
+
+  def latent_prior(self, latent_dim: int) -> Prior | None:
+    """Returns the prior that the latents are matched to, which a trained model generates from.
+
+    It is the field `prior` if there is one, and N(0, I) otherwise. An objective that matches the
+    latents to nothing returns None.
+    """
+    prior = getattr(self, "prior", None)
+    return StandardNormal(latent_dim) if prior is None else prior
 
   def penalty(
     self, posterior: Posterior, *, key: Key[Array, ""], axis_name: AxisName = None
@@ -108,7 +121,7 @@ class Objective:
 
     Args:
       model: the autoencoder.
-      images: pixels in [0, 1].
+      images: examples; pixels are in [0, 1].
       key: random key, the same on all devices and a new one for each step.
       axis_name: mapped axis that the batch is split over.
       accumulate: number of parts of the batch that the networks process one after the other. The
@@ -164,6 +177,10 @@ class Objective:
 class AE(Objective):
   """The plain autoencoder, without a penalty."""
 
+  def latent_prior(self, latent_dim: int) -> Prior | None:
+    """Returns None: the latents are matched to nothing."""
+    return None
+
   def penalty(
     self, posterior: Posterior, *, key: Key[Array, ""], axis_name: AxisName = None
   ) -> Scalar:
@@ -196,6 +213,26 @@ class Combined(Objective):
     super().__post_init__()
     if len({term.reconstruction for term in self.terms}) != 1:
       raise ValueError("Objectives with different reconstruction terms cannot be added.")
+    self._check_priors()
+
+  def _check_priors(self) -> None:
+    """Raises a ValueError if two terms match the latents to different priors."""
+    priors = [getattr(term, "prior", None) for term in self.terms]
+    dims = [prior.dim for prior in priors if prior is not None]
+    if dims:
+      self.latent_prior(dims[0])
+
+  def latent_prior(self, latent_dim: int) -> Prior | None:
+    """Returns the prior of the terms, or None if no term has one."""
+    priors = [term.latent_prior(latent_dim) for term in self.terms]
+    found = [prior for prior in priors if prior is not None]
+    for prior in found[1:]:
+      if not same_prior(prior, found[0]):
+        raise ValueError(
+          f"The terms of a sum need one prior, but have {type(found[0]).__name__} and "
+          f"{type(prior).__name__}, or different parameters of it."
+        )
+    return found[0] if found else None
 
   @classmethod
   def of(cls, *objectives: Objective) -> "Combined":
@@ -229,6 +266,18 @@ class Combined(Objective):
   def parameter_penalty(self, model: Autoencoder) -> Scalar | float:
     """Returns the sum of the parameter penalties of all terms."""
     return sum(term.parameter_penalty(model) for term in self.terms)
+
+
+def same_prior(prior: Prior, other: Prior) -> bool:
+  """Returns whether two priors are of one class and have equal parameters."""
+  if prior is other:
+    return True
+  if type(prior) is not type(other) or jax.tree.structure(prior) != jax.tree.structure(other):
+    return False
+  pairs = list(zip(jax.tree.leaves(prior), jax.tree.leaves(other), strict=True))
+  if any(isinstance(a, Tracer) or isinstance(b, Tracer) for a, b in pairs):
+    return True  # traced parameters have no value to compare
+  return all(bool(np.array_equal(a, b)) for a, b in pairs)
 
 
 def microbatched(function: Callable[..., T], parts: int, *rows: Array) -> T:

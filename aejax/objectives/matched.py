@@ -23,7 +23,7 @@ class DistanceObjective(Objective):
   Attributes:
     weight: λ, the weight of the distance.
     prior: prior that the latents are matched to; N(0, I) by default.
-    sample_prior: whether the target is samples of the prior instead of its closed form.
+    sample_prior: whether the target is samples of the prior even where it has a closed form.
   """
 
   weight: float = 1.0
@@ -36,11 +36,44 @@ class DistanceObjective(Objective):
       _checks.instance("prior", self.prior, Prior, "None or a prior")
     _checks.boolean("sample_prior", self.sample_prior)
 
+  def distance(
+    self,
+    latents: Float[Array, "n d"],
+    target: Prior | Float[Array, "n d"] | None,
+    *,
+    key: Key[Array, ""],
+    axis_name: AxisName = None,
+  ) -> Scalar:
+    """Returns the distance between latents and a prior, or samples of one."""
+    raise NotImplementedError
+
   def target(
     self, latents: Float[Array, "n d"], key: Key[Array, ""], axis_name: AxisName
   ) -> Prior | Float[Array, "n d"] | None:
-    """Returns the target: the prior, or samples of it if `sample_prior` is true."""
-    return self.samples(latents, key, axis_name) if self.sample_prior else self.prior
+    """Returns the target: the prior, or samples of it.
+
+    It is samples if `sample_prior` is true, or the distance has no closed form for the prior.
+    """
+    sampled = self.sample_prior or not self.has_closed_form(latents.shape[1])
+    return self.samples(latents, key, axis_name) if sampled else self.prior
+
+  def has_closed_form(self, latent_dim: int) -> bool:
+    """Returns whether the distance is computed without samples of the prior."""
+    if self.prior is None:
+      return True
+    if self.prior.dim != latent_dim:
+      raise ValueError(
+        f"The latents have dimension {latent_dim}, but the prior has {self.prior.dim}."
+      )
+
+    def compute(latents):
+      return self.distance(latents, self.prior, key=jax.random.key(0))
+
+    try:
+      jax.eval_shape(compute, jax.ShapeDtypeStruct((4, latent_dim), jnp.float32))
+    except ValueError:  # a distance refuses a prior that it has no closed form for
+      return False
+    return True
 
   def samples(
     self, latents: Float[Array, "n d"], key: Key[Array, ""], axis_name: AxisName
@@ -57,10 +90,9 @@ class WAEMMD(DistanceObjective):
   Attributes:
     weight: λ, the weight of the distance.
     kernel: kernel of the MMD; by default the seven-scale inverse multiquadric of the paper's code.
-    prior: N(0, I) by default. A prior without a closed form for the distance needs
-      `sample_prior`.
-    sample_prior: whether to draw one sample of the prior for each latent, as the paper does,
-      instead of the closed form.
+    prior: N(0, I) by default.
+    sample_prior: whether to draw one sample of the prior for each latent, as the paper does, even
+      where the prior has a closed form.
 
   Reference: Tolstikhin et al., ICLR 2018, arXiv 1711.01558, algorithm 2.
   """
@@ -71,12 +103,23 @@ class WAEMMD(DistanceObjective):
     super().__post_init__()
     check_kernel(self.kernel)
 
+  def distance(
+    self,
+    latents: Float[Array, "n d"],
+    target: Prior | Float[Array, "n d"] | None,
+    *,
+    key: Key[Array, ""],
+    axis_name: AxisName = None,
+  ) -> Scalar:
+    """Returns the unbiased squared MMD, which may be negative."""
+    return distances.mmd(latents, target, kernel=self.kernel, axis_name=axis_name)
+
   def penalty(
     self, posterior: Posterior, *, key: Key[Array, ""], axis_name: AxisName = None
   ) -> Scalar:
     """Returns the unbiased squared MMD, which may be negative."""
     z = posterior.mean
-    return distances.mmd(z, self.target(z, key, axis_name), kernel=self.kernel, axis_name=axis_name)
+    return self.distance(z, self.target(z, key, axis_name), key=key, axis_name=axis_name)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -87,9 +130,9 @@ class CWAE(DistanceObjective):
     weight: λ, the weight of the distance.
     log: whether to minimise log(d² + 1e-7), as published; its gradient keeps its size as d shrinks.
     approximate: whether to use the published approximation of φ_D instead of the exact function.
-    prior: N(0, I) by default; a `priors.GaussianMixture` has a closed form too.
-    sample_prior: whether to draw one sample of the prior for each latent instead of the closed
-      form.
+    prior: N(0, I) by default.
+    sample_prior: whether to draw one sample of the prior for each latent even where the prior has a
+      closed form.
 
   Reference: Knop et al., JMLR 21(164), 2020, arXiv 1805.09235, section 5.
   """
@@ -102,14 +145,23 @@ class CWAE(DistanceObjective):
     _checks.boolean("log", self.log)
     _checks.boolean("approximate", self.approximate)
 
+  def distance(
+    self,
+    latents: Float[Array, "n d"],
+    target: Prior | Float[Array, "n d"] | None,
+    *,
+    key: Key[Array, ""],
+    axis_name: AxisName = None,
+  ) -> Scalar:
+    """Returns the squared Cramer-Wold distance."""
+    return distances.cramer_wold(latents, target, approximate=self.approximate, axis_name=axis_name)
+
   def penalty(
     self, posterior: Posterior, *, key: Key[Array, ""], axis_name: AxisName = None
   ) -> Scalar:
     """Returns the squared Cramer-Wold distance, or its logarithm."""
     z = posterior.mean
-    distance = distances.cramer_wold(
-      z, self.target(z, key, axis_name), approximate=self.approximate, axis_name=axis_name
-    )
+    distance = self.distance(z, self.target(z, key, axis_name), key=key, axis_name=axis_name)
     # Rounding can make a distance near zero negative, and its logarithm would be NaN.
     return jnp.log(jnp.maximum(distance, 0.0) + 1e-7) if self.log else distance
 
@@ -121,7 +173,7 @@ class SWAE(DistanceObjective):
   Attributes:
     weight: λ, the weight of the distance.
     num_directions: number of random directions, drawn anew for each step.
-    prior: N(0, I) by default. One without a closed form for the distance needs `sample_prior`.
+    prior: N(0, I) by default.
     sample_prior: whether to draw one sample of the prior for each latent, as the paper does,
       instead of the exact quantiles.
 
@@ -134,16 +186,26 @@ class SWAE(DistanceObjective):
     super().__post_init__()
     _checks.integer("num_directions", self.num_directions)
 
+  def distance(
+    self,
+    latents: Float[Array, "n d"],
+    target: Prior | Float[Array, "n d"] | None,
+    *,
+    key: Key[Array, ""],
+    axis_name: AxisName = None,
+  ) -> Scalar:
+    """Returns the squared sliced Wasserstein distance along random directions."""
+    directions = distances.random_directions(key, self.num_directions, latents.shape[1])
+    return distances.sliced_wasserstein(latents, target, directions=directions, axis_name=axis_name)
+
   def penalty(
     self, posterior: Posterior, *, key: Key[Array, ""], axis_name: AxisName = None
   ) -> Scalar:
     """Returns the squared sliced Wasserstein distance."""
     z = posterior.mean
     directions_key, prior_key = jax.random.split(key)
-    directions = distances.random_directions(directions_key, self.num_directions, z.shape[1])
-    return distances.sliced_wasserstein(
-      z, self.target(z, prior_key, axis_name), directions=directions, axis_name=axis_name
-    )
+    target = self.target(z, prior_key, axis_name)
+    return self.distance(z, target, key=directions_key, axis_name=axis_name)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -152,20 +214,31 @@ class Energy(DistanceObjective):
 
   Attributes:
     weight: λ, the weight of the distance.
-    prior: N(0, I) by default. One without a closed form for the distance needs `sample_prior`.
-    sample_prior: whether to draw one sample of the prior for each latent instead of the closed
-      form.
+    prior: N(0, I) by default.
+    sample_prior: whether to draw one sample of the prior for each latent even where the prior has a
+      closed form.
 
   Reference: Székely & Rizzo, J. Stat. Plan. Inference 143, 2013; with autoencoders as the
     Radon–Sobolev distance: arXiv 1911.13135.
   """
+
+  def distance(
+    self,
+    latents: Float[Array, "n d"],
+    target: Prior | Float[Array, "n d"] | None,
+    *,
+    key: Key[Array, ""],
+    axis_name: AxisName = None,
+  ) -> Scalar:
+    """Returns the unbiased squared energy distance, which may be negative."""
+    return distances.energy_distance(latents, target, axis_name=axis_name)
 
   def penalty(
     self, posterior: Posterior, *, key: Key[Array, ""], axis_name: AxisName = None
   ) -> Scalar:
     """Returns the unbiased squared energy distance, which may be negative."""
     z = posterior.mean
-    return distances.energy_distance(z, self.target(z, key, axis_name), axis_name=axis_name)
+    return self.distance(z, self.target(z, key, axis_name), key=key, axis_name=axis_name)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from aejax import _checks
 from aejax.autoencoder import Autoencoder, Posterior
 from aejax.distances._sharding import AxisName
 from aejax.objectives.base import Objective, Scalar
+from aejax.priors import Prior
 
 __all__ = ["RAE"]
 
@@ -34,6 +35,10 @@ class RAE(Objective):
   def __post_init__(self) -> None:
     super().__post_init__()
     _checks.not_negative("decay", self.decay)
+
+  def latent_prior(self, latent_dim: int) -> Prior | None:
+    """Returns None: the latents are matched to nothing."""
+    return None
 
   def penalty(
     self, posterior: Posterior, *, key: Key[Array, ""], axis_name: AxisName = None

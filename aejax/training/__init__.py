@@ -5,12 +5,14 @@ from aejax._extras import require, require_flax
 require("train", "orbax", "rich")
 require_flax()
 
-from aejax.training.configuration import Configuration, Options
+from aejax.training.configuration import Configuration
 from aejax.training.defaults import complete
 from aejax.training.distributed import processes
 from aejax.training.divergence import Diverged
 from aejax.training.interruption import Interrupted
-from aejax.training.run import Run, prepare
+from aejax.training.options import Options
+from aejax.training.prepare import prepare
+from aejax.training.run import Run
 from aejax.training.step import TrainState, TrainStep, create, merge
 from aejax.training.trained import TrainedAutoencoder, load
 

@@ -1,11 +1,12 @@
 """Checkpoints: the whole state of a run, saved atomically; the newest few are kept."""
 
 import contextlib
+import dataclasses
 import os
 import re
 import secrets
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,7 +30,7 @@ from aejax.training.manifest import (
 from aejax.training.sharding import shardings
 from aejax.training.step import all_finite
 
-__all__ = ["CheckpointGroup", "Checkpoints"]
+__all__ = ["Checkpoints"]
 
 T = TypeVar("T")
 
@@ -132,7 +133,9 @@ class Checkpoints:
       self._manager.wait_until_finished()
     self._saving = None
 
-  def restore(self, like: T, step: int | None = None, mesh: Mesh | None = None) -> T:
+  def restore(
+    self, like: T, step: int | None = None, mesh: Mesh | None = None, *, partial: bool = False
+  ) -> T:
     """Returns the newest state, in the structure and dtypes of `like`.
 
     If a checkpoint is damaged, it warns and takes the one before.
@@ -141,6 +144,7 @@ class Checkpoints:
       like: state of a fresh run, or its shapes and dtypes.
       step: step of the checkpoint to take; by default the newest that is not damaged.
       mesh: mesh of the devices for the state; by default the first device of this process.
+      partial: whether `like` has None in place of what is not to be restored.
 
     Raises:
       ValueError: if there is no undamaged checkpoint, or it belongs to another model.
@@ -148,11 +152,11 @@ class Checkpoints:
     if step is not None:
       if step not in self._undamaged():
         raise ValueError(f"There is no checkpoint of step {step} in {self._folder}.")
-      return self._restore(like, step, mesh)
+      return self._restore(like, step, mesh, partial)
     newest_error = ValueError(f"There is no checkpoint in {self._folder}.")
     for step in sorted(self._undamaged(), reverse=True):
       try:
-        return self._restore(like, step, mesh)
+        return self._restore(like, step, mesh, partial)
       except Damaged as error:
         self._damaged.add(step)
         newest_error = newest_error if isinstance(newest_error, Damaged) else error
@@ -176,7 +180,7 @@ class Checkpoints:
   def _undamaged(self) -> set[int]:
     return set(self._manager.all_steps()) - self._damaged
 
-  def _restore(self, like: T, step: int, mesh: Mesh | None) -> T:
+  def _restore(self, like: T, step: int, mesh: Mesh | None, partial: bool) -> T:
     folder = self._folder / str(step)
     manifest = read_manifest(folder)
     check_files(folder, manifest)
@@ -185,7 +189,7 @@ class Checkpoints:
         f"The checkpoint {folder} was written by another version of aejax: its format is "
         f"{manifest['format']!r}, and this one reads {_FORMAT}."
       )
-    check_leaves(folder, manifest, like)
+    check_leaves(folder, manifest, like, partial=partial)
     device = SingleDeviceSharding(jax.local_devices()[0])
     placement = jax.tree.map(lambda _: device, like) if mesh is None else shardings(like, mesh)
     abstract = jax.tree.map(
@@ -194,6 +198,8 @@ class Checkpoints:
       placement,
     )
     try:
+      if partial:
+        return self._restore_part(folder / "default", abstract)
       restored: Any = self._manager.restore(step, args=ocp.args.StandardRestore(abstract))
     except Exception as error:  # Orbax has no exception type of its own
       reason = textwrap.shorten(str(error), 200)
@@ -201,6 +207,19 @@ class Checkpoints:
         f"The checkpoint of step {step} in {self._folder} cannot be restored: {reason}"
       ) from error
     return restored
+
+  def _restore_part(self, folder: Path, abstract: T) -> T:
+    item = _without_none(abstract)
+    processes = self._options.multiprocessing_options
+    handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=processes)
+    restore = ocp.args.PyTreeRestore(
+      item=item,
+      partial_restore=True,
+      restore_args=ocp.checkpoint_utils.construct_restore_args(item),
+    )
+    with ocp.Checkpointer(handler, multiprocessing_options=processes) as checkpointer:
+      restored = checkpointer.restore(folder.absolute(), args=restore)
+    return jax.tree.unflatten(jax.tree.structure(abstract), _leaves_by_path(restored, abstract))
 
   def _write_manifest(self) -> None:
     """Writes the manifest; Orbax calls it when all files are written, before the final rename."""
@@ -228,62 +247,22 @@ class Checkpoints:
 _all_finite = jax.jit(all_finite)
 
 
-class CheckpointGroup:
-  """The checkpoints of runs that are trained together, each in its own folder."""
+def _without_none(tree: Any) -> Any:
+  """Returns a tree of dataclasses as nested dicts, without the entries that are None."""
+  if not dataclasses.is_dataclass(tree):
+    return tree
+  fields = {field.name: getattr(tree, field.name) for field in dataclasses.fields(tree)}
+  return {name: _without_none(value) for name, value in fields.items() if value is not None}
 
-  def __init__(self, folders: Sequence[Path], *, keep: int = 2):
-    self._runs = [
-      Checkpoints(folder / "checkpoints", keep=keep, all_processes=True, remove_partial=True)
-      for folder in folders
-    ]
 
-  def __enter__(self) -> "CheckpointGroup":
-    return self
-
-  def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-    for run in self._runs:
-      run.__exit__(kind, error, traceback)
-
-  @property
-  def latest(self) -> int | None:
-    """The newest step that all runs have saved, None if there is none."""
-    return min(steps) if (steps := self._latest_steps()) else None
-
-  def save(self, step: int, states: Sequence[PyTree]) -> None:
-    """Saves the state of each run, as `Checkpoints.save` does."""
-    for k, (run, state) in enumerate(zip(self._runs, states, strict=True)):
-      try:
-        run.save(step, state)
-      except Diverged as error:
-        raise Diverged(run=k) from error
-
-  def wait(self) -> None:
-    """Waits for the last saves, as `Checkpoints.wait` does."""
-    for run in self._runs:
-      run.wait()
-
-  def restore(self, fresh: Sequence[T], mesh: Mesh | None) -> tuple[int, list[T]]:
-    """Returns the newest step that all runs have saved, and their states.
-
-    Without checkpoints it returns step 0 and the states `fresh`. If the runs were killed during a
-    save, some may be one checkpoint ahead of the others.
-    """
-    if not self._latest_steps():
-      return 0, list(fresh)
-    states = [run.restore(state, mesh=mesh) for run, state in zip(self._runs, fresh, strict=True)]
-    for run in self._runs:
-      run.set_damaged_aside()
-    latest = self._latest_steps()
-    step = min(latest)
-    for k, run in enumerate(self._runs):
-      if latest[k] > step:
-        states[k] = run.restore(fresh[k], step, mesh)
-    return step, states
-
-  def _latest_steps(self) -> list[int]:
-    """Returns the newest step of each run; an empty list if a run has none."""
-    steps = [run.latest for run in self._runs]
-    return [] if None in steps else [step for step in steps if step is not None]
+def _leaves_by_path(restored: Any, like: Any) -> list[Any]:
+  """Returns the leaves of nested dicts in the order of the tree that they were made from."""
+  found = {
+    jax.tree_util.keystr(path, simple=True, separator="/"): leaf
+    for path, leaf in jax.tree_util.tree_leaves_with_path(restored)
+  }
+  paths = [path for path, _ in jax.tree_util.tree_leaves_with_path(like)]
+  return [found[jax.tree_util.keystr(path, simple=True, separator="/")] for path in paths]
 
 
 def _error_number(error: BaseException | None) -> int | None:

@@ -1,4 +1,4 @@
-"""The settings of a run: the options that a user gives, and the full list in config.json."""
+"""All settings of a run, in config.json."""
 
 import dataclasses
 import json
@@ -6,21 +6,22 @@ import os
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from aejax import _checks, data, networks, objectives
 from aejax._files import write_json
+from aejax._import_paths import is_import_path
+from aejax.data import Scaling
 from aejax.networks._layers import check_image_shape
+from aejax.objectives import named_priors
 from aejax.objectives.names import check_method
+from aejax.training.options import GIVEN, OPTIMIZERS, Options, Placement, Precision, Schedule
 
 __all__ = [
   "DEFAULTS",
   "FIELD_NAMES",
   "MUTABLE_ON_RESUME",
   "Configuration",
-  "Options",
-  "Precision",
-  "Schedule",
   "check_settings",
   "dataset_name",
   "differences",
@@ -30,81 +31,12 @@ __all__ = [
 ]
 
 
-Schedule = Literal["constant", "cosine"]
-Precision = Literal["float32", "highest", "bfloat16"]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
-  """How to train; an option left out has the published setting for the data set, or else ours.
-
-  Attributes:
-    dataset: digits (the default), mnist, fashion_mnist, cifar10 or celeb_a; or the path of an .npy
-      or .npz file, or of a folder of images.
-    workdir: work directory, for everything that the run writes. Default: runs/METHOD-DATASET.
-    resume: continue the run in workdir from its last checkpoint; with more epochs it gets longer.
-    data_dir: folder with the original files of the data set, if they are on disk already.
-    image_size: height and width in pixels to which the images are resized and centre-cropped.
-    standardise: subtract the mean of each feature or channel and divide by its standard deviation,
-      both of the training set; results have the units of the data again. Default: if the data are
-      vectors, signals or volumes with values outside [0, 1].
-    network: linear, mlp, convolutional, cifar10 or celeb_a. Default: the paper's for the data set,
-      or else one that suits the shape of the data.
-    latent_dim: dimension of the latents.
-    epochs: number of passes over the training set.
-    batch_size: number of images in a step. A distance sees the whole batch.
-    accumulate: number of parts in which the networks process each batch, one after the other. More
-      parts need less memory; the distance is still that of the whole batch, and so is the gradient.
-    learning_rate: learning rate of Adam.
-    schedule: learning rate over the run: constant, or falling to zero along a cosine.
-    precision: how the networks compute: float32, whose products a GPU takes in TF32 and a TPU in
-      bfloat16; highest, with float32 products in training, several times slower there and the same
-      as float32 on a CPU; or bfloat16. Parameters and distances are always float32.
-    skip_nonfinite: skip a step whose loss or gradient is not finite, and count it in metrics.jsonl,
-      instead of stopping.
-    checkpoint_minutes: time between two checkpoints, in minutes.
-    checkpoint_epochs: number of epochs after which there is another checkpoint; 0 for none.
-    keep_checkpoints: number of checkpoints to keep, the newest ones. The parameters of the best
-      epoch are always kept, see aejax.load.
-    seed: random seed of the parameters, the order of the data, and every draw.
-    seeds: number of runs to train at once, with this seed and the next ones, each in a folder of
-      its own in workdir.
-    distributed: connect with the other processes of this run, on one or many hosts, through the
-      cluster (Slurm, Open MPI, Kubernetes, TPU pods). All write to the same workdir.
-    coordinator: HOST:PORT of the first process, where there is no such cluster.
-    num_processes: number of processes, where there is no such cluster.
-    process_id: number of this process, from 0, where there is no such cluster.
-  """
-
-  dataset: str | None = None
-  workdir: Path | None = None
-  resume: bool = False
-  data_dir: Path | None = None
-  image_size: int | None = None
-  standardise: bool | None = None
-  network: str | None = None
-  latent_dim: int | None = None
-  epochs: int | None = None
-  batch_size: int | None = None
-  accumulate: int | None = None
-  learning_rate: float | None = None
-  schedule: Schedule | None = None
-  precision: Precision | None = None
-  skip_nonfinite: bool | None = None
-  checkpoint_minutes: float | None = None
-  checkpoint_epochs: int | None = None
-  keep_checkpoints: int | None = None
-  seed: int | None = None
-  seeds: int | None = None
-  distributed: bool = False
-  coordinator: str | None = None
-  num_processes: int | None = None
-  process_id: int | None = None
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Configuration:
-  """All settings of a run, as config.json holds them."""
+  """All settings of a run, as config.json holds them.
+
+  Most are those of `Options`. `scaling` says how the values of the data reach the networks.
+  """
 
   method: str
   objective: dict[str, Any]
@@ -129,14 +61,30 @@ class Configuration:
   keep_checkpoints: int = 2
   data_digest: str | None = None
   scaling: str | dict[str, Any] = "unit"
+  data: str | None = None
+  prior: str = "normal"
+  optimizer: str = "adam"
+  warmup_steps: int = 0
+  weight_decay: float = 0.0
+  clip_norm: float = 0.0
+  ema_decay: float = 0.0
+  test_epochs: int = 0
+  patience: int = 0
 
   def make_objective(self) -> objectives.Objective:
-    """Returns the objective of the run."""
-    return objectives.make(self.method, self.objective)
+    """Returns the objective of the run.
 
-  def make_scaling(self) -> data.Scaling:
+    Raises:
+      ValueError: if a field is out of range, or the objective cannot be matched to the prior.
+    """
+    objective = objectives.make(self.method, self.objective)
+    if self.prior == "normal":
+      return objective
+    return objectives.with_prior(objective, objectives.named_prior(self.prior, self.latent_dim))
+
+  def make_scaling(self) -> Scaling:
     """Returns how the values of the data reach the networks."""
-    return data.Scaling.from_json(self.scaling)
+    return Scaling.from_json(self.scaling)
 
 
 DEFAULTS = {
@@ -147,11 +95,23 @@ DEFAULTS = {
 """Defaults that do not depend on the data set, by the name of the setting."""
 FIELD_NAMES = {field.name for field in dataclasses.fields(Configuration)}
 """Names of the fields of a configuration."""
-# Fields that a config.json of an earlier version lacks.
-_LATER_FIELDS = {"data_digest", "scaling"}
-
 # Version of the config.json schema.
 _FORMAT = 2
+
+# Entries that older files of this format lack; their default is what those runs did.
+_ADDED = {
+  "prior",
+  "optimizer",
+  "warmup_steps",
+  "weight_decay",
+  "clip_norm",
+  "ema_decay",
+  "test_epochs",
+  "patience",
+  "data_digest",
+  "scaling",
+  "data",
+}
 
 # Settings that may differ on --resume, because they do not affect the steps already taken.
 MUTABLE_ON_RESUME = (
@@ -162,6 +122,8 @@ MUTABLE_ON_RESUME = (
   "checkpoint_minutes",
   "checkpoint_epochs",
   "keep_checkpoints",
+  "patience",
+  "data",
 )
 
 
@@ -230,10 +192,11 @@ def read(workdir: Path) -> Configuration:
         f"{path} was written by another version of aejax, or for another purpose: its format is "
         f"{format!r}, and this one reads {_FORMAT}."
       )
-  found = set(values) if isinstance(values, dict) else set()
-  wrong = (FIELD_NAMES - _LATER_FIELDS - found) | (found - FIELD_NAMES)
-  if not isinstance(values, dict) or wrong:
-    wrong = textwrap.shorten(", ".join(sorted(wrong)), 200)
+  if isinstance(values, dict):
+    values = {name: DEFAULTS[name] for name in sorted(_ADDED)} | values
+  if not isinstance(values, dict) or set(values) != FIELD_NAMES:
+    found = set(values) if isinstance(values, dict) else set()
+    wrong = textwrap.shorten(", ".join(sorted(FIELD_NAMES ^ found)), 200)
     raise ValueError(f"{path} does not describe a run: missing or unknown entries {wrong}.")
   try:
     _check_read(values)
@@ -266,7 +229,7 @@ def _check_read(values: dict[str, Any]) -> None:
   digest = values.get("data_digest")
   if not isinstance(digest, str | None):
     raise ValueError(f"data_digest must be null or a digest, but is {_checks.short_repr(digest)}.")
-  data.Scaling.from_json(values.get("scaling", "unit"))
+  Scaling.from_json(values.get("scaling", "unit"))
   if values["image_size"] is not None:
     _checks.integer("image_size", values["image_size"])
   _checks.integer("train_images", values["train_images"])
@@ -282,12 +245,28 @@ def check_settings(settings: Mapping[str, Any]) -> None:
   """Raises a ValueError if a setting is out of range or a name is unknown."""
   for name in ("latent_dim", "epochs", "batch_size", "seeds", "accumulate", "keep_checkpoints"):
     _checks.integer(name, settings[name])
+  for name in ("warmup_steps", "test_epochs", "patience"):
+    _checks.integer(name, settings[name], least=0)
+  if settings["data"] is not None:
+    _checks.one_of("placement of data", settings["data"], get_args(Placement))
   _checks.positive("learning_rate", settings["learning_rate"])
+  for name in ("weight_decay", "clip_norm", "ema_decay"):
+    _checks.not_negative(name, settings[name])
+  if settings["ema_decay"] >= 1:
+    raise ValueError(f"ema_decay must be less than 1, but is {settings['ema_decay']}.")
+  if settings["optimizer"] != GIVEN:
+    _checks.one_of("optimizer", settings["optimizer"], OPTIMIZERS)
+    if settings["weight_decay"] and not OPTIMIZERS[settings["optimizer"]]:
+      raise ValueError(f"weight_decay needs adamw or lion, not {settings['optimizer']}.")
+  if settings["patience"] and not settings["test_epochs"]:
+    raise ValueError("patience needs test_epochs of 1 or more.")
+  named_priors.check_name(settings["prior"])
   _checks.not_negative("checkpoint_minutes", settings["checkpoint_minutes"])
   _checks.integer("checkpoint_epochs", settings["checkpoint_epochs"], least=0)
   _checks.boolean("skip_nonfinite", settings["skip_nonfinite"])
   _checks.seed(settings["seed"])
   _checks.seed(settings["seed"] + settings["seeds"] - 1)
-  _checks.one_of("network", settings["network"], networks.ARCHITECTURES)
+  if not is_import_path(settings["network"]) and settings["network"] != GIVEN:
+    _checks.one_of("network", settings["network"], networks.ARCHITECTURES)
   _checks.one_of("schedule", settings["schedule"], get_args(Schedule))
   _checks.one_of("precision", settings["precision"], get_args(Precision))

@@ -35,17 +35,22 @@ class Sums:
     """Returns the sums with the metrics of one more step."""
     finite = jnp.isfinite(metrics["loss"])
     totals = jax.tree.map(
-      lambda total, value: total + jnp.where(finite, value, 0), self.totals, metrics
+      lambda total, value: total + jnp.where(finite, value, 0).astype(total.dtype),
+      self.totals,
+      metrics,
     )
     first = (self.bad_step < 0) & ~finite
-    return Sums(totals, self.skipped + ~finite, jnp.where(first, step, self.bad_step))
+    return Sums(
+      totals, self.skipped + (~finite).astype(jnp.int32), jnp.where(first, step, self.bad_step)
+    )
 
 
 def zero_sums() -> Sums:
   """Returns the sums over no steps."""
   names = ("loss", "reconstruction_error", "penalty")
   zero = jnp.zeros((), jnp.int32)
-  return Sums({name: jnp.zeros(()) for name in names}, zero, zero - 1)
+  # With 64-bit JAX, the default would be float64.
+  return Sums({name: jnp.zeros((), jnp.float32) for name in names}, zero, zero - 1)
 
 
 @functools.partial(jax.jit, static_argnames="n")

@@ -1,6 +1,7 @@
 """manifest.json in each checkpoint: checksums of its files, shapes and dtypes of its arrays."""
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +64,18 @@ def check_files(folder: Path, manifest: dict[str, Any]) -> None:
       raise Damaged(f"The checkpoint {folder} is damaged: {name} is missing or has changed.")
 
 
-def check_leaves(folder: Path, manifest: dict[str, Any], like: PyTree) -> None:
-  """Compares the shapes and dtypes in the manifest with those of a model.
+def check_leaves(
+  folder: Path, manifest: dict[str, Any], like: PyTree, *, partial: bool = False
+) -> None:
+  """Compares the shapes and the kinds of dtypes in the manifest with those of a model.
+
+  Floats may have another precision: the bookkeeping of a run under 64-bit JAX may be float64.
+
+  Args:
+    folder: folder of the checkpoint.
+    manifest: its manifest.
+    like: state of a fresh run, or a part of it.
+    partial: whether `like` is a part of it.
 
   Raises:
     ValueError: if they differ; the sentence names up to three differences.
@@ -72,14 +83,19 @@ def check_leaves(folder: Path, manifest: dict[str, Any], like: PyTree) -> None:
   expected, found = _leaves(like), manifest["leaves"]
   different = [
     f"{name} is {found.get(name, 'absent')} in it, not {expected.get(name, 'absent')}"
-    for name in sorted({*expected, *found})
-    if found.get(name) != expected.get(name)
+    for name in sorted({*expected} if partial else {*expected, *found})
+    if _kind(found.get(name)) != _kind(expected.get(name))
   ]
   if different:
     rest = f"; and {len(different) - 3} more differ" if len(different) > 3 else ""
     raise ValueError(
       f"The checkpoint {folder} is of another model: {'; '.join(different[:3])}{rest}."
     )
+
+
+def _kind(leaf: Any) -> Any:
+  """Returns the description of an array without the precision of floats."""
+  return re.sub(r"^(float32|float64)\[", "float[", leaf) if isinstance(leaf, str) else leaf
 
 
 def _leaves(tree: PyTree) -> dict[str, str]:

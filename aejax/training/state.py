@@ -7,12 +7,16 @@ from typing import TypeVar
 import jax
 import jax.numpy as jnp
 import optax
+from flax import nnx
 from jaxtyping import Array, Float, Int, PyTree
 
 from aejax import networks
 from aejax.autoencoder import Autoencoder
+from aejax.objectives import Objective
 from aejax.training.configuration import Configuration
 from aejax.training.epoch import Sums, zero_sums
+from aejax.training.optimizers import make_optimizer, trained_parameters, with_ema
+from aejax.training.options import GIVEN
 from aejax.training.step import (
   TrainState,
   TrainStep,
@@ -21,7 +25,17 @@ from aejax.training.step import (
   with_exact_products,
 )
 
-__all__ = ["Best", "RunState", "build", "end_epoch", "fresh", "stack", "unstack"]
+__all__ = [
+  "NOTHING_GIVEN",
+  "Best",
+  "Given",
+  "RunState",
+  "build",
+  "end_epoch",
+  "fresh",
+  "stack",
+  "unstack",
+]
 
 T = TypeVar("T")
 
@@ -29,10 +43,13 @@ T = TypeVar("T")
 @pytree_node
 @dataclasses.dataclass(frozen=True)
 class Best:
-  """The parameters after the epoch with the lowest mean loss so far.
+  """The parameters after the best epoch so far.
+
+  It is the epoch with the lowest loss on the test set or, if a run does not compute that, with the
+  lowest mean training loss.
 
   Attributes:
-    loss: mean loss of that epoch; the largest float32 before the first epoch ends.
+    loss: loss of that epoch; the largest float32 before the first epoch ends.
     step: number of steps taken at its end; 0 before the first epoch ends.
     params: parameters of the model at its end.
   """
@@ -62,18 +79,30 @@ def fresh(train: TrainState) -> RunState:
   """Returns the state of a run that starts with the train state `train`."""
   # The loop donates the buffers of the train state.
   params = jax.tree.map(jnp.copy, train.params)
-  best = Best(jnp.full((), jnp.finfo(jnp.float32).max), jnp.zeros((), jnp.int32), params)
+  largest = jnp.full((), jnp.finfo(jnp.float32).max, jnp.float32)
+  best = Best(largest, jnp.zeros((), jnp.int32), params)
   return RunState(train, zero_sums(), best)
 
 
 @jax.jit
-def end_epoch(state: RunState, steps_per_epoch: Int[Array, ""] | int) -> RunState:
-  """Returns the state for the next epoch: best epoch updated, sums at zero."""
+def end_epoch(
+  state: RunState,
+  steps_per_epoch: Int[Array, ""] | int,
+  test_loss: Float[Array, ""] | None = None,
+) -> RunState:
+  """Returns the state for the next epoch: best epoch updated, sums at zero.
+
+  Args:
+    state: state at the end of an epoch.
+    steps_per_epoch: number of steps in it.
+    test_loss: loss on the test set, which then decides which epoch is the best; infinite at the end
+      of an epoch that has none.
+  """
   steps = steps_per_epoch - state.sums.skipped
-  loss = state.sums.totals["loss"] / jnp.maximum(steps, 1)
+  loss = state.sums.totals["loss"] / jnp.maximum(steps, 1) if test_loss is None else test_loss
   # False for a NaN, and for an epoch in which every step was skipped.
   better = (loss < state.best.loss) & (steps > 0)
-  current = Best(loss, state.train.step, state.train.params)
+  current = Best(loss.astype(jnp.float32), state.train.step, trained_parameters(state.train))
   best = jax.tree.map(lambda new, old: jnp.where(better, new, old), current, state.best)
   return RunState(state.train, zero_sums(), best)
 
@@ -90,34 +119,66 @@ def unstack(tree: T, count: int) -> list[T]:
   return [jax.tree.map(lambda leaf, k=k: leaf[k], tree) for k in range(count)]
 
 
+@dataclasses.dataclass(frozen=True)
+class Given:
+  """Objects that replace what a configuration names.
+
+  Attributes:
+    model: networks with their initial parameters.
+    objective: cost to minimise.
+    optimizer: any optax transformation.
+  """
+
+  model: Autoencoder | None = None
+  objective: Objective | None = None
+  optimizer: optax.GradientTransformation | None = None
+
+
+NOTHING_GIVEN = Given()
+"""What stands for a run that its configuration describes."""
+
+
 def build(
-  configuration: Configuration, *, steps: int = 1
+  configuration: Configuration, *, steps: int = 1, given: Given = NOTHING_GIVEN
 ) -> tuple[Autoencoder, TrainState, TrainStep]:
   """Returns the model, its initial training state and the train step of a configuration.
 
   Args:
     configuration: settings of the run.
     steps: number of steps in the whole run, for the learning-rate schedule.
+    given: objects that replace what the configuration names.
+
+  Raises:
+    ValueError: if the network or the optimizer was given as an object, but is not given here.
   """
   keys = jax.random.split(jax.random.key(configuration.seed), 3)
-  objective = configuration.make_objective()
-  model = networks.build(
-    configuration.network,
-    configuration.image_shape,
-    latent_dim=configuration.latent_dim,
-    gaussian=objective.gaussian_encoder,
-    output=configuration.make_scaling().output,
-    dtype=jnp.bfloat16 if configuration.precision == "bfloat16" else jnp.float32,
-    key=keys[0],
-  )
-  rate = configuration.learning_rate
-  schedule = (
-    optax.cosine_decay_schedule(rate, steps) if configuration.schedule == "cosine" else rate
-  )
+  objective = configuration.make_objective() if given.objective is None else given.objective
+  if given.model is not None:
+    model = nnx.merge(*nnx.split(given.model))  # the user's object stays as it is
+  elif configuration.network == GIVEN:
+    raise ValueError(
+      "The network of this run was given as an object: pass an equal one as model=, or train with "
+      "the import path of a function, package.module:function."
+    )
+  else:
+    model = networks.build(
+      configuration.network,
+      configuration.image_shape,
+      latent_dim=configuration.latent_dim,
+      gaussian=objective.gaussian_encoder,
+      dtype=jnp.bfloat16 if configuration.precision == "bfloat16" else jnp.float32,
+      output=configuration.make_scaling().output,
+      key=keys[0],
+    )
+  optimizer = given.optimizer
+  if optimizer is None:
+    optimizer = make_optimizer(configuration, steps)
+  if configuration.ema_decay:
+    optimizer = with_ema(optimizer, configuration.ema_decay)
   state, train_step = create(
     model,
     objective,
-    optax.adam(schedule),
+    optimizer,
     key=keys[1],
     accumulate=configuration.accumulate,
     skip_nonfinite=configuration.skip_nonfinite,

@@ -10,8 +10,10 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, Key, Num
 
-from aejax.autoencoder import Autoencoder, pixels
+from aejax import _checks
+from aejax.autoencoder import Autoencoder, mark_untrained, pixels
 from aejax.objectives import Objective
+from aejax.objectives.base import same_prior
 
 __all__ = [
   "Metrics",
@@ -21,6 +23,7 @@ __all__ = [
   "create",
   "merge",
   "pytree_node",
+  "replaced",
   "with_exact_products",
 ]
 
@@ -55,6 +58,14 @@ def pytree_node(cls: type[T]) -> type[T]:
   return cls
 
 
+def replaced(node: T, **fields: Any) -> T:
+  """Returns a copy of a `pytree_node` with other fields, which may be of any type."""
+  copy = object.__new__(type(node))
+  for name, value in {**vars(node), **fields}.items():
+    object.__setattr__(copy, name, value)
+  return copy
+
+
 @pytree_node
 @dataclasses.dataclass(frozen=True)
 class TrainState:
@@ -62,7 +73,8 @@ class TrainState:
 
   Attributes:
     step: number of steps taken.
-    params: parameters of the model.
+    params: parameters of the model, and the other state of its networks if they have any, such as
+      the statistics of BatchNorm.
     optimizer_state: state of the optax transformation.
     key: random key of the run; it stays the same, and each step folds its number into it.
   """
@@ -101,17 +113,28 @@ def create(
 
   The step is pure and not jitted. Wrap it as you like: `jax.jit(train_step, donate_argnums=0)`, or
   `pmap` or `shard_map` (with check_vma=False) with an `axis_name`. It takes images as uint8, or as
-  floats in [0, 1].
+  floats in [0, 1], and other examples as floats.
+
+  Networks may hold any state of NNX, such as BatchNorm and Dropout. It is part of `state.params`.
+  The step computes the statistics of the global batch, and draws dropout from the key of the run.
+
+  `model` keeps its initial parameters, so its `generate` raises an error from now on. Its prior
+  becomes that of the objective, if the objective has one.
 
   Args:
     model: encoder and decoder; `merge(model, state.params)` returns the trained model.
     objective: the cost to minimise.
-    optimizer: any optax transformation.
+    optimizer: any optax transformation, also one that takes the value, the gradient or the function
+      itself, such as `optax.lbfgs` or `optax.contrib.reduce_on_plateau`.
     key: random key that seeds every draw of the training.
     accumulate: number of parts in which the networks process each batch. More parts need less
       memory; the distance is that of the whole batch, and so is the gradient.
     skip_nonfinite: whether a step whose loss or gradient is not finite leaves the state unchanged,
       except for the step's number. The metrics of such a step are NaN.
+
+  Raises:
+    ValueError: if an argument is of another kind, or networks with state other than parameters are
+      to process a batch in parts.
 
   Example:
     >>> import optax
@@ -124,20 +147,46 @@ def create(
     >>> sorted(metrics)
     ['loss', 'penalty', 'reconstruction_error']
   """
-  graphdef, params = nnx.split(model, nnx.Param)
+  _checks.instance("model", model, Autoencoder, "an Autoencoder")
+  _checks.instance("objective", objective, Objective, "an objective")
+  _checks.instance("optimizer", optimizer, optax.GradientTransformation, "an optax transformation")
+  # Transformations that need no more than the gradient ignore the rest.
+  optimizer = optax.with_extra_args_support(optimizer)
+  graphdef, variables = nnx.split(model)
+  params, others = nnx.split_state(variables, nnx.Param, ...)
+  if others and accumulate > 1:
+    raise ValueError(
+      f"accumulate must be 1, but is {accumulate}: the networks have state other than parameters "
+      f"({_kinds(others)}), which depends on the whole batch."
+    )
 
   def train_step(state, batch, *, axis_name=None):
     key = jax.random.fold_in(state.key, state.step)
+    params, others = nnx.split_state(state.params, nnx.Param, ...)
 
     def cost(params):
-      model = nnx.merge(graphdef, params)
-      return objective(model, pixels(batch), key=key, axis_name=axis_name, accumulate=accumulate)
+      # NNX refuses to update variables of an outer transformation, so the others are made anew.
+      model = nnx.merge(graphdef, params, jax.tree.map(lambda leaf: leaf, others))
+      if others:
+        _prepare_state(model, key, axis_name)
+      loss, metrics = objective(
+        model, pixels(batch), key=key, axis_name=axis_name, accumulate=accumulate
+      )
+      return loss, (metrics, nnx.state(model, nnx.Not(nnx.Param)) if others else others)
 
-    gradients, metrics = jax.grad(cost, has_aux=True)(state.params)
+    def value_fn(params):
+      loss = cost(params)[0]
+      return loss if axis_name is None else lax.pmean(loss, axis_name)
+
+    gradients, (metrics, others) = jax.grad(cost, has_aux=True)(params)
     if axis_name is not None:
       gradients, metrics = lax.pmean((gradients, metrics), axis_name)
-    updates, optimizer_state = optimizer.update(gradients, state.optimizer_state, state.params)
-    params = optax.apply_updates(state.params, updates)
+      others = _pmean(others, axis_name)
+    extra = {"value": metrics["loss"], "grad": gradients, "value_fn": value_fn}
+    updates, optimizer_state = optimizer.update(gradients, state.optimizer_state, params, **extra)
+    params: Any = optax.apply_updates(params, updates)
+    if others:
+      params = nnx.merge_state(params, others)
     after = TrainState(state.step + 1, params, optimizer_state, state.key)
     if not skip_nonfinite:
       return after, metrics
@@ -146,9 +195,15 @@ def create(
     kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), after, before)
     return kept, jax.tree.map(lambda value: jnp.where(finite, value, jnp.nan), metrics)
 
+  prior = objective.latent_prior(model.latent_dim)
+  if prior is not None and not same_prior(prior, model.prior):
+    model.set_prior(prior)
+  mark_untrained(model)
   # Callers donate the state to each step, so it must not share buffers with the model or the key.
-  params, key = jax.tree.map(jnp.copy, (params, key))
-  state = TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params), key)
+  params, others, key = jax.tree.map(jnp.copy, (params, others, key))
+  all_params = nnx.merge_state(params, others) if others else params
+  optimizer_state = jax.tree.map(jnp.copy, optimizer.init(params))  # L-BFGS keeps the parameters
+  state = TrainState(jnp.zeros((), jnp.int32), all_params, optimizer_state, key)
   return state, train_step
 
 
@@ -165,6 +220,39 @@ def with_exact_products(train_step: TrainStep) -> TrainStep:
   return exact
 
 
+def _prepare_state(model: Autoencoder, key: Key[Array, ""], axis_name: Any) -> None:
+  """Sets networks to training: statistics of the global batch, and dropout from the step's key."""
+  model.train()
+  if axis_name is not None:
+    # The draws of each device are independent.
+    key = jax.random.fold_in(key, lax.axis_index(axis_name))
+    for _, module in nnx.iter_modules(model):
+      if isinstance(module, nnx.BatchNorm):
+        module.axis_name = axis_name
+  for number, (_, stream) in enumerate(nnx.iter_graph(model)):
+    if isinstance(stream, nnx.RngStream):
+      stream.key[...] = jax.random.fold_in(key, number)
+
+
+def _pmean(others: Any, axis_name: Any) -> Any:
+  """Returns the mean of the floats over the devices; keys and counts are taken from the first."""
+
+  def combine(leaf):
+    if jnp.issubdtype(leaf.dtype, jnp.floating):
+      return lax.pmean(leaf, axis_name)
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+      data = lax.all_gather(jax.random.key_data(leaf), axis_name)[0]
+      return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf))
+    return lax.all_gather(leaf, axis_name)[0]
+
+  return jax.tree.map(combine, others)
+
+
+def _kinds(others: Any) -> str:
+  kinds = {type(variable).__name__ for _, variable in nnx.to_flat_state(others)}
+  return ", ".join(sorted(kinds))
+
+
 def all_finite(tree: Any) -> Bool[Array, ""]:
   """Returns whether all floating-point leaves of a pytree are finite; others are ignored."""
   leaves = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
@@ -172,5 +260,11 @@ def all_finite(tree: Any) -> Bool[Array, ""]:
 
 
 def merge(model: Autoencoder, params: Any) -> Autoencoder:
-  """Returns a copy of `model` with the parameters `params`."""
-  return nnx.merge(nnx.split(model, nnx.Param)[0], params)
+  """Returns a copy of `model` with the parameters `params`, which may be those of a `TrainState`.
+
+  Networks with state, such as BatchNorm and Dropout, are set to evaluation.
+  """
+  merged = nnx.merge(nnx.graphdef(model), params)
+  if nnx.state(merged, nnx.Not(nnx.Param)):
+    merged.eval()
+  return merged

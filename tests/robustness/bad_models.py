@@ -138,7 +138,7 @@ def _costs():
   good = {"model": model, "images": IMAGES, "key": _key()}
   bad = {
     "model": {"^model must be an Autoencoder": [None, _Flat()]},
-    "images": {"^images must have shape": [IMAGES[0]], **no_array("images")},
+    "images": {"^images must have shape": [IMAGES[0, 0, 0]], **no_array("images")},
     "key": key("key"),
     "axis_name": {},
     "accumulate": {
@@ -185,6 +185,7 @@ def _networks():
     "architecture": {"^There is no architecture .* There are linear, mlp": ["mpl", None]},
     "image_shape": {_SHAPES: [()]},
     "latent_dim": {_LATENT_DIM: [0]},
+    "output": {"^There is no output .* There are identity, sigmoid, tanh": ["relu"]},
     "gaussian": boolean("gaussian"),
     "dtype": {_DTYPE: ["int32"]},
     "key": key("key"),
@@ -217,17 +218,18 @@ def _autoencoder():
   model = make()
   name, good = "Autoencoder", {"encoder": model.encoder, "decoder": model.decoder, "latent_dim": 64}
   bad = {
-    "encoder": {
-      "^encoder must be a function": ["mlp"],
-      "^encoder and decoder may hold nnx.Param only": [nnx.BatchNorm(3, rngs=nnx.Rngs(0))],
-    },
+    "encoder": {"^encoder must be a function": ["mlp"]},
     "decoder": {"^decoder must be a function": ["mlp"]},
     "latent_dim": integer("latent_dim"),
     "output": {"^There is no output .* There are identity, sigmoid, tanh": ["relu", jax.nn.relu]},
+    "prior": {
+      "^prior must be None or a prior": ["normal", 3],
+      "^prior has dimension 2, but latent_dim is 64": [priors.UniformSphere(2)],
+    },
   }
   yield from derive({name: Autoencoder}, good, bad)
   images = {
-    "^images must have shape": [IMAGES[0]],
+    "^images must have shape": [IMAGES[0, 0, 0]],
     "^images must be floats in .0, 1., not": [IMAGES.astype("uint8")],
     **no_array("images"),
   }
@@ -242,7 +244,7 @@ def _autoencoder():
   encoders = [lambda x: x, lambda x: None, lambda x: (1, 2, 3)]
   call = lambda v: make(v).encode(IMAGES)  # noqa: E731
   yield from each(name, "^encoder must return", call, encoders)
-  decoders = [lambda z: z, lambda z: None, lambda z: z[:1].reshape(-1, 8, 8, 1)]
+  decoders = [lambda z: z[:, 0], lambda z: None, lambda z: z[:1].reshape(-1, 8, 8, 1)]
   call = lambda v: make(decoder=v).decode(np.zeros((3, 64), np.float32))  # noqa: E731
   yield from each(name, "^decoder must return images", call, decoders)
   turned = [lambda z: z.reshape(-1, 4, 16, 1)]

@@ -51,8 +51,8 @@ BAD_ENTRIES = {
   "data_dir": [3],
   "image_size": INTEGER,
   "image_shape": [
-    [8, 8],
-    [8, 8, 1, 1],
+    [],
+    [8, 8, 8, 1, 1],
     [8, 0, 1],
     [8.0, 8, 1],
     ["8", 8, 1],
@@ -63,6 +63,8 @@ BAD_ENTRIES = {
   ],
   "train_images": INTEGER,
   "data_digest": [3, True, 2.5],
+  "scaling": ["units", 3, {"mean": [1.0]}, {"mean": [1.0], "scale": [0.0]}],
+  "data": ["disk", 3, True],
   "network": ["", "mpl"],
   "latent_dim": INTEGER,
   "epochs": INTEGER,
@@ -79,8 +81,8 @@ BAD_ENTRIES = {
   "keep_checkpoints": INTEGER,
 }
 # Entries that may be null, and entries of which these containers are a possible value.
-MAY_BE_NULL = {"data_digest", "data_dir", "image_size"}
-MAY_BE = {"objective": {}}
+MAY_BE_NULL = {"data", "data_digest", "data_dir", "image_size"}
+MAY_BE = {"objective": {}, "image_shape": [1]}
 
 
 def _one_sentence(error, path):
@@ -144,7 +146,11 @@ def test_read_rejects_a_missing_entry(tmp_path):
   write(tmp_path, CONFIGURATION)
   path = tmp_path / "config.json"
   values = json.loads(path.read_text())
-  for entry in FIELD_NAMES - {"data_digest"}:  # which earlier versions did not write
+  for entry in FIELD_NAMES - {
+    "data",
+    "data_digest",
+    "scaling",
+  }:  # which earlier versions did not write
     path.write_text(json.dumps({name: value for name, value in values.items() if name != entry}))
     with pytest.raises(ValueError, match=f"missing or unknown entries {entry}") as error:
       read(tmp_path)

@@ -20,7 +20,8 @@ def configure(dataset):
   """Returns a function that completes options to a configuration: 5 steps per epoch."""
 
   def make(method="cwae", objective=None, **options):
-    settings = dict(network="linear", latent_dim=2, batch_size=8, epochs=3) | options
+    settings = dict(network="linear", latent_dim=2, batch_size=8, epochs=3, test_epochs=0)
+    settings |= options
     return complete(
       method,
       objective or {},

@@ -34,6 +34,7 @@ class SmallRuns:
     self.count += 1
     settings = dict(dataset=self.file, workdir=self.folder / f"run-{self.count}", network="linear")
     settings |= dict(latent_dim=2, batch_size=_BATCH_SIZE, epochs=1)
+    settings |= dict(test_epochs=0)  # saves a compilation for each run
     return prepare(method, objective or {}, Options(**(settings | options)))
 
   def train(self, method="ae", objective=None, **options):

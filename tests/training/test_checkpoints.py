@@ -12,7 +12,8 @@ import pytest
 
 from aejax import AejaxWarning
 from aejax.training import Diverged
-from aejax.training.checkpoints import CheckpointGroup, Checkpoints
+from aejax.training.checkpoint_group import CheckpointGroup
+from aejax.training.checkpoints import Checkpoints
 from aejax.training.manifest import Damaged
 from aejax.training.state import build, fresh
 

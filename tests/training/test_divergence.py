@@ -152,7 +152,7 @@ def test_skip_nonfinite_stops_if_every_step_is_bad(diverging, marked, tmp_path):
 
 def test_diverged_says_if_it_does_not_happen_again(diverging, marked, tmp_path, monkeypatch):
   configuration, _ = diverging("loss")
-  monkeypatch.setattr("aejax.training.loop.first_nonfinite_step", lambda *_: None)
+  monkeypatch.setattr("aejax.training.setup.first_nonfinite_step", lambda *_: None)
   with pytest.raises(Diverged, match="but not when these steps were taken again"):
     train(configuration, marked, tmp_path)
 

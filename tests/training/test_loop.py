@@ -261,7 +261,7 @@ def test_checkpoint_is_due_after_minutes(configure, dataset, tmp_path, monkeypat
   now = [1000.0]
   monkeypatch.setattr(loop.time, "monotonic", lambda: now[0])
   configuration = configure("ae", checkpoint_minutes=3.0)
-  trainer = loop._Trainer(configuration, dataset, tmp_path, lambda: None)
+  trainer = loop.Trainer(configuration, dataset, tmp_path)
   with trainer.checkpoints:
     now[0] += 179
     assert not trainer.checkpoint_is_due()
@@ -309,7 +309,7 @@ def test_train_orders_the_images_by_the_seed(configure, dataset, tmp_path, monke
     orders.append(epoch_order(*arguments))
     return orders[-1]
 
-  monkeypatch.setattr(loop, "epoch_order", spy)
+  monkeypatch.setattr("aejax.training.setup.epoch_order", spy)
   for seed in (1, 2):
     train(configure("ae", seed=seed, epochs=1), dataset, tmp_path / f"{seed}")
   # Both runs ask for the same epochs: compare their first ones.

@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 from training.small_runs import TRAIN, SmallRuns, checkpoints, largest_difference, log, parameters
 
-from aejax import data
-from aejax.autoencoder import Autoencoder
+from aejax import data, priors
+from aejax.autoencoder import Autoencoder, pixels
 from aejax.cli import main
 from aejax.training import Configuration, Diverged, Options, Run
+from aejax.training.optimizers import _schedule as schedule_of
+from aejax.training.state import build
 
 CASES = {}
 
@@ -126,6 +128,31 @@ def _(runs):
   assert len(log(run)) == 2
 
 
+@observes("standardise")
+def _(runs):
+  run = runs.train(standardise=True)
+  images = runs.standard.dataset.train / 255
+  scaled = (images - images.mean()) / images.std()
+  np.testing.assert_allclose(run.scaling.apply(runs.standard.dataset.train), scaled, atol=1e-5)
+  assert log(run)[0]["reconstruction_error"] > 2 * log(runs.standard)[0]["reconstruction_error"]
+
+
+@observes("scaling")
+def _(runs):
+  settings = dict(runs.prepare(network="mlp").configuration.__dict__)
+  for scaling, output in (("unit", "sigmoid"), ("none", "identity")):
+    model = build(Configuration(**settings | {"scaling": scaling}))[0]
+    assert model.output == output
+
+
+@observes("data_digest")
+def _(runs):
+  run = runs.train(dataset=runs.save_images("noise", 0))
+  runs.save_images("noise", 1)
+  with pytest.raises(ValueError, match="does not hold the data that"):
+    _ = Run.open(run.workdir).dataset
+
+
 @observes("network")
 def _(runs):
   assert len(parameters(runs.standard)) == 4  # linear
@@ -203,6 +230,103 @@ def _(runs):
   for each, computes in ((run, False), (half, True)):
     program = str(jax.make_jaxpr(each.load().model.decode)(latents))
     assert ("bf16" in program) == computes
+
+
+@observes("prior")
+def _(runs):
+  """The sphere in two dimensions has radius √2, from which the samples are decoded."""
+  run = runs.train("wae-mmd", prior="sphere")
+  key = jax.random.key(0)
+  latents = priors.UniformSphere(2, radius=2**0.5).sample(key, 5)
+  np.testing.assert_array_equal(run.generate(key, 5), run.decode(latents))
+  assert log(run)[0]["penalty"] != log(runs.train("wae-mmd"))[0]["penalty"]
+
+
+def first_update(runs, **options):
+  """Returns the change of each parameter in the first step."""
+  run = runs.prepare(batch_size=TRAIN, **options)
+  before = jax.tree.leaves(build(run.configuration)[1].params)
+  run.train()
+  return np.concatenate(
+    [np.ravel(new - old) for new, old in zip(parameters(run), before, strict=True)]
+  )
+
+
+@observes("optimizer")
+def _(runs):
+  options = dict(learning_rate=1e-3)
+  adam, lion = (first_update(runs, optimizer=name, **options) for name in ("adam", "lion"))
+  # Both take ± the rate first, lion exactly up to its weight decay.
+  np.testing.assert_allclose(abs(adam[adam != 0]), 1e-3, rtol=1e-2)
+  np.testing.assert_allclose(lion[adam != 0], np.sign(adam[adam != 0]) * 1e-3, rtol=1e-2)
+  sgd = first_update(runs, optimizer="sgd", **options)
+  assert len(np.unique(abs(sgd).round(8))) > 10  # proportional to the gradient
+  assert np.all(np.sign(sgd) == np.sign(adam))
+  adamw = first_update(runs, optimizer="adamw", **options)
+  assert 0 < abs(adamw - adam).max() < 1e-6  # a weight decay of 1e-4
+
+
+@observes("weight_decay")
+def _(runs):
+  options = dict(optimizer="adamw", learning_rate=1e-3)
+  plain, decayed = (first_update(runs, weight_decay=decay, **options) for decay in (0.0, 0.1))
+  run = runs.prepare(batch_size=TRAIN, **options)
+  before = jax.tree.leaves(build(run.configuration)[1].params)
+  expected = -1e-3 * 0.1 * np.concatenate([np.ravel(leaf) for leaf in before])
+  np.testing.assert_allclose(decayed - plain, expected, atol=3e-7)
+
+
+@observes("warmup_steps")
+def _(runs):
+  """The rate of the first step is 0, that of the second half of the full one."""
+  assert not np.any(first_update(runs, warmup_steps=2, learning_rate=1e-3))
+  for schedule in ("constant", "cosine"):
+    run = runs.prepare(batch_size=TRAIN, warmup_steps=2, learning_rate=1e-3, schedule=schedule)
+    rates = [float(schedule_of(run.configuration, steps=6)(step)) for step in range(7)]
+    assert rates[:3] == pytest.approx([0, 5e-4, 1e-3])
+    assert rates[6] == pytest.approx(1e-3 if schedule == "constant" else 0, abs=1e-9)
+
+
+@observes("clip_norm")
+def _(runs):
+  options = dict(optimizer="sgd", learning_rate=1.0)
+  plain, clipped = first_update(runs, **options), first_update(runs, clip_norm=0.5, **options)
+  assert np.linalg.norm(plain) > 1
+  np.testing.assert_allclose(clipped, 0.5 * plain / np.linalg.norm(plain), rtol=1e-4, atol=1e-7)
+
+
+@observes("ema_decay")
+def _(runs):
+  """After one step, the weight of the average is (1 + 1) / (10 + 1)."""
+  plain, averaged = first_update(runs), first_update(runs, ema_decay=0.99)
+  np.testing.assert_allclose(averaged, 9 / 11 * plain, rtol=1e-3, atol=1e-7)
+  few = first_update(runs, ema_decay=0.1)  # below this weight
+  np.testing.assert_allclose(few, 0.9 * plain, rtol=1e-3, atol=1e-7)
+
+
+@observes("test_epochs")
+def _(runs):
+  run = runs.train("cwae", epochs=4, test_epochs=2)
+  assert ["test_loss" in line for line in log(run)] == [False, True, False, True]
+  objective, images = run.objective, pixels(run.dataset.test)
+  key = jax.random.fold_in(jax.random.key(0), 0)
+  metrics = objective(run.model, images, key=key)[1]
+  expected = {f"test_{name}": float(value) for name, value in metrics.items()}
+  assert {name: log(run)[3][name] for name in expected} == pytest.approx(expected, rel=1e-4)
+
+
+@observes("patience")
+def _(runs):
+  """At a rate of 0.3, the test loss goes up and down."""
+  options = dict(epochs=9, test_epochs=1, learning_rate=0.3)
+  lines = log(runs.train(**options))
+  losses = [line["test_loss"] for line in lines]
+  last = next(n for n in range(1, 10) if n - 1 - np.argmin(losses[:n]) == 2)
+  best = int(np.argmin(losses[:last])) + 1
+  run = runs.train(patience=2, **options)
+  assert [line["epoch"] for line in log(run)] == [*range(1, last + 1)]
+  assert run.load(best=True).step == 5 * best
+  assert run.train() == {}  # nothing is left
 
 
 @observes("skip_nonfinite")

@@ -66,6 +66,7 @@ def test_best_of_a_run_is_the_run_that_ended_there(tmp_path):
       epochs=epochs,
       batch_size=512,
       learning_rate=0.1,  # so large that the loss goes up and down
+      test_epochs=0,
     )
     run = prepare("cwae", {}, options)
     run.train()

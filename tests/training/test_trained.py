@@ -2,10 +2,12 @@ import json
 import math
 
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import stats
+from training.small_runs import SmallRuns
 
 import aejax
 from aejax import networks
@@ -113,7 +115,7 @@ def test_generate_decodes_draws_from_the_prior(trained):
   assert not np.allclose(generated, trained.generate(jax.random.key(1), num=3))
   np.testing.assert_array_equal(generated, trained.decode(jax.random.normal(KEY, (3, 2))))
   assert trained.generate(KEY).shape == (64, 8, 8, 1)
-  with pytest.raises(ValueError, match="num must be at least 1, but is 0"):
+  with pytest.raises(ValueError, match="num must be a whole number from 1 up, but is 0"):
     trained.generate(KEY, num=0)
 
 
@@ -177,3 +179,39 @@ def test_load_rejects_checkpoint_of_another_model(workdir, tmp_path):
   (tmp_path / "config.json").write_text(text.replace('"latent_dim": 2', '"latent_dim": 3'))
   with pytest.raises(ValueError, match="is of another model"):
     aejax.load(tmp_path)
+
+
+@pytest.mark.parametrize("x64", [False, True])
+def test_load_does_not_depend_on_64_bit_jax(tmp_path, x64):
+  """The state of a run is float32 under both settings, and each loads the other's."""
+  runs = SmallRuns(tmp_path)
+  with jax.enable_x64(x64):
+    run = runs.train("cwae", test_epochs=1)
+  manifest = next(run.workdir.glob("checkpoints/*/manifest.json")).read_text()
+  assert "float64" not in manifest
+  images = run.dataset.test
+  with jax.enable_x64(not x64):
+    latents = np.asarray(aejax.load(run.workdir).encode(images))
+  np.testing.assert_allclose(latents, run.encode(images), rtol=1e-5, atol=1e-6)
+  # An earlier version kept sums in float64.
+  path = next(run.workdir.glob("checkpoints/*/manifest.json"))
+  path.write_text(manifest.replace('loss": "float32', 'loss": "float64'))
+  np.testing.assert_array_equal(aejax.load(run.workdir).encode(images), run.encode(images))
+
+
+def test_trained_model_can_be_exported_with_a_free_batch_size(trained, without_beartype):
+  n = jax.export.symbolic_shape("n")[0]
+  exported = jax.export.export(jax.jit(trained.reconstruct))(
+    jax.ShapeDtypeStruct((n, 8, 8, 1), jnp.float32)
+  )
+  rows = np.zeros((3, 8, 8, 1), np.float32)
+  np.testing.assert_allclose(exported.call(rows), trained.reconstruct(rows), rtol=1e-5)
+
+
+def test_generate_rejects_other_arguments(trained, without_beartype):
+  with pytest.raises(ValueError, match=r"^key must be a jax\.random\.key, but is an int"):
+    trained.generate(0, 2)
+  with pytest.raises(ValueError, match=r"num must be a whole number from 1 up, but is 2\.0"):
+    trained.generate(KEY, 2.0)
+  with pytest.raises(ValueError, match=r"images must have shape \[n, 8, 8, 1\]"):
+    trained.encode([[1.0]])
