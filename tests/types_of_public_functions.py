@@ -62,7 +62,7 @@ def right_training(key: jax.Array, images: jax.Array) -> None:
   assert_type(step, TrainStep)
   assert_type(merge(model, state.params).generate(key, 4), jax.Array)
   assert_type(model.posterior(images).sample(key), jax.Array)
-  assert_type(aejax.load("runs/a", best=True), aejax.TrainedAutoencoder)
+  assert_type(aejax.load("runs/a", best=True), aejax.Run)
   assert_type(aejax.Run.open("runs/a").train(), dict[str, float])
 
 

@@ -64,7 +64,7 @@ def test_describe_refuses_what_has_no_import_path():
     ({"function": "math:sin"}, "prior must be None or a prior"),
   ],
 )
-def test_make_refuses_damaged_records(field, sentence):
+def test_make_refuses_damaged_records(field, sentence, without_beartype):
   with pytest.raises(ValueError, match=sentence):
     objectives.make("cwae", {"prior": field})
 
@@ -73,7 +73,7 @@ def test_import_paths():
   assert path_of(own_parts.plain) == "own_parts:plain"
   assert path_of(lambda: None) is None
   assert resolve("network", "own_parts:SecondMoment") is own_parts.SecondMoment
-  with pytest.raises(ValueError, match="has no attribute|cannot be imported"):
+  with pytest.raises(ValueError, match=r"has no attribute|cannot be imported"):
     resolve("network", "own_parts:SecondMoment.nothing")
 
 
