@@ -57,6 +57,7 @@ CHANGELOG
 results/distances/results
 results/training/results
 results/compiled/compiled
+results/collapse/collapse
 results/table1-fashion_mnist/table
 results/table1-mnist/table
 results/table1-digits/table

@@ -16,7 +16,14 @@ from aejax._memory import check_fits
 from aejax.metrics._chunked import Real, check_features
 from aejax.priors import Prior, StandardNormal
 
-__all__ = ["STATISTICS", "NullDistribution", "PriorTest", "null_distribution", "prior_test"]
+__all__ = [
+  "STATISTICS",
+  "NullDistribution",
+  "PriorTest",
+  "null_distribution",
+  "prior_test",
+  "statistic_of",
+]
 
 # Sets of latents that are drawn. They give a level of 5 % to within about a third of a percent.
 _DRAWS = 4000
@@ -211,6 +218,16 @@ def prior_test(
   function = statistic.function
   value = float(function(jnp.asarray(latents), prior, _directions(key, dim), (4 / (3 * n)) ** 0.4))
   return PriorTest(value, null.mean, null.standard_deviation, null.p_value(value))
+
+
+def statistic_of(
+  distance: str, n: int, dim: int, *, prior: Prior | None = None, key: Key[Array, ""]
+) -> Callable[[Array], Array]:
+  """Returns the distance of `prior_test` as a function of n latents, which may be traced."""
+  statistic = STATISTICS[distance]
+  prior = _check_prior(distance, statistic, prior, dim)
+  directions = _directions(key, dim)
+  return lambda z: statistic.function(z, prior, directions, (4 / (3 * n)) ** 0.4)
 
 
 def _check_prior(

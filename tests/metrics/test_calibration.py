@@ -69,14 +69,12 @@ def test_scaled_null_distribution_is_that_of_more_latents(distance, monkeypatch)
 def test_level_of_five_percent(distance, n, dim):
   """Of 4000 sets of normal latents, between 4 and 6 % have a p-value below 5 %."""
   null = null_distribution(distance, n, dim, key=KEY)
-  gamma = (4 / (3 * n)) ** 0.4
   # Other sets than those of the null distribution, along the same directions.
   others = jax.random.split(jax.random.key(99), 4000)
-  function = calibration.STATISTICS[distance].function
-  directions = calibration._directions(KEY, dim)
+  function = calibration.statistic_of(distance, n, dim, key=KEY)
 
   def value(key):
-    return function(jax.random.normal(key, (n, dim)), None, directions, gamma)
+    return function(jax.random.normal(key, (n, dim)))
 
   values = np.asarray(jax.jit(lambda keys: jax.lax.map(value, keys))(others))
   level = np.mean(values > null.quantile(0.95))
