@@ -55,7 +55,7 @@ def cramer_wold(
 
   Args:
     z: latents, one a row.
-    target: None for N(0, I), a `priors.GaussianMixture`, or samples [m, d].
+    target: None for N(0, I), any prior of `aejax.priors`, or samples [m, d].
     gamma: variance of the smoothing. By default Silverman's rule: (4 / (3n))^(2/5) for the global
       n, and (1.06 σ)² m^(−2/5) with samples, σ their standard deviation, 10⁻⁶ at least.
     unbiased: leave out the pairs i = i. The estimate is then right on average and may be negative.
@@ -67,7 +67,8 @@ def cramer_wold(
 
   Raises:
     ValueError: if `unbiased` and there is only one latent, if dimensions differ, if the target has
-      no closed form, or for `approximate` in one dimension.
+      no closed form, or for `approximate` in one dimension. With `approximate` only N(0, I) and a
+      `GaussianMixture` have one.
 
   Example:
     >>> float(cramer_wold(jnp.zeros((4, 2)))) > float(cramer_wold(jnp.eye(2)))

@@ -24,14 +24,14 @@ def energy_distance(
 
   Args:
     z: latents, one a row.
-    target: None for N(0, I), or samples [m, d].
+    target: None for N(0, I), any prior of `aejax.priors`, or samples [m, d].
     unbiased: leave out the pairs i = i. The estimate is then right on average and may be negative.
     axis_name: name of the mapped axis over which `z` and samples are spread; the value is then
       that of the global batch.
 
   Raises:
     ValueError: if `unbiased` and there is only one latent, if dimensions differ, or if the target
-      has no closed form.
+      has no closed form or no mean: a `StudentT` with df ≤ 1.
 
   Example:
     >>> z = jnp.array([[0.0], [2.0]])

@@ -44,9 +44,10 @@ def mmd(
 
   Args:
     z: latents, one a row.
-    target: None for N(0, I), `priors.GaussianMixture` (Gaussian kernels only), or samples [m, d].
+    target: None for N(0, I), any prior of `aejax.priors`, or samples [m, d].
     kernel: `imq()`, `gaussian(bandwidth)`, a sum of kernels, or a radial kernel of your own. A
-      kernel without `normal_mean` and `normal_pair_mean` needs samples as the target.
+      kernel of your own needs samples as the target, or N(0, I) if it has the two methods of
+      `NormalKernel`.
     unbiased: leave out the pairs i = i. The estimate is then right on average and may be negative.
       Otherwise it is the squared distance of the empirical distributions, never negative.
     axis_name: name of the mapped axis over which `z` and samples are spread; the value is then

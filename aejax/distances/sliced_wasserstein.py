@@ -48,7 +48,8 @@ def sliced_wasserstein(
 
   Args:
     z: latents, one a row.
-    target: None for N(0, I), or samples [m, d].
+    target: None for N(0, I), samples [m, d], or a prior of `aejax.priors` whose projections are
+      known: `Normal`, `UniformSphere`, `UniformBall`, or `StudentT` with df > 2.
     directions: unit vectors, one a row: `random_directions(key, num, d)`, drawn again each step.
     axis_name: name of the mapped axis over which `z` and samples are spread (directions are the
       same on all devices); the value is then that of the global batch.
@@ -91,7 +92,8 @@ def max_sliced_wasserstein(
 
   Args:
     z: latents, one a row.
-    target: None for N(0, I), or samples [m, d].
+    target: None for N(0, I), samples [m, d], or a prior of `aejax.priors` whose projections are
+      known: `Normal`, `UniformSphere`, `UniformBall`, or `StudentT` with df > 2.
     directions: unit vectors, one a row, to choose from and to start from.
     ascent_steps: number of steps of ascent on the sphere; with 0 the best given direction is taken.
     step_size: length of a step, in radians.
