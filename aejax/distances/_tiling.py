@@ -57,7 +57,7 @@ _GPU = Sizes(
   block=2048, width=8192, single=8192, single_with_term=8192, multiple=128, recompute=True
 )
 _TPU = Sizes(
-  block=1024, width=8192, single=8192, single_with_term=8192, multiple=128, recompute=False
+  block=1024, width=8192, single=8192, single_with_term=4096, multiple=128, recompute=False
 )
 
 

@@ -78,7 +78,7 @@ def test_tiling_does_not_change_values(sizes, dim, block, width, multiple, monke
       return jax.jit(compute)(x, y)
 
     whole, of_one = values_and_gradients()
-    monkeypatch.setattr(_tiling, "_CPU", _tiling.Sizes(block, width, 0, 0, multiple))
+    monkeypatch.setattr(_tiling, "_CPU", _tiling.Sizes(block, width, 0, 0, multiple, multiple > 1))
     tiled, of_one_tiled = values_and_gradients()
     for a, b in zip(tiled, whole, strict=True):
       np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
