@@ -71,7 +71,7 @@ class DistanceObjective(Objective):
 
     try:
       jax.eval_shape(compute, jax.ShapeDtypeStruct((4, latent_dim), jnp.float32))
-    except ValueError:  # a distance refuses a prior that it has no closed form for
+    except (ValueError, TypeError):  # a distance has no closed form for it, or cannot take it
       return False
     return True
 

@@ -23,6 +23,7 @@ Imports = Mapping[str, frozenset[str]]
 PACKAGES = {
   "experiments": ("scripts, benchmarks, Table 1", 1),
   "cli": ("the command aejax", 1),
+  "runs": ("the calls fit and load", 2),
   "exporting": ("trained models as files for others", 2),
   "evaluation": ("scores, plots, reports of runs", 1),
   "training": ("step, loop, checkpoints, runs", 1),

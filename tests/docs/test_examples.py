@@ -73,7 +73,10 @@ def test_readme_blocks_run(run_page, tmp_path, digits_run, capsys):
     np.array_equal(a, b) for a, b in zip(trained, jax.tree.leaves(scope["params"]), strict=True)
   )
   key = jax.random.key(0)
-  initial, new = (m.generate(key, 2) for m in (scope["model"], scope["trained"]))
+  with pytest.raises(ValueError, match="still has the parameters"):
+    scope["model"].generate(key, 2)
+  latents = jax.random.normal(key, (2, 4))
+  initial, new = (m.decode(latents) for m in (scope["model"], scope["trained"]))
   assert not np.allclose(initial, new, atol=0.01)
 
 

@@ -36,7 +36,7 @@ def test_mixture_has_neighbours_four_apart(k, dim):
 
 
 @pytest.mark.parametrize("name", ["", "normal:2", "mixture", "mixture:1", "mixture:x", 3, None])
-def test_named_prior_rejects(name):
+def test_named_prior_rejects(name, without_beartype):
   with pytest.raises(ValueError, match="prior must be normal, sphere, ball, cube or mixture:K"):
     objectives.named_prior(name, 2)
 

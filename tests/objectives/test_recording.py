@@ -64,7 +64,7 @@ def test_describe_refuses_what_has_no_import_path():
     ({"function": "math:sin"}, "prior must be None or a prior"),
   ],
 )
-def test_make_refuses_damaged_records(field, sentence):
+def test_make_refuses_damaged_records(field, sentence, without_beartype):
   with pytest.raises(ValueError, match=sentence):
     objectives.make("cwae", {"prior": field})
 
