@@ -120,7 +120,7 @@ def load_folder(
   if deep:
     if high < 1 / 8:
       warn(f"{name} holds 16-bit images up to {high:.1%} of white: scale images of fewer bits")
-  elif in_memory:
+  elif in_memory or len(test) > 1:
     check_bytes(int(high), name)
   if counts := [f"{count} {what}" for what, count in sorted(passed_over.items()) if count]:
     warn(f"{name} also holds, and aejax passes over: {', '.join(counts)}")
