@@ -145,7 +145,7 @@ def test_kernel_stein_differentiates_the_parameters_of_its_target():
     (lambda z: z[:, 0], r"must have the same shape, but has shape \[4\]"),
     (np.zeros((4, 3)), "target must be None, a prior with a density, or a score function, but is"),
   ],
-  ids=repr,
+  ids=["sphere", "ball", "cube", "dimension", "score", "samples"],
 )
 def test_kernel_stein_refuses_a_target_without_a_score(target, sentence, without_beartype):
   with pytest.raises(ValueError, match=sentence):

@@ -55,6 +55,7 @@ BAD = {
     "^samples must be an array of numbers, but is": [priors.StandardNormal(2)],
   },
   "unbiased": boolean("unbiased"),
+  "normalized": boolean("normalized"),
   "approximate": boolean("approximate"),
   "orthogonal": boolean("orthogonal"),
   "gamma": positive("gamma"),

@@ -198,7 +198,6 @@ def _networks():
     "output": {"^There is no output .* There are identity, sigmoid, tanh": ["relu"]},
     "gaussian": boolean("gaussian"),
     "dtype": {_DTYPE: ["int32"]},
-    "output": {"^There is no output 'relu'": ["relu"]},
     "key": key("key"),
     "rngs": {"^rngs must be an nnx.Rngs, but": [0]},
     "hidden_sizes": {_HIDDEN: [(200, 0), 200]},
@@ -234,21 +233,13 @@ def _autoencoder():
     "latent_dim": integer("latent_dim"),
     "output": {"^There is no output .* There are identity, sigmoid, tanh": ["relu", jax.nn.relu]},
     "prior": {
-<<<<<<< HEAD
       "^prior must be None or a prior": ["normal", 3],
-=======
-      "^prior must be None or a prior": ["sphere"],
->>>>>>> wip-fit
       "^prior has dimension 2, but latent_dim is 64": [priors.UniformSphere(2)],
     },
   }
   yield from derive({name: Autoencoder}, good, bad)
   images = {
-<<<<<<< HEAD
-    "^images must have shape": [IMAGES[0, 0, 0]],
-=======
     "^images must have shape": [IMAGES[0, 0, :, 0]],
->>>>>>> wip-fit
     "^images must be floats in .0, 1., not": [IMAGES.astype("uint8")],
     **no_array("images"),
   }

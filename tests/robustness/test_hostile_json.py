@@ -53,11 +53,7 @@ BAD_ENTRIES = {
   "image_size": INTEGER,
   "image_shape": [
     [],
-<<<<<<< HEAD
-    [8, 8, 8, 1, 1],
-=======
     [8, 8, 8, 8, 1],
->>>>>>> wip-fit
     [8, 0, 1],
     [8.0, 8, 1],
     ["8", 8, 1],
@@ -68,12 +64,8 @@ BAD_ENTRIES = {
   ],
   "train_images": INTEGER,
   "data_digest": [3, True, 2.5],
-<<<<<<< HEAD
-  "scaling": ["units", 3, {"mean": [1.0]}, {"mean": [1.0], "scale": [0.0]}],
-  "data": ["disk", 3, True],
-  "network": ["", "mpl"],
-=======
   "scaling": ["", "units", 3, True, {"mean": [1.0]}, {"mean": [1.0], "scale": [0.0]}],
+  "data": ["disk", 3, True],
   "network": ["", "mpl", "a:", ":b", 3],
   "prior": ["", "sphere:2", "mixture:1", 3, True],
   "optimizer": ["", "adm", 3],
@@ -83,7 +75,6 @@ BAD_ENTRIES = {
   "ema_decay": [-1, 1, "x", float("nan")],
   "test_epochs": [-1, 2.5, "3", True],
   "patience": [-1, 2.5, "3", True],
->>>>>>> wip-fit
   "latent_dim": INTEGER,
   "epochs": INTEGER,
   "batch_size": [*INTEGER, 1439],
@@ -99,11 +90,7 @@ BAD_ENTRIES = {
   "keep_checkpoints": INTEGER,
 }
 # Entries that may be null, and entries of which these containers are a possible value.
-<<<<<<< HEAD
 MAY_BE_NULL = {"data", "data_digest", "data_dir", "image_size"}
-=======
-MAY_BE_NULL = {"data_digest", "data_dir", "image_size"}
->>>>>>> wip-fit
 MAY_BE = {"objective": {}, "image_shape": [1]}
 
 
@@ -168,15 +155,7 @@ def test_read_rejects_a_missing_entry(tmp_path):
   write(tmp_path, CONFIGURATION)
   path = tmp_path / "config.json"
   values = json.loads(path.read_text())
-<<<<<<< HEAD
-  for entry in FIELD_NAMES - {
-    "data",
-    "data_digest",
-    "scaling",
-  }:  # which earlier versions did not write
-=======
   for entry in FIELD_NAMES - ADDED:  # which earlier versions did not write
->>>>>>> wip-fit
     path.write_text(json.dumps({name: value for name, value in values.items() if name != entry}))
     with pytest.raises(ValueError, match=f"missing or unknown entries {entry}") as error:
       read(tmp_path)
