@@ -91,10 +91,11 @@ def student_pair_sum(kernel: Any, prior: StudentT) -> float:
   """Returns E k(y, y′) over independent y, y′ from the prior."""
   a, kernel_weights, constant = static_nodes(kernel, prior.dim, True)
   variances, weights = student_rule(prior.df, True)
-  return constant + sum(
-    w * weights @ ((1 + (v + variances)[:, None] * a) ** (-prior.dim / 2) @ kernel_weights)
-    for v, w in zip(variances, weights, strict=True)
-  )
+  means = [
+    weights @ ((1 + (v + variances)[:, None] * a) ** (-prior.dim / 2) @ kernel_weights)
+    for v in variances
+  ]
+  return constant + float(weights @ np.array(means))
 
 
 def student_distance(rows: Float[Array, "n d"], prior: StudentT) -> Float[Array, " n"]:

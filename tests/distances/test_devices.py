@@ -176,8 +176,10 @@ def results_of(names):
 
 
 def result(name, kind, mode):
-  others = tuple(form.name for form in FORMS if form.name not in QUICK)
-  results = results_of(QUICK if name in QUICK else others)
+  others = [form.name for form in FORMS if form.name not in QUICK]
+  # All the others in one process would exceed its limit.
+  first = 0 if name in QUICK else others.index(name) // 12 * 12
+  results = results_of(QUICK if name in QUICK else tuple(others[first : first + 12]))
   assert isinstance(results, dict), results
   return results[name][kind][mode]
 

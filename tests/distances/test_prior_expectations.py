@@ -138,6 +138,14 @@ def test_derivatives_equal_finite_differences():
     assert np.isfinite(value).all()
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_distance_of_float32_latents_is_float32(name):
+  with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"):
+    z = jax.ShapeDtypeStruct((4, 2), jnp.float32)
+    for distance in (distances.mmd, distances.energy_distance, distances.cramer_wold):
+      assert jax.eval_shape(distance, z, oracle.priors_of(2)[name]).dtype == jnp.float32
+
+
 @pytest.mark.parametrize("prior", [priors.UniformSphere(1), priors.UniformBall(1)])
 def test_one_dimension(prior):
   """The sphere is two points, and the ball is an interval."""
