@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, assert_type
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -34,6 +35,8 @@ def right_calls(z: jax.Array, samples: np.ndarray, directions: jax.Array, key: j
   assert_type(distances.mmd(z, samples, kernel=kernel, axis_name=("a", "b")), jax.Array)
   assert_type(distances.energy_distance(z, priors.UniformSphere(3)), jax.Array)
   assert_type(distances.kernel_stein(z, kernel=distances.imq()), jax.Array)
+  assert_type(distances.kernel_stein(z, mixture, unbiased=False), jax.Array)
+  assert_type(distances.kernel_stein(z, jnp.negative), jax.Array)
   assert_type(distances.sliced_wasserstein(z, directions=directions), jax.Array)
   step = np.float32(0.1)
   value = distances.max_sliced_wasserstein(z, samples, directions=directions, step_size=step)
@@ -43,6 +46,8 @@ def right_calls(z: jax.Array, samples: np.ndarray, directions: jax.Array, key: j
   assert_type(distances.anderson_darling(z, directions=directions), jax.Array)
   assert_type(distances.kolmogorov_smirnov(z, directions=directions), jax.Array)
   assert_type(distances.sinkhorn_divergence(z, samples, epsilon=1.0), jax.Array)
+  both = distances.sinkhorn_divergence_and_residual(z, samples, epsilon=1.0)
+  assert_type(both, tuple[jax.Array, jax.Array])
   assert_type(distances.random_directions(key, 50, 8, orthogonal=True), jax.Array)
   assert_type(distances.gaussian(1.0), distances.Gaussian)
   assert_type(distances.imq(), distances.InverseMultiquadric)
@@ -83,6 +88,7 @@ def wrong_calls(z: jax.Array, directions: jax.Array, key: jax.Array) -> None:
   distances.anderson_darling(z)  # pyright: ignore[reportCallIssue]
   distances.kolmogorov_smirnov(z)  # pyright: ignore[reportCallIssue]
   distances.sinkhorn_divergence(z, z)  # pyright: ignore[reportCallIssue]
+  distances.sinkhorn_divergence_and_residual(z, z)  # pyright: ignore[reportCallIssue]
   distances.random_directions(key, "50", 8)  # pyright: ignore[reportArgumentType]
   distances.gaussian()  # pyright: ignore[reportCallIssue]
   priors.StandardNormal("3")  # pyright: ignore[reportArgumentType]
@@ -108,5 +114,6 @@ def signatures() -> list[Callable[..., Any]]:
     distances.random_directions,
     distances.sigreg,
     distances.sinkhorn_divergence,
+    distances.sinkhorn_divergence_and_residual,
     distances.sliced_wasserstein,
   ]

@@ -42,6 +42,15 @@ BAD = {
     "no closed form for a Ring target": [Ring()],
     "^target must be None, a prior or an array of samples, but is": ["normal"],
   },
+  "kernel_stein.target": {
+    "^z has dimension 2, but the prior has dimension 3": [priors.StandardNormal(3)],
+    "that falls to zero smoothly, but UniformBall is uniform": [priors.UniformBall(2)],
+    "^target must be None, a prior with a density, or a score function, but is": [
+      "normal",
+      Z,
+      priors.StandardNormal,
+    ],
+  },
   "directions": {
     r"^directions must have shape \[num, 2\]": [np.eye(3, dtype=np.float32)],
     "^directions must be unit vectors, but one has length 2": [2 * E],
@@ -58,6 +67,7 @@ BAD = {
   "normalized": boolean("normalized"),
   "approximate": boolean("approximate"),
   "orthogonal": boolean("orthogonal"),
+  "normalized": boolean("normalized"),
   "gamma": positive("gamma"),
   "step_size": positive("step_size"),
   "epsilon": positive("epsilon"),

@@ -40,8 +40,9 @@ def derive(functions, good, bad, more=None):
   Args:
     functions: functions by name.
     good: good values of the arguments that have no default.
-    bad: a table of kinds of mistakes for each argument. An argument without a table raises a
-      KeyError, so a new argument needs bad values.
+    bad: a table of kinds of mistakes for each argument, or for one of a function as
+      "function.argument". An argument without a table raises a KeyError, so a new argument needs
+      bad values.
     more: further tables, used only for the first function that has the argument: the other
       functions call the same checks.
   """
@@ -51,7 +52,8 @@ def derive(functions, good, bad, more=None):
     required = {p: good[p] for p, about in parameters.items() if about.default is about.empty}
     for argument in parameters:
       call = lambda v, a=argument, f=function, r=required: f(**r | {a: v})  # noqa: E731
-      yield from kinds(name, bad[argument], call)
+      own = f"{name}.{argument}"
+      yield from kinds(name, bad[own if own in bad else argument], call)
       yield from kinds(name, more.pop(argument, {}), call)
 
 
