@@ -37,9 +37,12 @@ def main(arguments: list[str] | None = None) -> int:
   paths: list[Path] = []
   for number, name in enumerate(dict.fromkeys(wanted)):
     left = sum(STAGES[later].share for later in wanted[number:])
-    seconds = max(end - time.monotonic(), 1.0) * STAGES[name].share / left
-    print(f"{STAGES[name].title} (at most {seconds:.0f} s)", file=sys.stderr, flush=True)
-    results[name] = run_stage(name, quick=options.quick, seconds=seconds)
+    seconds = (end - time.monotonic()) * STAGES[name].share / left
+    if seconds > 0:
+      print(f"{STAGES[name].title} (at most {seconds:.0f} s)", file=sys.stderr, flush=True)
+      results[name] = run_stage(name, quick=options.quick, seconds=seconds)
+    else:  # a stage before took longer than its share
+      results[name] = [{"incomplete": "no time was left"}]
     if name == "environment" and "device" not in results[name][0]:
       raise ValueError(f"JAX found no device: {results[name][0]['incomplete']}.")
     device = results["environment"][0]["device"]

@@ -75,6 +75,12 @@ def test_minutes_are_shared_among_the_stages(script, tmp_path, monkeypatch):
   assert given["memory"] == pytest.approx(120, abs=1)  # nothing was spent before
   assert 0 < given["environment"] < given["steps"] < 120
   assert (tmp_path / "tpu-v5e/results.md").exists()
+  # The time passes in the stage `environment`.
+  times = iter([0.0, 0.0, 130.0, 130.0])
+  monkeypatch.setattr(module.time, "monotonic", lambda: next(times))
+  assert module.main(["--minutes", "2", "--out", str(tmp_path), "--stages", "steps", "memory"]) == 1
+  results = json.loads((tmp_path / "tpu-v5e/results.json").read_text())
+  assert results["steps"] == results["memory"] == [{"incomplete": "no time was left"}]
 
 
 @pytest.mark.parametrize("module", [distances, steps])
@@ -140,7 +146,7 @@ def test_run_stage_keeps_the_rows_of_a_process_that_fails_or_hangs(tmp_path, mon
 def test_the_script_runs_from_a_clone(tmp_path):
   variables = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "JAX_PLATFORMS")}
   done = subprocess.run(
-    [sys.executable, "-P", EXPERIMENTS / "accelerator.py", "--quick", "--out", tmp_path],
+    [sys.executable, EXPERIMENTS / "accelerator.py", "--quick", "--out", tmp_path],
     env={**variables, "JAX_PLATFORMS": "cpu"},
     cwd=tmp_path,
     capture_output=True,
