@@ -73,7 +73,7 @@ def test_import_paths():
   assert path_of(own_parts.plain) == "own_parts:plain"
   assert path_of(lambda: None) is None
   assert resolve("network", "own_parts:SecondMoment") is own_parts.SecondMoment
-  with pytest.raises(ValueError, match="has no attribute|cannot be imported"):
+  with pytest.raises(ValueError, match="cannot be imported"):
     resolve("network", "own_parts:SecondMoment.nothing")
 
 

@@ -21,8 +21,17 @@ TRAIN_FLAGS = {
   "--resume": ["yes"],
   "--data-dir": DATA_DIR,
   "--image-size": [*WHOLE, "1000000000"],
-  "--network": ["mpl", "", "../mlp"],
+  "--network": ["mpl", "", "../mlp", "nowhere:f", "math:pi", "math:sin"],
   "--latent-dim": [*WHOLE, "2000000000"],
+  "--standardise": ["maybe"],
+  "--prior": ["uniform", "mixture:1", ""],
+  "--optimizer": ["adm"],
+  "--warmup-steps": ["-1", "2.5"],
+  "--weight-decay": ["-1", "nan", "0.1"],
+  "--clip-norm": ["-1", "nan"],
+  "--ema-decay": ["-1", "1", "nan"],
+  "--test-epochs": ["-1", "2.5"],
+  "--patience": ["-1", "2.5"],
   "--epochs": WHOLE,
   "--batch-size": [*WHOLE, "1439"],
   "--accumulate": [*WHOLE, "3"],
@@ -77,10 +86,12 @@ def _train():
     for flag, values in flags.items():
       for value in values:
         yield "train", [method, flag, value]
-  for method in ("cwea", "", "cwae+", "cwae+cwae", "-x", "{digits}"):
+  for method in ("cwea", "", "cwae+", "cwae+cwae", "-x", "{digits}", "nowhere:Class", "math:pi"):
     yield "train", [method]
   yield "train", []
   yield "train", ["cwae", "vae"]
+  yield "train", ["--objective"]
+  yield "train", ["vae", "--prior", "sphere"]
   yield "train", ["cwae", "--epochs"]
   yield "train", ["cwae", "--epoch", "3"]
   yield "train", ["cwae", "--dataset", "{images}", "--batch-size", "37"]

@@ -119,6 +119,13 @@ def _methods():
   unknown = "^There is no field of cwae.energy 'weight': did you mean cwae_weight"
   yield from each(name, unknown, lambda v: make("cwae+energy", {v: 1.0}), ["weight"])
   yield from each(name, "^fields must be a dict", lambda v: make("cwae", v), [None])
+  name, named = "named_prior", objectives.named_prior
+  yield from each(name, "^prior must be normal", lambda v: named(v, 2), ["sphere:2", None])
+  yield from kinds(name, integer("latent_dim"), lambda v: named("ball", v))
+  name, with_prior = "with_prior", objectives.with_prior
+  only = r"^.* matches the latents to (N\(0, I\) only|no prior)"
+  call = lambda v: with_prior(v, priors.UniformBall(2))  # noqa: E731
+  yield from each(name, only, call, [objectives.VAE(), objectives.AE()])
 
 
 class _Flat(nnx.Module):
@@ -180,12 +187,15 @@ def _networks():
     "rngs": nnx.Rngs(0),
   }
   bad = {
-    "architecture": {"^There is no architecture .* There are linear, mlp": ["mpl", None]},
+    "architecture": {
+      "^There is no architecture .* There are linear, mlp": ["mpl", None],
+      "^The network nowhere:f cannot be imported": ["nowhere:f"],
+    },
     "image_shape": {_SHAPES: [()]},
     "latent_dim": {_LATENT_DIM: [0]},
-    "output": {"^There is no output .* There are identity, sigmoid, tanh": ["relu"]},
     "gaussian": boolean("gaussian"),
     "dtype": {_DTYPE: ["int32"]},
+    "output": {"^There is no output 'relu'": ["relu"]},
     "key": key("key"),
     "rngs": {"^rngs must be an nnx.Rngs, but": [0]},
     "hidden_sizes": {_HIDDEN: [(200, 0), 200]},
@@ -221,13 +231,13 @@ def _autoencoder():
     "latent_dim": integer("latent_dim"),
     "output": {"^There is no output .* There are identity, sigmoid, tanh": ["relu", jax.nn.relu]},
     "prior": {
-      "^prior must be None or a prior": ["normal", 3],
+      "^prior must be None or a prior": ["sphere"],
       "^prior has dimension 2, but latent_dim is 64": [priors.UniformSphere(2)],
     },
   }
   yield from derive({name: Autoencoder}, good, bad)
   images = {
-    "^images must have shape": [IMAGES[0, 0, 0]],
+    "^images must have shape": [IMAGES[0, 0, :, 0]],
     "^images must be floats in .0, 1., not": [IMAGES.astype("uint8")],
     **no_array("images"),
   }

@@ -7,6 +7,7 @@ import pytest
 
 from aejax.evaluation import write_report
 from aejax.training import Options, complete
+from aejax.training.configuration import _ADDED as ADDED
 from aejax.training.configuration import FIELD_NAMES, read, write
 
 pytestmark = pytest.mark.usefixtures("without_beartype")
@@ -52,7 +53,7 @@ BAD_ENTRIES = {
   "image_size": INTEGER,
   "image_shape": [
     [],
-    [8, 8, 8, 1, 1],
+    [8, 8, 8, 8, 1],
     [8, 0, 1],
     [8.0, 8, 1],
     ["8", 8, 1],
@@ -63,9 +64,17 @@ BAD_ENTRIES = {
   ],
   "train_images": INTEGER,
   "data_digest": [3, True, 2.5],
-  "scaling": ["units", 3, {"mean": [1.0]}, {"mean": [1.0], "scale": [0.0]}],
+  "scaling": ["", "units", 3, True, {"mean": [1.0]}, {"mean": [1.0], "scale": [0.0]}],
   "data": ["disk", 3, True],
-  "network": ["", "mpl"],
+  "network": ["", "mpl", "a:", ":b", 3],
+  "prior": ["", "sphere:2", "mixture:1", 3, True],
+  "optimizer": ["", "adm", 3],
+  "warmup_steps": [-1, 2.5, "3", True],
+  "weight_decay": [-1, "x", float("nan"), 0.1],
+  "clip_norm": [-1, "x", float("nan"), True],
+  "ema_decay": [-1, 1, "x", float("nan")],
+  "test_epochs": [-1, 2.5, "3", True],
+  "patience": [-1, 2.5, "3", True],
   "latent_dim": INTEGER,
   "epochs": INTEGER,
   "batch_size": [*INTEGER, 1439],
@@ -146,11 +155,7 @@ def test_read_rejects_a_missing_entry(tmp_path):
   write(tmp_path, CONFIGURATION)
   path = tmp_path / "config.json"
   values = json.loads(path.read_text())
-  for entry in FIELD_NAMES - {
-    "data",
-    "data_digest",
-    "scaling",
-  }:  # which earlier versions did not write
+  for entry in FIELD_NAMES - ADDED:  # which earlier versions did not write
     path.write_text(json.dumps({name: value for name, value in values.items() if name != entry}))
     with pytest.raises(ValueError, match=f"missing or unknown entries {entry}") as error:
       read(tmp_path)
