@@ -195,7 +195,6 @@ def _networks():
     },
     "image_shape": {_SHAPES: [()]},
     "latent_dim": {_LATENT_DIM: [0]},
-    "output": {"^There is no output .* There are identity, sigmoid, tanh": ["relu"]},
     "gaussian": boolean("gaussian"),
     "dtype": {_DTYPE: ["int32"]},
     "key": key("key"),
@@ -233,7 +232,7 @@ def _autoencoder():
     "latent_dim": integer("latent_dim"),
     "output": {"^There is no output .* There are identity, sigmoid, tanh": ["relu", jax.nn.relu]},
     "prior": {
-      "^prior must be None or a prior": ["normal", 3],
+      "^prior must be None or a prior": ["sphere", 3],
       "^prior has dimension 2, but latent_dim is 64": [priors.UniformSphere(2)],
     },
   }
