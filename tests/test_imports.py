@@ -14,14 +14,15 @@ PACKAGE = Path(aejax.__file__).parent
 
 # The floors of the package, lowest first. A module imports from its own floor and lower ones.
 FLOORS = [
-  {"_checks", "_files", "_memory", "_messages", "_extras"},
+  {"_checks", "_batches", "_files", "_import_paths", "_memory", "_messages", "_extras"},
   {"distances", "priors", "autoencoder"},
   {"networks"},
   {"objectives"},
   {"metrics"},
   {"data"},
   {"training"},
-  {"evaluation"},
+  {"evaluation", "exporting"},
+  {"runs"},
   {"_user_errors", "_command_line"},
   {"_commands"},
   {"cli"},
@@ -86,7 +87,7 @@ import aejax.training.trained
 import aejax
 print(json.dumps([callable(aejax.load), aejax.load.__module__]))
 """
-  assert _run(code) == [True, "aejax.training.trained"]
+  assert _run(code) == [True, "aejax.runs"]
 
 
 def test_import_leaves_the_users_loggers_alone():
