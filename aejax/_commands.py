@@ -107,7 +107,7 @@ def sample(arguments: Sequence[str], *, prog: str) -> None:
     images = trained.decode(samplers[options.sampler].sample(key, options.num))
   # Images and volumes in [0, 1] need no data set beside them.
   alone = len(trained.configuration.image_shape) > 2 and trained.scaling.unit
-  print(save_samples(options.out, images, images if alone else run.dataset.test))
+  print(save_samples(options.out, images, images.clip(0, 1) if alone else run.dataset.test))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import jax
 
-__all__ = ["available_bytes", "check_fits"]
+__all__ = ["available_bytes", "check_fits", "host_bytes"]
 
 # Smaller allocations are not checked.
 _MIN_CHECKED = 2**30
@@ -36,6 +36,11 @@ def available_bytes() -> float:
   stats = jax.local_devices()[0].memory_stats()
   if stats and "bytes_limit" in stats:
     return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
+  return host_bytes()
+
+
+def host_bytes() -> float:
+  """Returns the free memory of the machine, or infinity where the system does not report it."""
   try:
     lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
     free = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines}["MemAvailable"]

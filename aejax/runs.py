@@ -235,7 +235,8 @@ def load(
 def _further_options(options: Mapping[str, Any], taken: Mapping[str, Any]) -> dict[str, Any]:
   known = {name for name in Options.__dataclass_fields__ if name not in taken}
   known -= {"dataset", "network", "prior", "optimizer", "distributed", "coordinator", "seeds"}
-  known -= {"num_processes", "process_id"}
+  # `data` is where the data lie; arrays are streamed if they do not fit the devices.
+  known -= {"num_processes", "process_id", "data"}
   for name in options:
     _checks.one_of("option", name, sorted(known))
   return dict(options)
@@ -250,7 +251,7 @@ def _dataset(given: Any, options: dict[str, Any]) -> Dataset | None:
     return None
   else:
     array = _checks.array("data", given)
-    dataset = data.from_arrays(np.asarray(array))
+    dataset = data.from_arrays(array)
   if options.get("image_size") is not None:
     raise ValueError("image_size is for data sets by name or path; resize the arrays instead.")
   return dataset

@@ -30,6 +30,7 @@ _CONTENTS = """
 :caption: User guide
 
 docs/installation
+docs/data
 docs/distances
 docs/cost
 docs/evaluation

@@ -14,7 +14,7 @@ PACKAGE = Path(aejax.__file__).parent
 
 # The floors of the package, lowest first. A module imports from its own floor and lower ones.
 FLOORS = [
-  {"_checks", "_batches", "_files", "_import_paths", "_memory", "_messages", "_extras"},
+  {"_batches", "_checks", "_files", "_memory", "_messages", "_extras", "_import_paths"},
   {"distances", "priors", "autoencoder"},
   {"networks"},
   {"objectives"},

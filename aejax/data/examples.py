@@ -17,6 +17,8 @@ __all__ = ["Facts", "as_array", "as_examples", "check_bytes", "facts"]
 
 # uint8 images with no value above this are nearly black, whatever they show.
 _MAX_DARK = 31
+# Largest rounding of a feature to float32, in units of its standard deviation, without a warning.
+_MAX_ROUNDING = 1e-3
 # More channels than this suggest that the axes of signals are in another order.
 _MAX_CHANNELS = 16
 
@@ -108,7 +110,9 @@ def facts(array: Shaped[np.ndarray, "..."], *, name: str, kind: Kind | None = No
     check_bytes(int(high), name)
   elif max(-low, high) > float(np.finfo(np.float32).max):
     raise ValueError(f"{name} holds {low:.9g} to {high:.9g}, more than float32 can hold")
-  elif kind == "images" and unit and high <= 1 / 255:
+  elif kind != "images":
+    _check_resolution(array, name)
+  elif unit and high <= 1 / 255:
     warn(f"{name} holds floats up to {high:.3g} only: black images, if 1 is white")
   as_bytes = kind == "images" and unit and array.dtype != np.uint8 and _is_rounded(array)
   return Facts(kind, low, high, as_bytes)
@@ -198,6 +202,29 @@ def _check_images(array: Shaped[np.ndarray, "n ..."], name: str) -> None:
         "the last axis must hold 1 (grey) or 3 (RGB) channels; volumes need an axis of channels"
       )
     raise ValueError(f"{name} has shape {shape}; {advice}")
+
+
+def _check_resolution(array: Shaped[np.ndarray, "n ..."], name: str) -> None:
+  """Warns if float32 rounds away differences between the values of a feature or channel."""
+  if array.dtype.itemsize <= 4 and array.dtype.kind not in "iu":
+    return
+  axes, count = tuple(range(array.ndim - 1)), array[..., 0].size
+  total = squares = largest = np.zeros(array.shape[-1])
+  for rows in chunks(array):
+    part = array[rows].astype(np.float64)
+    total = total + part.sum(axes)
+    largest = np.maximum(largest, np.abs(part).max(axes))
+  for rows in chunks(array):
+    squares = squares + np.square(array[rows].astype(np.float64) - total / count).sum(axes)
+  rounding, deviation = largest * 2.0**-24, np.sqrt(squares / count)
+  # A constant feature has a deviation of zero up to rounding in float64.
+  lost = (rounding > _MAX_ROUNDING * deviation) & (deviation > 1e-12 * largest)
+  if lost.any():
+    k = int(np.argmax(lost))
+    warn(
+      f"{name} holds values up to {largest[k]:.3g} in feature {k + 1} (of {len(lost)}) that vary "
+      f"by {deviation[k]:.3g} only: float32 rounds them, so subtract their mean first"
+    )
 
 
 def _is_whole(array: Shaped[np.ndarray, "n ..."]) -> bool:

@@ -16,6 +16,7 @@ from jaxtyping import Shaped
 from aejax import _checks
 from aejax._messages import warn
 from aejax.data import images as imaging
+from aejax.data.cache import cached
 from aejax.data.dataset import Dataset, Examples, train_test_split
 from aejax.data.examples import check_bytes
 from aejax.data.lazy import LazyImages
@@ -53,7 +54,11 @@ class _Found:
 
 
 def load_folder(
-  path: str | os.PathLike[str], *, image_size: int | None = None, in_memory: bool = True
+  path: str | os.PathLike[str],
+  *,
+  image_size: int | None = None,
+  in_memory: bool = True,
+  cache: bool = False,
 ) -> Dataset:
   """Loads every image under a folder, cropped to its central square and resized.
 
@@ -75,6 +80,7 @@ def load_folder(
     image_size: side of the images in pixels. By default, 64; or, if all images have one size, the
       shorter side of that size if it is smaller than 64.
     in_memory: whether to decode all training images now, or each one when it is read.
+    cache: whether images that are not in memory are decoded once, into a file; see `cache.cached`.
 
   Raises:
     ValueError: if there are fewer than two images, one cannot be decoded, or their bytes are all 0
@@ -103,6 +109,9 @@ def load_folder(
     lambda rows: decode([train[row] for row in rows]),
     dtype=np.float32 if deep else np.uint8,
   )
+  source = _digest(train, test)
+  if cache and not in_memory:
+    lazy = cached(lazy, identity=source)
   images, test_images = lazy[:] if in_memory else lazy, decode(test)
   name = _checks.short_repr(path)
   # Reading lazily, only the test images are known.
@@ -111,18 +120,18 @@ def load_folder(
   if deep:
     if high < 1 / 8:
       warn(f"{name} holds 16-bit images up to {high:.1%} of white: scale images of fewer bits")
-  elif in_memory:
+  elif in_memory or len(test) > 1:
     check_bytes(int(high), name)
   if counts := [f"{count} {what}" for what, count in sorted(passed_over.items()) if count]:
     warn(f"{name} also holds, and aejax passes over: {', '.join(counts)}")
-  return Dataset(path.resolve().name, images, test_images, *labels, source=_digest(train, test))
+  return Dataset(path.resolve().name, images, test_images, *labels, source=source)
 
 
 def _find_split(
   path: Path,
 ) -> tuple[list[Path], list[Path], tuple[_Labels, _Labels], collections.Counter[str]]:
   """Returns the files of training and test images, their labels, and what is passed over."""
-  folders = {entry.name.lower(): entry for entry in sorted(path.iterdir()) if entry.is_dir()}
+  folders = {entry.name.lower(): entry for entry in _entries(path) if entry.is_dir()}
   halves = [
     next((folders[name] for name in names if name in folders), None)
     for names in (_TRAIN, _TEST, _VALIDATION)
@@ -174,7 +183,7 @@ def _check_apart(path: Path, *folders: Path) -> None:
 
 def _outside(path: Path, *used: Path) -> dict[str, int]:
   """Returns the number of images in a folder beside those in the sub-folders of its split."""
-  others = [entry for entry in path.iterdir() if entry not in used and not entry.is_symlink()]
+  others = [entry for entry in _entries(path) if entry not in used and not entry.is_symlink()]
   counts = {}
   for entry in others:
     if entry.is_dir() and not entry.name.startswith("."):
@@ -183,12 +192,22 @@ def _outside(path: Path, *used: Path) -> dict[str, int]:
   return counts | {"images outside of the split": len(loose)}
 
 
+def _entries(folder: Path) -> list[Path]:
+  try:
+    return sorted(folder.iterdir())
+  except OSError as error:
+    raise _unreadable(folder, error) from error
+
+
+def _unreadable(folder: Path, error: OSError) -> ValueError:
+  return ValueError(f"the folder {_checks.short_repr(folder)} cannot be read: {error.strerror}")
+
+
 def _find(folder: Path, *, least: int = 1) -> _Found:
   """Returns all image files below a folder, ordered by path."""
 
   def refuse(error: OSError) -> None:
-    name = _checks.short_repr(Path(error.filename))
-    raise ValueError(f"the folder {name} cannot be read: {error.strerror}") from error
+    raise _unreadable(Path(error.filename), error) from error
 
   found = _Found(folder)
   for parent, folders, files in os.walk(folder, onerror=refuse):

@@ -2,11 +2,11 @@
 
 import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Int, Shaped
 from numpy.typing import DTypeLike
 
 from aejax import _checks
@@ -20,7 +20,8 @@ _CHUNK_BYTES = 64 << 20
 class LazyImages:
   """An array-like of uint8 or float32, `[n, ...]`, that reads its slices on demand.
 
-  Only runs of several processes train on it: each process reads the images of its own devices.
+  Runs of several processes train on it, each process reading the images of its own devices, and
+  runs that stream their data.
   `numpy.asarray` reads all images and caches them.
 
   >>> def read(rows):
@@ -37,7 +38,7 @@ class LazyImages:
   def __init__(
     self,
     shape: tuple[int, ...],
-    read: Callable[[range], Shaped[np.ndarray, "m ..."]],
+    read: Callable[[Sequence[int]], Shaped[np.ndarray, "m ..."]],
     *,
     dtype: DTypeLike = np.uint8,
   ):
@@ -68,14 +69,18 @@ class LazyImages:
     """Number of values in all examples together."""
     return math.prod(self.shape)
 
-  def __getitem__(self, rows: slice) -> Shaped[np.ndarray, "m ..."]:
-    """Reads a slice of the examples.
+  def __getitem__(self, rows: slice | Int[np.ndarray, " m"]) -> Shaped[np.ndarray, "m ..."]:
+    """Reads a slice of the examples, or those with the given indices.
 
     Raises:
-      ValueError: if the index is not a slice, or the examples cannot be read.
+      ValueError: if the index is neither, or the examples cannot be read.
     """
+    if isinstance(rows, np.ndarray) and rows.ndim == 1 and rows.dtype.kind in "iu":
+      if rows.size and not (rows.min() >= 0 and rows.max() < len(self)):
+        raise ValueError(f"rows must be from 0 to {len(self) - 1}.")
+      return self._read(rows.tolist())
     if not isinstance(rows, slice):
-      raise ValueError(f"rows must be a slice, but is {_checks.type_name(rows)}.")
+      raise ValueError(f"rows must be a slice or indices, but is {_checks.type_name(rows)}.")
     return self._read(range(len(self))[rows])
 
   def resize(self, size: int) -> "LazyImages":

@@ -33,6 +33,7 @@ def load(
   data_dir: str | os.PathLike[str] | None = None,
   image_size: int | None = None,
   in_memory: bool = True,
+  cache: bool = False,
 ) -> Dataset:
   """Loads a data set with disjoint training and test sets.
 
@@ -50,6 +51,8 @@ def load(
     in_memory: whether to read all training data now. If False, a named data set other than
       `digits`, a folder and a `.npy` file read slices of `train` on demand, so that each of
       several processes reads its own part. A named data set then has no training labels.
+    cache: whether the images of a folder that are not in memory are decoded once, into a file of
+      the user's cache, instead of each time that they are read.
 
   Raises:
     ValueError: if there is no such data set or file, if the files of a data set cannot be found or
@@ -61,6 +64,7 @@ def load(
   if image_size is not None:
     image_size = _checks.integer("image_size", image_size, most=_MAX_IMAGE_SIZE)
   _checks.boolean("in_memory", in_memory)
+  _checks.boolean("cache", cache)
   if data_dir is not None:
     given, data_dir = data_dir, _checks.path("data_dir", data_dir)
     if not os.fspath(given) or not os.path.isdir(data_dir):
@@ -68,7 +72,7 @@ def load(
         f"data_dir must be a folder, but there is none at {_checks.short_repr(data_dir)}"
       )
   try:
-    return _load(name, data_dir, image_size, in_memory)
+    return _load(name, data_dir, image_size, in_memory, cache)
   except MemoryError as error:
     raise ValueError(
       f"the images of {_checks.short_repr(name)} do not fit into memory: {error}"
@@ -76,7 +80,11 @@ def load(
 
 
 def _load(
-  name: str | os.PathLike[str], data_dir: Path | None, image_size: int | None, in_memory: bool
+  name: str | os.PathLike[str],
+  data_dir: Path | None,
+  image_size: int | None,
+  in_memory: bool,
+  cache: bool,
 ) -> Dataset:
   if name == "digits":
     dataset = load_digits()
@@ -85,7 +93,7 @@ def _load(
   else:
     path = _existing_path(name)
     if path.is_dir():
-      return load_folder(path, image_size=image_size, in_memory=in_memory)
+      return load_folder(path, image_size=image_size, in_memory=in_memory, cache=cache)
     dataset = load_numpy(path, in_memory=in_memory)
   return dataset if image_size is None else _resize(dataset, image_size)
 

@@ -14,7 +14,7 @@ import itertools
 import math
 import os
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -238,7 +238,7 @@ def _read(spec: DatasetSpec, root: Path, in_memory: bool) -> Dataset:
       if len(source) != spec.sizes[split]:
         raise ValueError(f"{len(source)} {split} images, not {spec.sizes[split]}")
 
-  def read(split: str, rows: range) -> tuple[UInt8[np.ndarray, "n h w c"], Labels]:
+  def read(split: str, rows: Sequence[int]) -> tuple[UInt8[np.ndarray, "n h w c"], Labels]:
     with _naming_damage(folder):
       return _read_rows(spec, sources[split], rows)
 
@@ -267,7 +267,7 @@ def _naming_damage(folder: Path) -> Iterator[None]:
 
 
 def _read_rows(
-  spec: DatasetSpec, source: Any, rows: range
+  spec: DatasetSpec, source: Any, rows: Sequence[int]
 ) -> tuple[UInt8[np.ndarray, "n h w c"], Labels]:
   images = np.empty((len(rows), *spec.image_shape), np.uint8)
   labels = np.empty(len(rows), np.int64) if spec.labels else None

@@ -9,7 +9,9 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from aejax._messages import logger
-from aejax.data import Dataset
+from aejax.data import Dataset, LazyImages
+from aejax.data.dataset import Examples
+from aejax.data.lazy import chunks
 from aejax.metrics.density import BY_NAME, Sampler
 from aejax.metrics.features import Extractor
 from aejax.metrics.frechet import Moments, frechet_distance
@@ -51,7 +53,7 @@ def fit_samplers(
   """
   noise_key, fit_key = jax.random.split(key)
   logger.info(f"Fitting densities to the latents of {len(dataset.train):,} training images …")
-  latents = trained.encode(np.asarray(dataset.train), key=noise_key)
+  latents = _encode(trained, dataset.train, key=noise_key)
   samplers: dict[str, Sampler] = {}
   for name, sampler in BY_NAME.items():
     if name == "prior":
@@ -78,6 +80,17 @@ class _PriorSampler:
   def sample(self, key: Key[Array, ""], num: int) -> Float[Array, "{num} d"]:
     """Draws `num` independent latents, one a row."""
     return jnp.asarray(self.prior.sample(key, num))
+
+
+def _encode(
+  trained: TrainedAutoencoder, examples: Examples | LazyImages, *, key: Key[Array, ""]
+) -> Float[Array, "n d"]:
+  """Returns a draw from each posterior; examples that are not in memory are read in parts."""
+  if not isinstance(examples, LazyImages):
+    return trained.encode(examples, key=key)
+  parts = [trained.posterior(examples[rows]) for rows in chunks(examples)]
+  posterior = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
+  return posterior.sample(key)
 
 
 def generation_metrics(
@@ -179,8 +192,10 @@ def nearest(generated: Array, dataset: Dataset) -> Neighbours | None:
   """Finds the training images nearest to generated images.
 
   Returns:
-    The neighbours, or None if all training images are the same.
+    The neighbours, or None if all training images are the same or they are not in memory.
   """
+  if isinstance(dataset.train, LazyImages):
+    return None
   images = np.asarray(dataset.train)
   if (images == images[0]).all():
     return None

@@ -25,13 +25,10 @@ def save_features(
     edges = np.linspace(real[:, k].min(), real[:, k].max(), num_bins + 1)
     edges = edges if edges[0] < edges[-1] else edges[0] + np.linspace(-0.5, 0.5, num_bins + 1)
     inside = np.clip(samples[:, k], edges[0], edges[-1])
-    for values, style in (
-      (inside, {"color": BLUE}),
-      (real[:, k], {"color": INK, "histtype": "step"}),
-    ):
-      panel.hist(
-        values, bins=edges.tolist(), weights=np.full(len(values), 1 / len(values)), **style
-      )
+    bins = edges.tolist()
+    panel.hist(inside, bins, weights=np.full(len(inside), 1 / len(inside)), color=BLUE)
+    weights = np.full(len(real), 1 / len(real))
+    panel.hist(real[:, k], bins, weights=weights, color=INK, histtype="step")
     panel.set_title(f"feature {k + 1}", fontsize=9, color=INK, loc="left")
     panel.set_yticks([])
   return save_figure(path, figure)
@@ -64,10 +61,10 @@ def save_correlations(
   ):
     with np.errstate(invalid="ignore", divide="ignore"):
       matrix = np.nan_to_num(np.corrcoef(values.astype(np.float64), rowvar=False))
-    ends = 0.5, values.shape[1] + 0.5
+    low, high = 0.5, values.shape[1] + 0.5
     panel.imshow(
       np.atleast_2d(matrix),
-      extent=(*ends, *ends[::-1]),
+      extent=(low, high, high, low),
       vmin=-1,
       vmax=1,
       cmap="RdBu_r",

@@ -14,6 +14,7 @@ from aejax.exporting.card import write_card
 from aejax.exporting.prior import describe_prior
 from aejax.exporting.programs import save_programs
 from aejax.exporting.weights import save_model
+from aejax.priors import Prior
 
 __all__ = ["export"]
 
@@ -25,6 +26,11 @@ class _Trained(Protocol):
   configuration: Any
   model: Autoencoder
   step: int
+
+  @property
+  def prior(self) -> Prior:
+    """The distribution that the latents are matched to."""
+    ...
 
 
 @runtime_checkable
@@ -118,7 +124,7 @@ def _describe_run(trained: _Trained) -> dict[str, Any]:
     "output": trained.model.output,
     "precision": configuration.precision,
     "scaling": configuration.scaling,
-    "prior": describe_prior(getattr(trained.model, "prior", None)),
+    "prior": describe_prior(trained.prior),
     "steps": trained.step,
     "configuration": dataclasses.asdict(configuration),
   }
@@ -134,6 +140,6 @@ def _describe_model(model: Autoencoder, image_shape: tuple[int, ...] | None) -> 
     "image_shape": list(shape),
     "latent_dim": model.latent_dim,
     "output": model.output,
-    "prior": describe_prior(getattr(model, "prior", None)),
+    "prior": describe_prior(model.prior),
     "scaling": "unit" if model.output != "identity" else "none",
   }

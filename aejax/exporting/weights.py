@@ -73,13 +73,23 @@ class LoadedModel:
     return self.decode(self.encode(images))
 
   def generate(self, key: Key[Array, ""], num: int) -> Float[Array, "{num} ..."]:
-    """Generates examples, as the model's own `generate` does.
+    """Returns the examples of `num` draws from the prior that the model was trained for.
 
     Args:
       key: random key; the same key gives the same examples.
       num: number of examples.
+
+    Raises:
+      ValueError: if `num` is not a whole number from 1 up, `key` is no random key, or the prior is
+        of another library, so that the file has its name only.
     """
-    return self.scaling.undo(self.model.generate(key, num))
+    prior = self.description["prior"]
+    if make_prior(prior) is None:
+      raise ValueError(
+        f"The file does not hold the prior {prior['name']}: sample it, and decode the samples."
+      )
+    key, num = _checks.key("key", key), _checks.integer("num", num)
+    return self.decode(self.model.prior.sample(key, num))
 
 
 def save_model(path: Path, model: Autoencoder, description: Mapping[str, Any]) -> Path:
@@ -134,7 +144,8 @@ def load_model(path: str | os.PathLike[str], *, model: Autoencoder | None = None
   shape, scaling = tuple(description["image_shape"]), Scaling.from_json(description["scaling"])
   if model is None:
     network = description["network"]
-    if network is None:
+    # The import path of somebody's function is not called because a file names it.
+    if network not in networks.ARCHITECTURES:
       raise ValueError(
         f"{_checks.short_repr(path)} holds networks that aejax cannot build: pass a model of the "
         "same structure as load_model(path, model=...)"
@@ -149,16 +160,19 @@ def load_model(path: str | os.PathLike[str], *, model: Autoencoder | None = None
       key=jax.random.key(0),
     )
   model = with_parameters(model, parameters, path)
-  if (prior := make_prior(description["prior"])) is not None and hasattr(model, "prior"):
-    model.prior = prior  # pyright: ignore[reportAttributeAccessIssue]
+  if (prior := make_prior(description["prior"])) is not None:
+    model.set_prior(prior)
   return LoadedModel(model, shape, scaling, description)
 
 
 def flat_parameters(model: Autoencoder) -> dict[str, np.ndarray]:
-  """Returns the parameters as arrays by name, such as "encoder.hidden.0.kernel"."""
+  """Returns the parameters as arrays by name, such as "encoder.hidden.0.kernel".
+
+  They include the statistics of normalisations, and no random keys.
+  """
   return {
     ".".join(map(str, path)): np.ascontiguousarray(variable[...])
-    for path, variable in nnx.to_flat_state(nnx.state(model, nnx.Param))
+    for path, variable in nnx.to_flat_state(nnx.state(model, nnx.Not(nnx.RngState)))
   }
 
 
@@ -170,7 +184,7 @@ def with_parameters(
   Raises:
     ValueError: if the model has parameters of other names, shapes or dtypes.
   """
-  graphdef, state, rest = nnx.split(model, nnx.Param, ...)
+  graphdef, state, rest = nnx.split(model, nnx.Not(nnx.RngState), ...)
   flat = dict(nnx.to_flat_state(state))
   names = {".".join(map(str, each)): each for each in flat}
   expected = {name: (flat[each].shape, str(flat[each].dtype)) for name, each in names.items()}

@@ -11,10 +11,11 @@ from typing import Any, get_args
 from aejax import _checks, data, networks, objectives
 from aejax._files import write_json
 from aejax._import_paths import is_import_path
+from aejax.data import Scaling
 from aejax.networks._layers import check_image_shape
 from aejax.objectives import named_priors
 from aejax.objectives.names import check_method
-from aejax.training.options import GIVEN, OPTIMIZERS, Options, Precision, Schedule
+from aejax.training.options import GIVEN, OPTIMIZERS, Options, Placement, Precision, Schedule
 
 __all__ = [
   "DEFAULTS",
@@ -60,6 +61,7 @@ class Configuration:
   keep_checkpoints: int = 2
   data_digest: str | None = None
   scaling: str | dict[str, Any] = "unit"
+  data: str | None = None
   prior: str = "normal"
   optimizer: str = "adam"
   warmup_steps: int = 0
@@ -80,9 +82,9 @@ class Configuration:
       return objective
     return objectives.with_prior(objective, objectives.named_prior(self.prior, self.latent_dim))
 
-  def make_scaling(self) -> data.Scaling:
+  def make_scaling(self) -> Scaling:
     """Returns how the values of the data reach the networks."""
-    return data.Scaling.from_json(self.scaling)
+    return Scaling.from_json(self.scaling)
 
 
 DEFAULTS = {
@@ -108,6 +110,7 @@ _ADDED = {
   "patience",
   "data_digest",
   "scaling",
+  "data",
 }
 
 # Settings that may differ on --resume, because they do not affect the steps already taken.
@@ -120,6 +123,7 @@ MUTABLE_ON_RESUME = (
   "checkpoint_epochs",
   "keep_checkpoints",
   "patience",
+  "data",
 )
 
 
@@ -225,7 +229,7 @@ def _check_read(values: dict[str, Any]) -> None:
   digest = values.get("data_digest")
   if not isinstance(digest, str | None):
     raise ValueError(f"data_digest must be null or a digest, but is {_checks.short_repr(digest)}.")
-  data.Scaling.from_json(values.get("scaling", "unit"))
+  Scaling.from_json(values.get("scaling", "unit"))
   if values["image_size"] is not None:
     _checks.integer("image_size", values["image_size"])
   _checks.integer("train_images", values["train_images"])
@@ -243,6 +247,8 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     _checks.integer(name, settings[name])
   for name in ("warmup_steps", "test_epochs", "patience"):
     _checks.integer(name, settings[name], least=0)
+  if settings["data"] is not None:
+    _checks.one_of("placement of data", settings["data"], get_args(Placement))
   _checks.positive("learning_rate", settings["learning_rate"])
   for name in ("weight_decay", "clip_norm", "ema_decay"):
     _checks.not_negative(name, settings[name])

@@ -167,7 +167,7 @@ class Trainer(Setup):
     count, previous, (stop,) = _FIRST_COUNT, state.sums, all_reduce_max(self.interrupted() or 0)
     while step < self.last_step and not (stop or done):
       taken = min(count, self.steps_per_epoch - step % self.steps_per_epoch)
-      state = self.advance(state, order, taken)
+      state = self.advance(state, order, step, taken)
       self.step = step = step + taken
       # Wait for the call before this one, so that the device always has a call queued.
       waited = time.monotonic()
@@ -252,7 +252,7 @@ class Trainer(Setup):
     """
     if self.warned_of_collapse or jax.process_count() > 1:
       return
-    images = self.images[:_COLLAPSE_IMAGES].reshape(-1, *self.configuration.image_shape)
+    images = jnp.asarray(self.dataset.train[:_COLLAPSE_IMAGES])
     states = unstack(state, len(self.runs))
     for (member, _), model, run_state in zip(self.runs, self.models, states, strict=True):
       params = trained_parameters(run_state.train)

@@ -4,10 +4,11 @@ import dataclasses
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["GIVEN", "OPTIMIZERS", "Optimizer", "Options", "Precision", "Schedule"]
+__all__ = ["GIVEN", "OPTIMIZERS", "Optimizer", "Options", "Placement", "Precision", "Schedule"]
 
 Schedule = Literal["constant", "cosine"]
 Precision = Literal["float32", "bfloat16"]
+Placement = Literal["resident", "stream"]
 Optimizer = Literal["adam", "adamw", "lion", "sgd"]
 
 OPTIMIZERS = {"adam": 0.0, "adamw": 1e-4, "lion": 1e-3, "sgd": 0.0}
@@ -31,6 +32,9 @@ class Options:
     standardise: subtract the mean of each feature or channel and divide by its standard deviation,
       both of the training set; results have the units of the data again. Default: if the data are
       vectors, signals or volumes with values outside [0, 1].
+    data: where the training data lie: resident in the memory of the devices; or stream, on disk or
+      in host memory, from where the rows of many steps are sent at a time. The numbers are the
+      same. Default: resident if they fit.
     network: linear, mlp, convolutional, cifar10 or celeb_a, or package.module:function for your own
       (see networks.build). Default: the paper's for the data set, or else one that suits the shape
       of the data.
@@ -77,6 +81,7 @@ class Options:
   data_dir: Path | None = None
   image_size: int | None = None
   standardise: bool | None = None
+  data: Placement | None = None
   network: str | None = None
   latent_dim: int | None = None
   prior: str | None = None

@@ -26,6 +26,7 @@ from aejax.training.options import GIVEN, Options
 from aejax.training.run import Run, RunType, check_data
 from aejax.training.sharding import check_batch_size
 from aejax.training.state import NOTHING_GIVEN, Given, build
+from aejax.training.streaming import in_memory
 
 __all__ = ["prepare", "resolve_run"]
 
@@ -106,7 +107,8 @@ def resolve_run(
       name,
       data_dir=options.data_dir,
       image_size=options.image_size,
-      in_memory=jax.process_count() == 1,
+      in_memory=in_memory(name, options.data),
+      cache=jax.process_count() == 1,
     )
     recorded = dataset_name(name)
   else:

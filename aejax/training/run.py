@@ -27,6 +27,7 @@ from aejax.training.optimizers import trained_parameters
 from aejax.training.options import GIVEN
 from aejax.training.state import NOTHING_GIVEN, Given
 from aejax.training.step import merge
+from aejax.training.streaming import in_memory
 from aejax.training.trained import TrainedAutoencoder, load_model
 
 __all__ = ["Run", "RunType", "check_data"]
@@ -132,7 +133,8 @@ class Run(TrainedAutoencoder):
       configuration.dataset,
       data_dir=configuration.data_dir,
       image_size=configuration.image_size,
-      in_memory=jax.process_count() == 1,
+      in_memory=in_memory(configuration.dataset, configuration.data),
+      cache=jax.process_count() == 1,
     )
     check_data(configuration, dataset, self.workdir)
     return dataset

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from jaxtyping import Array, Int, Num
+from jaxtyping import Array, Int
 
 from aejax._messages import logger
 from aejax.data import Dataset
@@ -19,10 +19,10 @@ from aejax.training.sharding import (
   check_batch_size,
   devices_mesh,
   replicate,
-  shard_images,
   shard_state,
 )
 from aejax.training.state import NOTHING_GIVEN, Given, RunState, build, fresh, stack, unstack
+from aejax.training.streaming import Resident, Stream, place
 from aejax.training.validation import make_test_metrics
 
 __all__ = ["Setup"]
@@ -95,18 +95,26 @@ class Setup:
     return member.make_objective() if self.given.objective is None else self.given.objective
 
   @functools.cached_property
-  def images(self) -> Num[Array, "m values"]:
-    """The training images on the devices, one a row."""
-    return shard_images(self.dataset.train, self.mesh)
+  def feed(self) -> Resident | Stream:
+    """The training data, on the devices or sent as the steps need them."""
+    return place(
+      self.dataset.train,
+      self.configuration.data,
+      batch_size=self.configuration.batch_size,
+      runs=len(self.runs),
+      mesh=self.mesh,
+    )
 
   def epoch_orders(self, epoch: int) -> Int[Array, "..."]:
     """Returns the order of an epoch, stacked over the runs if there are several."""
     orders = [epoch_order(key, epoch, self.num_images) for key in self.order_keys]
     return replicate(stack(orders), self.mesh)
 
-  def advance(self, state: RunState, order: Int[Array, "..."], count: int) -> RunState:
-    """Returns the state `count` steps later in the same epoch; it donates the train state."""
-    train, sums = self.run_steps(state.train, state.sums, self.images, order, count)
+  def advance(self, state: RunState, order: Int[Array, "..."], step: int, count: int) -> RunState:
+    """Returns the state `count` steps after `step` in its epoch; it donates the train state."""
+    train, sums = state.train, state.sums
+    for images, rows, taken in self.feed.calls(order, step % self.steps_per_epoch, count):
+      train, sums = self.run_steps(train, sums, images, rows, taken)
     return RunState(train, sums, state.best)
 
   def diagnosed(self, error: Diverged, reached: int) -> Diverged:
@@ -137,7 +145,7 @@ class Setup:
       model,
       self.objective(member),
       train,
-      np.asarray(self.dataset.train)[rows],
+      self.dataset.train[rows],
       accumulate=member.accumulate,
       about={"step": step, "epoch": epoch + 1, "seed": member.seed, "images": rows.tolist()},
     )
@@ -147,6 +155,6 @@ class Setup:
     """Returns the state `count` steps later; the sums of several epochs are added up."""
     while count:
       taken = min(count, self.steps_per_epoch - step % self.steps_per_epoch)
-      state = self.advance(state, self.epoch_orders(step // self.steps_per_epoch), taken)
+      state = self.advance(state, self.epoch_orders(step // self.steps_per_epoch), step, taken)
       step, count = step + taken, count - taken
     return state

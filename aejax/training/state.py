@@ -143,7 +143,8 @@ def build(
     given: objects that replace what the configuration names.
 
   Raises:
-    ValueError: if the network or the optimizer was given as an object, but is not given here.
+    ValueError: if the network or the optimizer was given as an object, but is not given here; or if
+      the output of the network does not suit the data.
   """
   keys = jax.random.split(jax.random.key(configuration.seed), 3)
   objective = configuration.make_objective() if given.objective is None else given.objective
@@ -163,6 +164,12 @@ def build(
       dtype=jnp.dtype(configuration.precision),
       output=configuration.make_scaling().output,
       key=keys[0],
+    )
+  output = configuration.make_scaling().output
+  if output is not None and model.output != output:
+    raise ValueError(
+      f'The data have values outside [0, 1], which an Autoencoder with output="{model.output}" '
+      'cannot return: use output="identity".'
     )
   optimizer = given.optimizer
   if optimizer is None:

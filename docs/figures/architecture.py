@@ -31,7 +31,7 @@ PACKAGES = {
   "objectives": ("reconstruction + λ · distance", 2),
   "networks": ("encoders and decoders", 1),
   "distances": ("distance of latents to a prior", 2),
-  "data": ("images for training and test", 0),
+  "data": ("data for training and test", 0),
   "autoencoder": ("encoder and decoder as one module", 1),
   "priors": ("distributions for the latents", 2),
   "ground": ("private modules that every package may import", 1),

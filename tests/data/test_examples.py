@@ -62,6 +62,17 @@ def test_whole_numbers_are_the_values_of_vectors(dtype):
   np.testing.assert_array_equal(found, values)
 
 
+def test_values_that_float32_rounds_away_get_a_warning():
+  seconds = 1.7e9 + np.arange(20.0)
+  table = np.stack([np.arange(20.0), seconds, np.full(20, 1.7e9)], 1)
+  message = r"it holds values up to 1.7e\+09 in feature 2 \(of 3\) that vary by 5.77 only"
+  for values in (table, table.astype(np.int64)):
+    with pytest.warns(aejax.AejaxWarning, match=message):
+      as_examples(values, name="it")
+  as_examples(table - table.mean(0), name="it")
+  as_examples(table.astype(np.float32), name="it")  # already rounded by its owner
+
+
 def test_three_axes_are_images_or_signals():
   generator = np.random.default_rng(0)
   assert as_examples(generator.random((9, 6, 5)), name="it").shape == (9, 6, 5, 1)

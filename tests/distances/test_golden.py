@@ -37,7 +37,7 @@ def tolerance(expression, exact, z):
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
 def test_distance_equals_golden_value(expression, dtype):
   with jax.enable_x64(dtype == "float64"):
     for case in GOLDEN["cases"]:

@@ -61,7 +61,7 @@ def test_load_model_gives_the_same_numbers(files, digits_run):
   np.testing.assert_array_equal(model.decode(latents), trained.decode(latents))
   np.testing.assert_array_equal(model.reconstruct(images), trained.reconstruct(images))
   key = jax.random.key(3)
-  np.testing.assert_array_equal(model.generate(key, 5), trained.model.generate(key, 5))
+  np.testing.assert_array_equal(model.generate(key, 5), trained.generate(key, 5))
   assert model.image_shape == (8, 8, 1)
   assert model.description["configuration"]["dataset"] == "digits"
   with pytest.raises(ValueError, match=r"images must have shape \[n, 8, 8, 1\], but"):
@@ -89,7 +89,10 @@ def test_export_of_standardised_data_takes_the_units_of_the_data(table_run, tmp_
   assert "latents, log_variance = encoder.call(x)" in files[3].read_text()
 
 
-@pytest.mark.parametrize("architecture", ["mlp", "convolutional", "cifar10"])
+@pytest.mark.parametrize(
+  "architecture",
+  ["convolutional", *(pytest.param(a, marks=pytest.mark.slow) for a in ("mlp", "cifar10"))],
+)
 def test_every_architecture_has_a_free_batch_size(architecture, tmp_path):
   shape = (5, 4, 1)
   model = networks.build(architecture, shape, latent_dim=2, key=jax.random.key(0))
@@ -258,4 +261,40 @@ def test_prior_of_another_library_is_named_only():
   described = describe_prior(Mine())
   assert described["name"].endswith("Mine")
   assert make_prior(described) is None
-  assert make_prior(describe_prior(None)) is None
+
+
+def test_generate_draws_from_the_prior_of_the_model(tmp_path):
+  model = networks.build("linear", (5,), latent_dim=2, key=jax.random.key(0))
+  model.set_prior(priors.UniformSphere(2, radius=6.0))
+  export(model, tmp_path / "sphere.safetensors")
+  copy = networks.build("linear", (5,), latent_dim=2, key=jax.random.key(1))
+  found = load_model(tmp_path / "sphere.safetensors", model=copy)
+  key = jax.random.key(2)
+  latents = priors.UniformSphere(2, radius=6.0).sample(key, 4)
+  np.testing.assert_array_equal(found.generate(key, 4), jax.jit(model.decode)(latents))
+
+  class Mine:
+    dim = 2
+
+    def sample(self, key, n):
+      return jnp.zeros((n, 2))
+
+  model.set_prior(Mine())
+  export(model, tmp_path / "mine.safetensors")
+  found = load_model(tmp_path / "mine.safetensors", model=copy)
+  with pytest.raises(ValueError, match=r"does not hold the prior .*Mine: sample it, and decode"):
+    found.generate(key, 4)
+
+
+def test_statistics_of_normalisations_are_exported(tmp_path):
+  def build(seed):
+    rngs = nnx.Rngs(seed)
+    encoder = nnx.Sequential(nnx.Linear(5, 2, rngs=rngs), nnx.BatchNorm(2, rngs=rngs))
+    return aejax.Autoencoder(encoder, nnx.Linear(2, 5, rngs=rngs), latent_dim=2)
+
+  model = build(0)
+  model.encoder.layers[1].mean[...] = jnp.array([3.0, -1.0])
+  export(model, tmp_path / "own.safetensors", image_shape=(5,))
+  found = load_model(tmp_path / "own.safetensors", model=build(1))
+  x = jnp.ones((3, 5))
+  np.testing.assert_array_equal(found.encode(x), jax.jit(model.encode)(x))

@@ -61,8 +61,8 @@ def test_convolutions_of_signals_and_volumes(size):
   [
     ("mlp", (5,)),
     ("linear", (9, 2)),
-    ("convolutional", (19, 2)),
-    ("convolutional", (9, 8, 3, 1)),
+    ("convolutional", (9, 2)),
+    pytest.param("convolutional", (9, 8, 3, 1), marks=pytest.mark.slow),
   ],
 )
 def test_networks_for_every_kind_of_data(architecture, shape):

@@ -31,7 +31,10 @@ def gradient(objective, images, accumulate, network="linear"):
 
 @pytest.mark.parametrize(
   ("name", "parts"),
-  [*((name, 3) for name in objectives.BY_NAME), ("cwae+vae", 2), ("cwae", 12)],
+  [
+    *(("vae", 3), ("swae", 3), ("rae", 3), ("cwae", 12), ("cwae+vae", 2)),
+    *(pytest.param(name, 3, marks=pytest.mark.slow) for name in objectives.BY_NAME),
+  ],
 )
 def test_accumulate_gives_the_gradient_of_the_entire_batch(name, parts):
   terms = [objectives.BY_NAME[term]() for term in name.split("+")]

@@ -123,9 +123,9 @@ def test_objective_rejects_bad_settings(make, message):
 @pytest.mark.parametrize(
   "objective",
   [
-    objectives.Energy(),
+    pytest.param(objectives.Energy(), marks=pytest.mark.slow),
     objectives.SIGReg(),
-    objectives.InfoVAE(),
+    pytest.param(objectives.InfoVAE(), marks=pytest.mark.slow),
     objectives.RAE(),
     objectives.CWAE() + objectives.SWAE(),
   ],

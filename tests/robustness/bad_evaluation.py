@@ -46,6 +46,8 @@ def _metrics_of_features():
     metrics.kernel_distance,
     metrics.kernel_distance_in_blocks,
     metrics.prdc,
+    metrics.marginal_distance,
+    metrics.correlation_difference,
     metrics.normal_baseline,
   ]
   features = ("z", "first", "second", "real", "generated")

@@ -143,7 +143,7 @@ def _costs():
   good = {"model": model, "images": IMAGES, "key": _key()}
   bad = {
     "model": {"^model must be an Autoencoder": [None, _Flat()]},
-    "images": {"^images must have shape": [IMAGES[0]], **no_array("images")},
+    "images": {"^images must have shape": [IMAGES[0, 0, 0]], **no_array("images")},
     "key": key("key"),
     "axis_name": {},
     "accumulate": {
@@ -193,9 +193,9 @@ def _networks():
     },
     "image_shape": {_SHAPES: [()]},
     "latent_dim": {_LATENT_DIM: [0]},
+    "output": {"^There is no output .* There are identity, sigmoid, tanh": ["relu"]},
     "gaussian": boolean("gaussian"),
     "dtype": {_DTYPE: ["int32"]},
-    "output": {"^There is no output 'relu'": ["relu"]},
     "key": key("key"),
     "rngs": {"^rngs must be an nnx.Rngs, but": [0]},
     "hidden_sizes": {_HIDDEN: [(200, 0), 200]},
@@ -231,13 +231,13 @@ def _autoencoder():
     "latent_dim": integer("latent_dim"),
     "output": {"^There is no output .* There are identity, sigmoid, tanh": ["relu", jax.nn.relu]},
     "prior": {
-      "^prior must be None or a prior": ["sphere"],
+      "^prior must be None or a prior": ["normal", 3],
       "^prior has dimension 2, but latent_dim is 64": [priors.UniformSphere(2)],
     },
   }
   yield from derive({name: Autoencoder}, good, bad)
   images = {
-    "^images must have shape": [IMAGES[0, 0, :, 0]],
+    "^images must have shape": [IMAGES[0, 0, 0]],
     "^images must be floats in .0, 1., not": [IMAGES.astype("uint8")],
     **no_array("images"),
   }

@@ -53,7 +53,7 @@ BAD_ENTRIES = {
   "image_size": INTEGER,
   "image_shape": [
     [],
-    [8, 8, 8, 8, 1],
+    [8, 8, 8, 1, 1],
     [8, 0, 1],
     [8.0, 8, 1],
     ["8", 8, 1],
@@ -65,6 +65,7 @@ BAD_ENTRIES = {
   "train_images": INTEGER,
   "data_digest": [3, True, 2.5],
   "scaling": ["", "units", 3, True, {"mean": [1.0]}, {"mean": [1.0], "scale": [0.0]}],
+  "data": ["disk", 3, True],
   "network": ["", "mpl", "a:", ":b", 3],
   "prior": ["", "sphere:2", "mixture:1", 3, True],
   "optimizer": ["", "adm", 3],
@@ -89,7 +90,7 @@ BAD_ENTRIES = {
   "keep_checkpoints": INTEGER,
 }
 # Entries that may be null, and entries of which these containers are a possible value.
-MAY_BE_NULL = {"data_digest", "data_dir", "image_size"}
+MAY_BE_NULL = {"data", "data_digest", "data_dir", "image_size"}
 MAY_BE = {"objective": {}, "image_shape": [1]}
 
 

@@ -77,6 +77,7 @@ def _check_kills(start, images, folder, *, seed, kills):
   print(f"seed {seed}: {kills} kills, {phases.count('trains')} while it trained, step {reached:,}")
 
 
+@pytest.mark.slow
 def test_training_survives_kills(start, images, tmp_path):
   _check_kills(start, images, tmp_path, seed=0, kills=3)
 

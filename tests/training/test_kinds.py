@@ -2,6 +2,7 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
 from sklearn import datasets
@@ -12,6 +13,8 @@ from aejax import cli
 from aejax.metrics.latents import reconstruction_error
 from aejax.training import Options, Run, prepare
 from aejax.training.configuration import read
+
+KEY = jax.random.key(0)
 
 
 def _sine_waves(n):
@@ -27,7 +30,9 @@ KINDS = {
 PLOTS = {"samples.png", "reconstructions.png", "marginals.png", "latents.png", "report.html"}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+  "kind", ["vectors", "signals", pytest.param("volumes", marks=pytest.mark.slow)]
+)
 def test_every_kind_is_trained_scored_and_sampled(kind, tmp_path, capsys):
   path, workdir = tmp_path / "mine.npy", tmp_path / "run"
   values = KINDS[kind]()
@@ -68,9 +73,10 @@ def test_linear_autoencoder_equals_pca(tmp_path):
     workdir=tmp_path / "run",
     network="linear",
     latent_dim=3,
-    epochs=1500,
+    epochs=400,
     batch_size=160,
-    learning_rate=1e-2,
+    learning_rate=3e-2,
+    schedule="cosine",
   )
   run = prepare("ae", {}, options)
   run.train()
@@ -118,6 +124,15 @@ def test_binary_cross_entropy_needs_values_in_the_unit_interval(tmp_path):
   options = Options(dataset=str(tmp_path / "table.npy"), workdir=tmp_path / "run", batch_size=9)
   with pytest.raises(ValueError, match="binary_cross_entropy needs an Autoencoder with output"):
     prepare("vae", {"reconstruction": "binary_cross_entropy"}, options)
+
+
+def test_own_networks_must_suit_the_values(tmp_path):
+  values = np.random.default_rng(0).normal(size=(20, 4))
+  model = aejax.networks.build("linear", (4,), latent_dim=2, output="sigmoid", key=KEY)
+  with pytest.raises(
+    ValueError, match=r'outside \[0, 1\], which .* output="sigmoid" cannot return'
+  ):
+    aejax.fit("ae", values, model=model, latent_dim=2, epochs=1, batch_size=9)
 
 
 def test_vectors_in_the_unit_interval_stay_as_they_are(tmp_path):

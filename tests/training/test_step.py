@@ -142,7 +142,11 @@ def test_merge_does_not_change_the_model():
   np.testing.assert_array_equal(model.encode(IMAGES), before)
 
 
-@pytest.mark.parametrize("objective", [VAE(), SWAE(sample_prior=True)], ids=["vae", "swae"])
+@pytest.mark.parametrize(
+  "objective",
+  [VAE(), pytest.param(SWAE(sample_prior=True), marks=pytest.mark.slow)],
+  ids=["vae", "swae"],
+)
 def test_train_step_under_a_mapped_axis_is_global(objective):
   _, state, train_step = _create(objective)
   mapped = jax.vmap(
