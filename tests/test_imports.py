@@ -87,7 +87,7 @@ import aejax.training.trained
 import aejax
 print(json.dumps([callable(aejax.load), aejax.load.__module__]))
 """
-  assert _run(code) == [True, "aejax.training.trained"]
+  assert _run(code) == [True, "aejax.runs"]
 
 
 def test_import_leaves_the_users_loggers_alone():

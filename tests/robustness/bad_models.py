@@ -232,13 +232,13 @@ def _autoencoder():
     "latent_dim": integer("latent_dim"),
     "output": {"^There is no output .* There are identity, sigmoid, tanh": ["relu", jax.nn.relu]},
     "prior": {
-      "^prior must be None or a prior": ["sphere", 3],
+      "^prior must be None or a prior": ["normal", 3],
       "^prior has dimension 2, but latent_dim is 64": [priors.UniformSphere(2)],
     },
   }
   yield from derive({name: Autoencoder}, good, bad)
   images = {
-    "^images must have shape": [IMAGES[0, 0, :, 0]],
+    "^images must have shape": [IMAGES[0, 0, 0]],
     "^images must be floats in .0, 1., not": [IMAGES.astype("uint8")],
     **no_array("images"),
   }

@@ -19,9 +19,18 @@ OURS = str(Path(aejax.__file__).parent)
 
 # Public names that take no input from a user, or only what another function in the table returns.
 NO_INPUT = {
-  aejax: {"AejaxWarning", "Autoencoder", "Run", "TrainedAutoencoder", "__version__"}
-  | {"export", "exporting", "fit", "load_model"}  # they have tables of their own
-  | {"data", "distances", "evaluation", "metrics", "networks", "objectives", "priors", "training"},
+  aejax: {"AejaxWarning", "Autoencoder", "Run", "TrainedAutoencoder", "__version__", "fit"}
+  | {
+    "data",
+    "distances",
+    "evaluation",
+    "exporting",
+    "metrics",
+    "networks",
+    "objectives",
+    "priors",
+    "training",
+  },
   distances: {"Kernel"},
   objectives: {"BY_NAME"},
   priors: {"Prior"},
