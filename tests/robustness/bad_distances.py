@@ -64,7 +64,6 @@ BAD = {
     "^samples must be an array of numbers, but is": [priors.StandardNormal(2)],
   },
   "unbiased": boolean("unbiased"),
-  "normalized": boolean("normalized"),
   "approximate": boolean("approximate"),
   "orthogonal": boolean("orthogonal"),
   "normalized": boolean("normalized"),

@@ -34,14 +34,12 @@ def _priors():
   makers = {
     name: getattr(priors, name)
     for name in priors.__all__
-    if name not in ("Prior", "GaussianMixture", "Normal")
+    if name not in ("Prior", "GaussianMixture", "check_dimension")
   }
   sizes = {name: positive(name) for name in ("radius", "half_width", "scale", "df")}
   large = {"^dim must be less than 2.31": [2**40]}
   bad = {"dim": integer("dim"), **sizes}
-  yield from derive(makers, {"dim": 2, "df": 3.0}, bad, {"dim": large})
-  makers["StudentT"] = lambda dim: priors.StudentT(dim, df=3.0)
-  makers["Normal"] = lambda dim: priors.Normal(np.zeros(dim), np.eye(dim))
+  yield from derive(makers, {"dim": 2}, bad, {"dim": large})
   for name, make in makers.items():
     yield from _methods_of_prior(name, lambda make=make: make(2))
   single = "^z must have a last axis, but is a single"
@@ -195,6 +193,7 @@ def _networks():
     },
     "image_shape": {_SHAPES: [()]},
     "latent_dim": {_LATENT_DIM: [0]},
+    "output": {"^There is no output .* There are identity, sigmoid, tanh": ["relu"]},
     "gaussian": boolean("gaussian"),
     "dtype": {_DTYPE: ["int32"]},
     "key": key("key"),
