@@ -34,12 +34,14 @@ def _priors():
   makers = {
     name: getattr(priors, name)
     for name in priors.__all__
-    if name not in ("Prior", "GaussianMixture", "check_dimension")
+    if name not in ("Prior", "GaussianMixture", "Normal")
   }
   sizes = {name: positive(name) for name in ("radius", "half_width", "scale", "df")}
   large = {"^dim must be less than 2.31": [2**40]}
   bad = {"dim": integer("dim"), **sizes}
-  yield from derive(makers, {"dim": 2}, bad, {"dim": large})
+  yield from derive(makers, {"dim": 2, "df": 3.0}, bad, {"dim": large})
+  makers["StudentT"] = lambda dim: priors.StudentT(dim, df=3.0)
+  makers["Normal"] = lambda dim: priors.Normal(np.zeros(dim), np.eye(dim))
   for name, make in makers.items():
     yield from _methods_of_prior(name, lambda make=make: make(2))
   single = "^z must have a last axis, but is a single"
