@@ -148,6 +148,7 @@ class _Export:
 def export(arguments: Sequence[str], *, prog: str) -> None:
   """Exports a trained model."""
   options = parse(_Export, arguments, prog=prog)
+  Run.open(options.workdir)  # raises now if there is none, before the folder of the files is made
   out = options.workdir / "model.safetensors" if options.out is None else options.out
   for path in exporting.export(options.workdir, out):
     print(path)

@@ -24,6 +24,7 @@ TRAIN_FLAGS = {
   "--network": ["mpl", "", "../mlp", "nowhere:f", "math:pi", "math:sin"],
   "--latent-dim": [*WHOLE, "2000000000"],
   "--standardise": ["maybe"],
+  "--data": ["disk"],
   "--prior": ["uniform", "mixture:1", ""],
   "--optimizer": ["adm"],
   "--warmup-steps": ["-1", "2.5"],
@@ -106,7 +107,7 @@ def _train():
 
 
 def _others():
-  for command in ("evaluate", "sample", "report"):
+  for command in ("evaluate", "sample", "report", "export"):
     for run in ("{folder}", "{folder}/nowhere", "{file}", "", "/dev/null", "a\0b", "x" * 5000):
       yield command, [run]
     yield command, []

@@ -22,7 +22,7 @@ from aejax.training.configuration import MUTABLE_ON_RESUME
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
   """Returns a run that is trained and not scored."""
-  return SmallRuns(tmp_path_factory.mktemp("wiring")).train("cwae", batch_size=20)
+  return SmallRuns(tmp_path_factory.mktemp("wiring")).train("cwae", batch_size=20, test_epochs=1)
 
 
 @pytest.fixture
@@ -154,8 +154,16 @@ CHANGES = {
   "network": "mlp",
   "latent_dim": 3,
   "batch_size": 10,
+  "prior": "sphere",
+  "optimizer": "adamw",
   "learning_rate": 0.1,
   "schedule": "cosine",
+  "warmup_steps": 3,
+  "weight_decay": 0.1,
+  "clip_norm": 1.0,
+  "ema_decay": 0.9,
+  "test_epochs": 5,
+  "patience": 2,
   "precision": "bfloat16",
   "seed": 1,
   "seeds": 2,
@@ -200,6 +208,7 @@ def test_resume_may_change_every_setting_of_memory_time_and_disk():
     "data_dir",
     "epochs",
     "keep_checkpoints",
+    "patience",
     "skip_nonfinite",
   }
 

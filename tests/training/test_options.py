@@ -19,7 +19,9 @@ from aejax.autoencoder import Autoencoder, pixels
 from aejax.cli import main
 from aejax.training import Configuration, Diverged, Options, Run
 from aejax.training.optimizers import _schedule as schedule_of
+from aejax.training.setup import Setup
 from aejax.training.state import build
+from aejax.training.streaming import Resident, Stream
 
 CASES = {}
 
@@ -151,6 +153,15 @@ def _(runs):
   runs.save_images("noise", 1)
   with pytest.raises(ValueError, match="does not hold the data that"):
     _ = Run.open(run.workdir).dataset
+
+
+@observes("data")
+def _(runs):
+  """Streamed data give the same epochs."""
+  run = runs.train(data="stream")
+  assert isinstance(Setup(run.configuration, run.dataset, None).feed, Stream)
+  assert isinstance(Setup(runs.standard.configuration, run.dataset, None).feed, Resident)
+  assert log(run)[0] == pytest.approx(log(runs.standard)[0], rel=1e-5)
 
 
 @observes("network")
