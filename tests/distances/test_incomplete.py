@@ -37,6 +37,7 @@ def test_incomplete_mean_of_all_partners_is_complete():
   np.testing.assert_allclose(incomplete_self_mean(KERNEL, x, partners=8), complete, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_incomplete_mmd_is_unbiased_with_the_variance_it_promises():
   n, partners, dim, num = 24, 5, 2, 20_000
   x = jax.random.normal(jax.random.key(0), (num, n, dim))
