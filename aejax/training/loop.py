@@ -130,7 +130,7 @@ class Trainer(Setup):
     self.final, self.histories = state, log.histories
     if step == self.last_step or self.has_lost_patience(step, state):
       return {}
-    if step == 0 and self.last_step < _FEW_STEPS:
+    if step == 0 and self.last_step < _FEW_STEPS and jax.process_index() == 0:
       logger.info(
         "The run has only %d steps (%d epochs of %d), and blurred results may mean too few: more "
         "epochs or a smaller batch give more.",

@@ -170,7 +170,7 @@ with processes(False, sys.argv[1], 2, int(sys.argv[2])):
 
 def test_shard_images_reads_the_images_of_local_devices_only(tmp_path):
   path = tmp_path / "numbers.npy"
-  np.save(path, np.broadcast_to(np.arange(20, dtype=np.uint8)[:, None, None], (20, 5, 5)))
+  np.save(path, np.broadcast_to(10 * np.arange(20, dtype=np.uint8)[:, None, None], (20, 5, 5)))
   kept = data.load(path).train[:, 0, 0, 0].tolist()
   assert len(kept) == 18  # five per device: the last two of 20 are black
   command = ["-c", _READ]
