@@ -60,7 +60,9 @@ def public_jit(*static: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
         # A prior of a user that is no pytree cannot be an argument of jit.
         if isinstance(value, Prior) and jax.tree_util.all_leaves([value]):
           raise no_closed_form(function.__name__, value)
-      return jitted(*args, **kwargs)
+      # Callers may forbid rank promotion in their own code; ours broadcasts on purpose.
+      with jax.numpy_rank_promotion("allow"):
+        return jitted(*args, **kwargs)
 
     return checked(function, call=call)
 
