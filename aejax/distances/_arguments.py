@@ -19,6 +19,7 @@ from aejax.priors import Prior
 __all__ = [
   "Directions",
   "Latents",
+  "NoClosedForm",
   "Samples",
   "Scalar",
   "ScalarLike",
@@ -206,10 +207,14 @@ def as_samples(
   return y.astype(z.dtype)
 
 
-def no_closed_form(distance: str, target: object) -> ValueError:
+class NoClosedForm(ValueError):
+  """A distance cannot be computed to a prior, but to samples of it."""
+
+
+def no_closed_form(distance: str, target: object) -> NoClosedForm:
   """Returns the error for a prior for which `distance` has no closed form."""
   kind = type(target).__name__
-  return ValueError(
+  return NoClosedForm(
     f"{distance} has no closed form for a {kind} target: pass samples of it instead, "
     f"target.sample(key, num), or set sample_prior=True in an objective."
   )

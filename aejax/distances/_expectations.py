@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from aejax.distances._arguments import NoClosedForm
 from aejax.distances._distance_kernels import NegativeDistance, Phi, mean_norm
 from aejax.distances._gaussian_nodes import gaussian_nodes, has_gaussian_nodes
 from aejax.distances._mixture import mixture_mean, mixture_pair_mean
@@ -74,7 +75,7 @@ def has_closed_form(name: str, kernel: Any, prior: Prior) -> bool:
   if isinstance(prior, UniformBall) and not energy and not isinstance(kernel, Phi):
     width = _width(kernel, prior.dim)
     if 1 < prior.dim < 8 and prior.radius > _MAX_RATIO * width:
-      raise ValueError(
+      raise NoClosedForm(
         f"{name} to a UniformBall of radius {prior.radius:.6g} in closed form needs a kernel of "
         f"width {prior.radius / _MAX_RATIO:.6g} or more, but it has {width:.6g}: pass samples of "
         "the ball, or set sample_prior=True in an objective."

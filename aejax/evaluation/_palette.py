@@ -1,6 +1,10 @@
-"""Colours of the plots."""
+"""Colours of the plots, and of the classes in them."""
 
-__all__ = ["BLUE", "COLOURS", "GREY", "INK"]
+import numpy as np
+
+from aejax._extras import require
+
+__all__ = ["BLUE", "COLOURS", "GREY", "INK", "class_colours"]
 
 INK = "#333333"
 """Colour of text, axes and reference lines."""
@@ -13,3 +17,14 @@ COLOURS = (
 """Colours of classes."""
 
 BLUE, GREY = COLOURS[0], COLOURS[3]
+
+
+def class_colours(count: int) -> list[str]:
+  """Returns a colour for each class, as #rrggbb."""
+  if count <= len(COLOURS):
+    return list(COLOURS[:count])
+  require("train", "matplotlib")
+  from matplotlib import colormaps
+  from matplotlib.colors import to_hex
+
+  return [to_hex(colour) for colour in colormaps["viridis"](np.linspace(0, 1, count))]

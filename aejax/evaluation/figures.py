@@ -14,7 +14,7 @@ from jaxtyping import Float, Shaped
 
 from aejax import _checks
 from aejax._extras import require
-from aejax.evaluation._palette import COLOURS, INK
+from aejax.evaluation._palette import INK, class_colours
 from aejax.evaluation.image_grid import (
   DPI,
   GAP,
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = [
   "check_grid",
-  "class_colours",
   "save_decoded_plane",
   "save_grid",
   "save_interpolations",
@@ -259,17 +258,6 @@ def save_latent_scatter(
     )
   _fit(figure, axes, _SIDE, _SIDE)
   return write_png(path, figure)
-
-
-def class_colours(count: int) -> list[str]:
-  """Returns a colour for each class, as #rrggbb."""
-  if count <= len(COLOURS):
-    return list(COLOURS[:count])
-  require("train", "matplotlib")
-  from matplotlib import colormaps
-  from matplotlib.colors import to_hex
-
-  return [to_hex(colour) for colour in colormaps["viridis"](np.linspace(0, 1, count))]
 
 
 def _latent_axes(width: int, height: int) -> tuple["Figure", "Axes"]:

@@ -10,6 +10,7 @@ from aejax._files import write_json
 from aejax.autoencoder import pixels
 from aejax.data import Dataset
 from aejax.evaluation import diagnostics, examples, figures, table_plots
+from aejax.evaluation._palette import class_colours
 from aejax.evaluation.generation import nearest
 from aejax.evaluation.image_grid import as_figure, as_pixels, tile, write_png
 from aejax.evaluation.outputs import Outputs, scoring_keys
@@ -147,7 +148,7 @@ def _write_map(
   labels = np.zeros(len(latents), int)
   if dataset.test_labels is not None:
     labels = np.unique(dataset.test_labels[: len(latents)], return_inverse=True)[1]
-  colours = figures.class_colours(int(labels.max()) + 1)
+  colours = class_colours(int(labels.max()) + 1)
   points = [[*map(float, z), colours[label]] for z, label in zip(latents, labels, strict=True)]
   write_json(workdir / "plane.json", {"extent": extent, "side": _MAP_SIDE, "points": points})
 

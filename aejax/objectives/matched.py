@@ -8,6 +8,7 @@ from jaxtyping import Array, Float, Key
 
 from aejax import _checks, distances
 from aejax.autoencoder import Posterior
+from aejax.distances._arguments import NoClosedForm
 from aejax.distances._sharding import AxisName
 from aejax.distances.kernels import check_kernel
 from aejax.objectives.base import Objective, Scalar, local_rows
@@ -58,7 +59,11 @@ class DistanceObjective(Objective):
     return self.samples(latents, key, axis_name) if sampled else self.prior
 
   def has_closed_form(self, latent_dim: int) -> bool:
-    """Returns whether the distance is computed without samples of the prior."""
+    """Returns whether the distance is computed without samples of the prior.
+
+    Raises:
+      ValueError: if the prior has another dimension, or the distance to it is infinite.
+    """
     if self.prior is None:
       return True
     if self.prior.dim != latent_dim:
@@ -71,7 +76,7 @@ class DistanceObjective(Objective):
 
     try:
       jax.eval_shape(compute, jax.ShapeDtypeStruct((4, latent_dim), jnp.float32))
-    except (ValueError, TypeError):  # a distance has no closed form for it, or cannot take it
+    except NoClosedForm:
       return False
     return True
 

@@ -10,8 +10,8 @@ from image_utils import enlarged, random_images, read
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from aejax.evaluation._palette import class_colours
 from aejax.evaluation.figures import (
-  class_colours,
   save_decoded_plane,
   save_grid,
   save_interpolations,

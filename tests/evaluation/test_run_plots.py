@@ -9,6 +9,7 @@ from PIL import Image
 import aejax
 from aejax.data import Dataset
 from aejax.evaluation import Outputs, diagnostics, figures, plot_run, run_plots
+from aejax.evaluation._palette import class_colours
 from aejax.metrics import nearest_training_images
 from aejax.training import TrainedAutoencoder
 
@@ -110,7 +111,7 @@ def test_plot_run_writes_the_interactive_plane(vae, few, tmp_path):
   assert (plane["extent"], plane["side"]) == (3.0, 40)
   points = np.array([point[:2] for point in plane["points"]])
   np.testing.assert_allclose(points, vae.encode(few.test), atol=6e-4)
-  colours = figures.class_colours(10)
+  colours = class_colours(10)
   assert [point[2] for point in plane["points"]] == [colours[label] for label in few.test_labels]
 
 

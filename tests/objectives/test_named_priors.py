@@ -8,7 +8,14 @@ import pytest
 from aejax import distances, objectives
 from aejax.autoencoder import Posterior
 from aejax.objectives import AE, CWAE, RAE, SWAE, VAE, WAEMMD, Energy, Sinkhorn
-from aejax.priors import GaussianMixture, StandardNormal, UniformBall, UniformCube, UniformSphere
+from aejax.priors import (
+  GaussianMixture,
+  StandardNormal,
+  StudentT,
+  UniformBall,
+  UniformCube,
+  UniformSphere,
+)
 
 KEY = jax.random.key(0)
 Z = 2 * jax.random.normal(KEY, (12, 3))
@@ -74,6 +81,11 @@ def test_prior_with_a_closed_form_is_not_sampled():
     assert values[0] == values[1]
   with pytest.raises(ValueError, match="latents have dimension 2, but the prior has 3"):
     WAEMMD(prior=StandardNormal(3)).has_closed_form(2)
+
+
+def test_infinite_distance_is_refused_and_not_sampled():
+  with pytest.raises(ValueError, match="needs df > 1, because the mean distance is infinite"):
+    Energy(prior=StudentT(3, df=0.9)).penalty(Posterior(Z, None), key=KEY)
 
 
 def test_latent_prior_of_each_objective():
