@@ -39,6 +39,7 @@ def test_sliced_wasserstein_equals_ott(m):
 
 
 @pytest.mark.parametrize("epsilon", [2.0, 10.0])
+@pytest.mark.slow
 def test_sinkhorn_divergence_equals_ott(epsilon):
   from ott.tools import sinkhorn_divergence as ott
 

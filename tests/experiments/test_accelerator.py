@@ -26,6 +26,7 @@ def in_process(script, monkeypatch):
   return module
 
 
+@pytest.mark.slow
 def test_main_writes_a_page_for_the_device(in_process, tmp_path, capsys):
   sizes = _tiling._CPU
   assert in_process.main(["--quick", "--out", str(tmp_path)]) == 0

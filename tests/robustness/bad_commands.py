@@ -197,6 +197,11 @@ def _benchmarks():
   }
   yield from _flags("benchmark_training", table, {"--out": "{folder}/out"})
   yield from _flags("benchmark_imports", {"--repetitions": [*WHOLE, "1001"]}, {})
+  table = {"--n": WHOLE, "--steps": WHOLE, "--seeds": WHOLE, "--start": ["0", "-1", "x"]}
+  yield from _flags("measure_collapse", table, {"--out": "{folder}/out"})
+  yield from _flags("measure_levels", {"--sets": WHOLE}, {"--out": "{folder}/out"})
+  yield "accelerator", ["--minutes", "x"]
+  yield "accelerator", ["--nonsense"]
 
 
 def _compile_report():

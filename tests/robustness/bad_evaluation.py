@@ -49,9 +49,12 @@ def _metrics_of_features():
     metrics.marginal_distance,
     metrics.correlation_difference,
     metrics.normal_baseline,
+    metrics.null_distribution,
+    metrics.prior_test,
   ]
   features = ("z", "first", "second", "real", "generated")
   good = {name: Z for name in features} | {"key": _key(), "n": 4, "d": 2}
+  good |= {"distance": "energy_distance", "dim": 2}
   same = "must (have|be of) one dimension"
   bad = {
     "z": _features("z"),
@@ -62,6 +65,9 @@ def _metrics_of_features():
     "key": key("key"),
     "n": integer("n", least=2),
     "d": integer("d"),
+    "dim": integer("dim"),
+    "distance": {"^There is no distance 'wasserstein'": ["wasserstein"]},
+    "prior": {"^prior must be None or a prior": ["sphere"]},
     "draws": integer("draws", least=2),
     "block_size": integer("block_size", least=2),
     "blocks": integer("blocks", least=2),
