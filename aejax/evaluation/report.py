@@ -12,6 +12,7 @@ from typing import Any
 
 from aejax import _checks
 from aejax._files import read_json, replacing
+from aejax.training.options import GIVEN
 
 __all__ = ["write_report"]
 
@@ -50,6 +51,26 @@ _OTHER_PRIOR = {
   "with the circle |z| = 2": "over samples of the prior in grey",
   "with the circles |z| = 1, 2, 3": "over samples of the prior in grey",
 }
+# What the examples are called, by the number of axes of one of them.
+_KINDS = {1: "vectors", 2: "signals", 3: "images", 4: "volumes"}
+# Captions that differ from those of images.
+_CAPTIONS = {
+  "vectors": {
+    "samples.png": "Histograms of at most twelve features of decoded draws from N(0, I); the lines "
+    "are those of test vectors.",
+    "reconstructions.png": "At most twelve features of test vectors, reconstructed against true.",
+    "interpolations.png": "Decoded points on straight lines between the latents of test vectors.",
+  },
+  "signals": {
+    "reconstructions.png": "Test signals in grey, with their reconstructions over them.",
+    "interpolations.png": "Decoded points on straight lines between the latents of test signals.",
+  },
+  "volumes": {
+    "samples.png": "Middle slices of decoded draws from N(0, I).",
+    "reconstructions.png": "Middle slices of test volumes, each above its reconstruction.",
+    "interpolations.png": "Decoded points on straight lines between the latents of test volumes.",
+  },
+}
 _ABOUT = ("method", "dataset", "network", "latent_dim", "steps", "test_images")
 
 
@@ -74,14 +95,15 @@ def write_report(path: str | Path, runs: Sequence[str | Path], *, title: str | N
   summaries = [_read_summary(folder) for folder in folders]
   settings = [_read(folder, "config.json") for folder in folders]
   names = _names(folders)
+  kinds = [_kind(each) for each in settings]
   sections = {"Metrics": _scores(names, summaries)}
   planes = [_plane(folder) for folder in folders]
   if any(planes):
     sections["Walk through the latent plane"] = _side_by_side(names, planes)
   for plot, (heading, caption) in _PLOTS.items():
     shown = [
-      _plot(folder / plot, _caption(caption, summary))
-      for folder, summary in zip(folders, summaries, strict=True)
+      _plot(folder / plot, _caption(_CAPTIONS.get(kind, {}).get(plot, caption), summary))
+      for folder, summary, kind in zip(folders, summaries, kinds, strict=True)
     ]
     if any(shown):
       sections[heading] = _side_by_side(names, shown)
@@ -92,7 +114,7 @@ def write_report(path: str | Path, runs: Sequence[str | Path], *, title: str | N
     (resources.files("aejax.evaluation") / "report.html").read_text(encoding="utf-8")
   ).substitute(
     title=html.escape(title or (", ".join(names) if len(names) < 4 else f"{len(names)} runs")),
-    lead=html.escape(_lead(summaries)),
+    lead=html.escape(_lead(summaries, kinds)),
     contents=" ".join(f'<a href="#{_anchor(h)}">{h}</a>' for h in sections),
     sections="\n".join(
       f'<section id="{_anchor(heading)}"><h2>{heading}</h2>\n{body}\n</section>'
@@ -141,14 +163,27 @@ def _names(folders: Sequence[Path]) -> list[str]:
   return [str(folder) for folder in folders]
 
 
-def _lead(summaries: Sequence[dict[str, Any]]) -> str:
-  datasets = ", ".join(dict.fromkeys(Path(s["dataset"]).name for s in summaries))
+def _kind(settings: dict[str, Any]) -> str:
+  """Returns what the examples of a run are called."""
+  shape = settings.get("image_shape")
+  return _KINDS.get(len(shape) if isinstance(shape, list) else 3, "examples")
+
+
+def _lead(summaries: Sequence[dict[str, Any]], kinds: Sequence[str]) -> str:
   methods = ", ".join(dict.fromkeys(s["method"] for s in summaries))
-  images = max(s["test_images"] for s in summaries)
+  counts = [
+    f"{s['test_images']:,} test {kind} of {_dataset(s['dataset'])}"
+    for s, kind in zip(summaries, kinds, strict=True)
+  ]
   return (
-    f"{methods} on {datasets}: scored on {images:,} test images. Latents are compared with "
+    f"{methods}: scored on {', '.join(dict.fromkeys(counts))}. Latents are compared with "
     f"{_prior(summaries)}."
   )
+
+
+def _dataset(name: str) -> str:
+  """Returns a data set's name, without the folders of its path."""
+  return "a given data set" if name.startswith(f"{GIVEN}:") else Path(name).name
 
 
 def _prior(summaries: Sequence[dict[str, Any]]) -> str:

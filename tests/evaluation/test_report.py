@@ -69,7 +69,7 @@ def test_write_report_of_a_run(digits_run):
   summary = json.loads((digits_run / "summary.json").read_text())
   assert f"{summary['reconstruction_error']:.4g}" in page.words
   assert "mardia skewness" in page.words
-  assert any(word.startswith("cwae on digits: scored on 359") for word in page.words)
+  assert any(word.startswith("cwae: scored on 359 test images of digits.") for word in page.words)
   # The page needs no network: plots are embedded, and links lead to its own sections.
   assert len(page.sources) > 15
   assert all(source.startswith(("data:image/png;base64,", "#")) for source in page.sources)
@@ -128,6 +128,21 @@ def test_write_report_shows_each_run_below_its_name(digits_run, tmp_path):
 def test_names_distinguish_runs(tmp_path, folders, names):
   found = report._names([tmp_path / folder for folder in folders])
   assert found == names
+
+
+def test_write_report_says_what_the_examples_of_each_run_are(digits_run, tmp_path):
+  other = shutil.copytree(digits_run, tmp_path / "vectors")
+  for name, changes in (
+    ("config.json", {"image_shape": [64]}),
+    ("summary.json", {"dataset": "given:array", "test_images": 7}),
+  ):
+    values = json.loads((other / name).read_text()) | changes
+    (other / name).write_text(json.dumps(values))
+  path = write_report(tmp_path / "report.html", [digits_run, other])
+  text = path.read_text(encoding="utf-8")
+  assert "scored on 359 test images of digits, 7 test vectors of a given data set." in text
+  assert "Test images, each above its reconstruction." in text
+  assert "At most twelve features of test vectors, reconstructed against true." in text
 
 
 def test_write_report_shortens_the_title_of_many_runs(digits_run, tmp_path):
