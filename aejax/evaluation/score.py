@@ -27,6 +27,7 @@ from aejax.evaluation.run_plots import plot_run
 from aejax.evaluation.summary import Summary, summarise
 from aejax.metrics.collapse import active_units, collapse
 from aejax.metrics.features import CLASSIFIERS, Extractor, classifier
+from aejax.metrics.labels import MAX_TRAIN, label_accuracy
 from aejax.metrics.latents import reconstruction_error
 from aejax.training import Run, TrainedAutoencoder
 from aejax.training.configuration import write
@@ -153,6 +154,7 @@ def evaluate(
   gaussian = trained.objective.gaussian_encoder
   if gaussian:
     summary["active_units"] = active_units(means)
+  summary |= _label_metrics(trained, dataset, means)
   if (sentence := collapse(means, gaussian=gaussian)) is not None:
     warn(sentence if workdir is None else f"{workdir}: {sentence}")
   if path is not None:
@@ -167,6 +169,17 @@ def _reconstruction_error(trained: TrainedAutoencoder, dataset: Dataset, outputs
   return reconstruction_error(
     trained.scaling.apply(dataset.test), trained.scaling.apply(outputs.reconstructions)
   )
+
+
+def _label_metrics(
+  trained: TrainedAutoencoder, dataset: Dataset, means: np.ndarray
+) -> dict[str, float]:
+  """Returns how well the latents tell the classes, if the examples have classes."""
+  labels, test_labels = dataset.train_labels, dataset.test_labels
+  if labels is None or test_labels is None or len(np.unique(labels[:MAX_TRAIN])) < 2:
+    return {}
+  train = np.asarray(trained.encode(dataset.train[:MAX_TRAIN]))
+  return label_accuracy(train, labels[:MAX_TRAIN], means, test_labels)
 
 
 def _sample_metrics(

@@ -43,6 +43,8 @@ class Summary(TypedDict):
       prior, Mardia's statistics are absent, and `prior_latents` replaces `normal_latents`.
     prior_latents: mean score of true samples of the prior in each of the four distances.
     active_units: for a Gaussian encoder, number of dimensions that depend on the image.
+    knn_accuracy: for examples with classes, see `metrics.label_accuracy`.
+    linear_probe_accuracy: for examples with classes, see `metrics.label_accuracy`.
     log_likelihood_bound_100: for a VAE, importance-weighted bound in nats with 100 samples.
     marginal_distance: for vectors, see `metrics.marginal_distance`.
     correlation_difference: for vectors, see `metrics.correlation_difference`.
@@ -78,6 +80,8 @@ class Summary(TypedDict):
   normal_latents: NotRequired[dict[str, float]]
   prior_latents: NotRequired[dict[str, float]]
   active_units: NotRequired[float]
+  knn_accuracy: NotRequired[float]
+  linear_probe_accuracy: NotRequired[float]
   log_likelihood_bound_100: NotRequired[float]
   marginal_distance: NotRequired[float]
   correlation_difference: NotRequired[float]

@@ -22,6 +22,7 @@ from aejax.metrics.kernel_distance import (
   kernel_distance,
   kernel_distance_in_blocks,
 )
+from aejax.metrics.labels import label_accuracy
 from aejax.metrics.latents import (
   latent_metrics,
   mardia_kurtosis,
@@ -53,6 +54,7 @@ __all__ = [
   "inception",
   "kernel_distance",
   "kernel_distance_in_blocks",
+  "label_accuracy",
   "latent_metrics",
   "mardia_kurtosis",
   "mardia_skewness",

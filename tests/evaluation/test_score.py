@@ -26,6 +26,8 @@ KEYS = {
   "steps",
   "test_images",
   "reconstruction_error",
+  "knn_accuracy",
+  "linear_probe_accuracy",
   "mardia_skewness",
   "mardia_kurtosis",
   "cramer_wold",
@@ -79,6 +81,11 @@ def test_evaluate_writes_the_summary(digits_run, trained, digits):
   difference = np.asarray(trained.reconstruct(digits.test)) - digits.test / 255
   expected = np.sum(difference**2) / len(digits.test)
   assert summary["reconstruction_error"] == pytest.approx(expected, rel=1e-5)
+  accuracies = metrics.label_accuracy(
+    trained.encode(digits.train), digits.train_labels, latents, digits.test_labels
+  )
+  assert {name: summary[name] for name in accuracies} == pytest.approx(accuracies)
+  assert 0.2 < accuracies["linear_probe_accuracy"] < 1
 
 
 def test_evaluate_scores_samples_with_fixed_keys(digits_run, trained, digits):
@@ -270,8 +277,9 @@ def test_score_encodes_the_test_images_once(vae, few, tmp_path, monkeypatch, cap
     monkeypatch.setattr(TrainedAutoencoder, name, counted)
   with caplog.at_level("INFO", "aejax"):
     summary, _ = score(FakeRun(tmp_path, few, [vae]))
-  # Once for the test images, and once for the densities of the training images.
-  assert calls == [("posterior", 60), ("posterior", 200)]
+  # Once for the test images, and for the training images once for the densities of their latents
+  # and once for the classifiers of their classes.
+  assert calls == [("posterior", 60), ("posterior", 200), ("posterior", 200)]
   assert summary == read_json(tmp_path / "summary.json")
   assert caplog.messages == [
     f"Scoring {tmp_path} on 60 test images …",

@@ -79,6 +79,21 @@ def _metrics_of_features():
   yield from derive({f.__name__: f for f in functions}, good, bad, more)
 
 
+def _label_accuracy():
+  classes = np.arange(len(Z)) % 2
+  good = {"train": Z, "test": Z, "train_labels": classes, "test_labels": classes}
+  bad = {
+    "train": _features("train"),
+    "test": _features("test") | {"must (have|be of) one dimension": [WIDE]},
+    "train_labels": {
+      "^train_labels must have shape": [classes[1:], classes[:, None]],
+      "^train_labels must hold two classes or more": [0 * classes],
+    },
+    "test_labels": {"^test_labels must have shape": [classes[1:]]},
+  }
+  yield from derive({"label_accuracy": metrics.label_accuracy}, good, bad)
+
+
 def _moments():
   moments = metrics.Moments.of(Z)
   yield from kinds("Moments", _features("features"), metrics.Moments.of)
@@ -214,6 +229,7 @@ def _reports():
 
 
 PARTS = (
+  _label_accuracy,
   _metrics_of_features,
   _moments,
   _metrics_of_images,
