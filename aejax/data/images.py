@@ -21,7 +21,7 @@ from aejax._extras import require
 
 __all__ = ["Header", "decode", "read_header", "reads_avif", "resize"]
 
-_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "AVIF")
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 
 Source = str | os.PathLike[str] | io.BytesIO
 
@@ -158,7 +158,9 @@ def _open(source: Source, name: str) -> Iterator[Any]:
 
   try:
     # Without a list of formats Pillow would also open PostScript, and run it in Ghostscript.
-    with Image.open(source, formats=_FORMATS) as image:
+    # An older Pillow raises a KeyError for a format that it does not know.
+    formats = (*_FORMATS, "AVIF") if reads_avif() else _FORMATS
+    with Image.open(source, formats=formats) as image:
       limit = Image.MAX_IMAGE_PIXELS
       if limit is not None and image.width * image.height > limit:
         raise ValueError(f"its {image.width}x{image.height} pixels are more than {limit}")
