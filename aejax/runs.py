@@ -100,7 +100,7 @@ class Run(_training.Run):
     if self.workdir is None:
       raise ValueError("dataset is only for a run that was loaded from its work directory.")
     opened = type(self).open(self.workdir, dataset=dataset)
-    opened.given = self.given
+    opened.given, opened.best = self.given, self.best
     return opened
 
 
@@ -225,9 +225,7 @@ def load(
     latents = run.encode(images)
   """
   run = Run.open(workdir, model=model, dataset=dataset)
-  if best:
-    trained = run.load(best=True)
-    run.model, run.step = trained.model, trained.step
+  run.best = _checks.boolean("best", best)
   _ = run.model  # raises now if there is no checkpoint
   return run
 

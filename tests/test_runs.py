@@ -6,6 +6,7 @@ import pickle
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import own_parts
@@ -175,6 +176,22 @@ def test_callbacks_get_metrics_and_state(run):
   assert [metrics for metrics, *_ in seen] == run.history
   assert [step for _, step, _ in seen] == [4, 8]
   np.testing.assert_allclose(seen[-1][2], again.model.encode(ROWS), rtol=1e-5, atol=1e-6)
+
+
+def test_load_best_is_scored_and_exported_as_such(tmp_path):
+  """The learning rate is negative in the second epoch, so the first is the best."""
+  optimizer = optax.sgd(lambda step: jnp.where(step < 4, 1e-2, -1e-2))
+  options = SMALL | {"optimizer": optimizer, "workdir": tmp_path / "run"}
+  run = aejax.fit("ae", dataset(), **options)
+  best = aejax.load(tmp_path / "run", best=True, dataset=dataset())
+  assert (best.step, run.step) == (4, 8)
+  errors = [each.evaluate()["reconstruction_error"] for each in (best, run)]
+  assert errors[0] < errors[1]
+  for each in (best, run):
+    aejax.export(each, tmp_path / "model.safetensors")
+    exported = aejax.load_model(tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(exported.encode(ROWS), each.encode(ROWS))
+  assert pickle.loads(pickle.dumps(best)).step == 4
 
 
 @pytest.fixture

@@ -61,9 +61,7 @@ def public_jit(*static: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
         # A prior of a user that is no pytree cannot be an argument of jit.
         if isinstance(value, Prior) and jax.tree_util.all_leaves([value]):
           raise no_closed_form(function.__name__, value)
-      # Callers may forbid rank promotion in their own code; ours broadcasts on purpose.
-      with jax.numpy_rank_promotion("allow"):
-        return jitted(*args, **kwargs)
+      return jitted(*args, **kwargs)
 
     return checked(function, call=call)
 
@@ -97,7 +95,9 @@ def checked(
     if "axis_name" in names and named.get("axis_name") is None:
       _warn_of_unnamed_axis()
     try:
-      return run(*positional, *args[len(names) :], **named)
+      # Callers may forbid rank promotion in their own code; ours broadcasts on purpose.
+      with jax.numpy_rank_promotion("allow"):
+        return run(*positional, *args[len(names) :], **named)
     except NameError as error:
       if "unbound axis name" not in str(error):
         raise

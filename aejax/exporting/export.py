@@ -24,8 +24,16 @@ class _Trained(Protocol):
   """A trained model with the settings of its run, as `aejax.load` returns."""
 
   configuration: Any
-  model: Autoencoder
-  step: int
+
+  @property
+  def model(self) -> Autoencoder:
+    """The trained model."""
+    ...
+
+  @property
+  def step(self) -> int:
+    """The number of steps that it was trained for."""
+    ...
 
   @property
   def prior(self) -> Prior:
@@ -33,19 +41,8 @@ class _Trained(Protocol):
     ...
 
 
-@runtime_checkable
-class _Run(Protocol):
-  """A run, which loads its trained model."""
-
-  workdir: Path | None
-
-  def load(self) -> _Trained:
-    """Returns the trained model."""
-    ...
-
-
 def export(
-  run_or_model: _Run | _Trained | Autoencoder | str | os.PathLike[str],
+  run_or_model: _Trained | Autoencoder | str | os.PathLike[str],
   path: str | os.PathLike[str],
   *,
   image_shape: tuple[int, ...] | None = None,
@@ -85,13 +82,13 @@ def export(
   _checks.folder("the folder of path", path.parent)
   workdir = None
   if isinstance(run_or_model, str | os.PathLike):
-    from aejax.training import load
+    from aejax.training import Run
 
     workdir = _checks.path("run_or_model", run_or_model)
-    run_or_model = load(workdir)
-  elif isinstance(run_or_model, _Run) and run_or_model.workdir is not None:
-    workdir = Path(run_or_model.workdir)
-    run_or_model = run_or_model.load()
+    opened: Any = Run.open(workdir)
+    run_or_model = opened
+  elif (folder := getattr(run_or_model, "workdir", None)) is not None:
+    workdir = Path(folder)
   if isinstance(run_or_model, Autoencoder):
     model, description = run_or_model, _describe_model(run_or_model, image_shape)
   elif isinstance(run_or_model, _Trained):

@@ -161,12 +161,14 @@ def null_distribution(
   statistic = STATISTICS[_checks.one_of("distance", distance, STATISTICS)]
   _checks.integer("n", n, least=2)
   _checks.integer("dim", dim)
-  _checks.key("key", key)
+  key = _checks.new_key("key", key)
   prior = _check_prior(distance, statistic, prior, dim)
   used = min(n, _MAX_LATENTS) if statistic.power is not None else n
   check_fits("n", n, 4 * used * (dim + _DIRECTIONS))
   gamma = (4 / (3 * n)) ** 0.4  # Silverman's rule for n, also where fewer latents are drawn
-  values = _simulate(distance, used, dim, prior, gamma, tuple(map(int, jax.random.key_data(key))))
+  data, impl = tuple(map(int, jax.random.key_data(key))), jax.random.key_impl(key)
+  arguments = distance, used, dim, gamma, data, impl
+  values = _simulated(*arguments) if prior is None else _draw(*arguments, prior)
   if statistic.power:
     # n (n − 1) is the number of terms of an unbiased estimate.
     pairs = n * (n - 1) / (used * (used - 1)) if statistic.unbiased else (n / used) ** 2
@@ -224,6 +226,7 @@ def statistic_of(
   distance: str, n: int, dim: int, *, prior: Prior | None = None, key: Key[Array, ""]
 ) -> Callable[[Array], Array]:
   """Returns the distance of `prior_test` as a function of n latents, which may be traced."""
+  key = _checks.new_key("key", key)
   statistic = STATISTICS[distance]
   prior = _check_prior(distance, statistic, prior, dim)
   directions = _directions(key, dim)
@@ -247,37 +250,18 @@ def _directions(key: Key[Array, ""], dim: int) -> Float[Array, "num d"]:
   return distances.random_directions(jax.random.fold_in(key, 0), _DIRECTIONS, dim)
 
 
-@functools.lru_cache(maxsize=64)
-def _simulated(
-  distance: str, n: int, dim: int, gamma: float, key_data: tuple[int, ...]
-) -> np.ndarray:
-  return _draw(distance, n, dim, None, gamma, key_data)
-
-
-def _simulate(
-  distance: str,
-  n: int,
-  dim: int,
-  prior: Prior | None,
-  gamma: float,
-  key_data: tuple[int, ...],
-) -> np.ndarray:
-  """Returns the distances of `_DRAWS` sets. Priors hold arrays, so only N(0, I) is kept."""
-  if prior is None:
-    return _simulated(distance, n, dim, gamma, key_data)
-  return _draw(distance, n, dim, prior, gamma, key_data)
-
-
 def _draw(
   distance: str,
   n: int,
   dim: int,
-  prior: Prior | None,
   gamma: float,
   key_data: tuple[int, ...],
+  key_impl: Any,
+  prior: Prior | None = None,
 ) -> np.ndarray:
+  """Returns the distances of `_DRAWS` sets of n samples."""
   function = STATISTICS[distance].function
-  key = jax.random.wrap_key_data(jnp.asarray(key_data, jnp.uint32))
+  key = jax.random.wrap_key_data(jnp.asarray(key_data, jnp.uint32), impl=key_impl)
   sampled = StandardNormal(dim) if prior is None else prior
 
   @jax.jit
@@ -287,3 +271,7 @@ def _draw(
 
   keys = jax.random.split(jax.random.fold_in(key, 1), _DRAWS)
   return np.asarray(run(keys, _directions(key, dim)), np.float64)
+
+
+# Arguments of a cache must be hashable, which keys and priors with arrays are not.
+_simulated = functools.lru_cache(maxsize=64)(_draw)

@@ -48,6 +48,13 @@ class DistanceObjective(Objective):
     """Returns the distance between latents and a prior, or samples of one."""
     raise NotImplementedError
 
+  def penalty(
+    self, posterior: Posterior, *, key: Key[Array, ""], axis_name: AxisName = None
+  ) -> Scalar:
+    """Returns the distance of the latents to the prior, or to samples of it."""
+    z = posterior.mean
+    return self.distance(z, self.target(z, key, axis_name), key=key, axis_name=axis_name)
+
   def target(
     self, latents: Float[Array, "n d"], key: Key[Array, ""], axis_name: AxisName
   ) -> Prior | Float[Array, "n d"] | None:
@@ -119,13 +126,6 @@ class WAEMMD(DistanceObjective):
     """Returns the unbiased squared MMD, which may be negative."""
     return distances.mmd(latents, target, kernel=self.kernel, axis_name=axis_name)
 
-  def penalty(
-    self, posterior: Posterior, *, key: Key[Array, ""], axis_name: AxisName = None
-  ) -> Scalar:
-    """Returns the unbiased squared MMD, which may be negative."""
-    z = posterior.mean
-    return self.distance(z, self.target(z, key, axis_name), key=key, axis_name=axis_name)
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CWAE(DistanceObjective):
@@ -165,8 +165,7 @@ class CWAE(DistanceObjective):
     self, posterior: Posterior, *, key: Key[Array, ""], axis_name: AxisName = None
   ) -> Scalar:
     """Returns the squared Cramer-Wold distance, or its logarithm."""
-    z = posterior.mean
-    distance = self.distance(z, self.target(z, key, axis_name), key=key, axis_name=axis_name)
+    distance = super().penalty(posterior, key=key, axis_name=axis_name)
     # Rounding can make a distance near zero negative, and its logarithm would be NaN.
     return jnp.log(jnp.maximum(distance, 0.0) + 1e-7) if self.log else distance
 
@@ -237,13 +236,6 @@ class Energy(DistanceObjective):
   ) -> Scalar:
     """Returns the unbiased squared energy distance, which may be negative."""
     return distances.energy_distance(latents, target, axis_name=axis_name)
-
-  def penalty(
-    self, posterior: Posterior, *, key: Key[Array, ""], axis_name: AxisName = None
-  ) -> Scalar:
-    """Returns the unbiased squared energy distance, which may be negative."""
-    z = posterior.mean
-    return self.distance(z, self.target(z, key, axis_name), key=key, axis_name=axis_name)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from aejax.training.options import Options
 from aejax.training.prepare import prepare
 from aejax.training.run import Run
 from aejax.training.step import TrainState, TrainStep, create, merge
-from aejax.training.trained import TrainedAutoencoder, load
+from aejax.training.trained import TrainedAutoencoder
 
 __all__ = [
   "Configuration",
@@ -27,7 +27,6 @@ __all__ = [
   "TrainedAutoencoder",
   "complete",
   "create",
-  "load",
   "merge",
   "prepare",
   "processes",

@@ -47,6 +47,7 @@ class Run(TrainedAutoencoder):
     workdir: the work directory, which holds everything that the run writes; None for a run that
       writes nothing.
     given: objects that replace what the configuration names.
+    best: whether the model is that of the best epoch, instead of the last one.
   """
 
   def __init__(
@@ -68,6 +69,7 @@ class Run(TrainedAutoencoder):
     self.configuration = configuration
     self.workdir = workdir
     self.given = given
+    self.best = False
     self._history: list[dict[str, Any]] = []
     if dataset is not None:
       self.__dict__["dataset"] = dataset
@@ -160,9 +162,8 @@ class Run(TrainedAutoencoder):
   def _load(self) -> None:
     if self.workdir is None:
       raise ValueError("This run is not trained yet.")
-    self.__dict__["model"], self.__dict__["step"] = load_model(
-      self.workdir, self.configuration, model=self.given.model, objective=self.objective
-    )
+    trained = self.load()
+    self.__dict__.update(model=trained.model, step=trained.step)
 
   @property
   def history(self) -> list[dict[str, Any]]:
@@ -174,10 +175,13 @@ class Run(TrainedAutoencoder):
     """The runs that are trained together, one per seed; this run itself if there is only one."""
     if self.configuration.seeds == 1 or self.workdir is None:
       return [self]
-    return [
+    runs: list[Run] = [
       type(self)(configuration, workdir, self.__dict__.get("dataset"), given=self.given)
       for configuration, workdir in seed_runs(self.configuration, self.workdir)
     ]
+    for run in runs:
+      run.best = self.best
+    return runs
 
   def train(self, *, callbacks: Sequence[Callback] = ()) -> dict[str, float]:
     """Trains to the last epoch, from the newest checkpoint if there is one.
@@ -199,6 +203,7 @@ class Run(TrainedAutoencoder):
     """
     for name in ("model", "step", "_posterior", "_decode"):
       self.__dict__.pop(name, None)
+    self.best = False
     configuration, dataset = self.configuration, self.dataset
     if self.workdir is not None:
       return train(configuration, dataset, self.workdir, given=self.given, callbacks=callbacks)
@@ -210,14 +215,18 @@ class Run(TrainedAutoencoder):
     self._history = trainer.histories[0]
     return timing
 
-  def load(self, *, best: bool = False) -> TrainedAutoencoder:
-    """Loads the model from the newest checkpoint, or that of the best epoch; see `load`."""
+  def load(self, *, best: bool | None = None) -> TrainedAutoencoder:
+    """Loads the model from the newest checkpoint, or that of the best epoch.
+
+    Args:
+      best: whether to take the parameters after the best epoch; by default the field `best`.
+    """
     if self.workdir is None:
       raise ValueError("This run has no work directory, and hence no checkpoint.")
     model, step = load_model(
       self.workdir,
       self.configuration,
-      best=best,
+      best=self.best if best is None else best,
       model=self.given.model,
       objective=self.objective,
     )

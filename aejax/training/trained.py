@@ -1,7 +1,6 @@
 """A trained autoencoder, loaded from the work directory of its run."""
 
 import functools
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ from aejax.training.options import GIVEN
 from aejax.training.state import Given, build, fresh
 from aejax.training.step import merge, replaced
 
-__all__ = ["TrainedAutoencoder", "load", "load_model"]
+__all__ = ["TrainedAutoencoder", "load_model"]
 
 
 class TrainedAutoencoder:
@@ -127,33 +126,6 @@ class TrainedAutoencoder:
     return self.decode(self.prior.sample(key, num))
 
 
-def load(
-  workdir: str | os.PathLike[str], *, best: bool = False, model: Any = None
-) -> TrainedAutoencoder:
-  """Loads the model of a run from the newest checkpoint in its work directory.
-
-  Args:
-    workdir: work directory of the run.
-    best: whether to take the parameters after the best epoch, instead of the last ones. It is the
-      epoch with the lowest loss on the test set or, without `test_epochs`, the lowest mean training
-      loss.
-    model: networks of the run, if they were given as an object: an `Autoencoder` or a pair
-      (encoder, decoder) of the same shapes. The object itself stays as it is.
-
-  Raises:
-    ValueError: if the folder holds no run, several runs, no checkpoint yet, or for `best` no
-      complete epoch yet; or if `model` has other shapes than the checkpoint.
-
-  Example:
-    ae = aejax.load("runs/cwae-digits")
-    latents = ae.encode(images)
-  """
-  workdir = _checks.path("workdir", workdir)
-  configuration = configurations.read(workdir)
-  model, step = load_model(workdir, configuration, best=best, model=model)
-  return TrainedAutoencoder(configuration, model, step)
-
-
 def load_model(
   workdir: Path,
   configuration: Configuration,
@@ -162,7 +134,12 @@ def load_model(
   model: Any = None,
   objective: Objective | None = None,
 ) -> tuple[Autoencoder, int]:
-  """Returns the model of the newest checkpoint and its number of steps, as `load` does."""
+  """Returns the model of the newest checkpoint and its number of steps.
+
+  Raises:
+    ValueError: if the folder holds several runs, no checkpoint yet, or for `best` no complete epoch
+      yet; or if `model` has other shapes than the checkpoint.
+  """
   if configuration.seeds > 1:
     folders = ", ".join(
       folder.name for _, folder in configurations.seed_runs(configuration, workdir)

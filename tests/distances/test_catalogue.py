@@ -221,6 +221,18 @@ def test_distance_in_forward_mode_and_under_checkpoint(form):
 
 
 @every_form
+@pytest.mark.parametrize("switch", ["rank promotion", "dtype promotion"])
+def test_distance_under_strict_switches_of_jax(form, switch):
+  strict = {
+    "rank promotion": jax.numpy_rank_promotion("raise"),
+    "dtype promotion": jax.numpy_dtype_promotion("strict"),
+  }
+  with strict[switch]:
+    value, gradient = jax.eval_shape(jax.value_and_grad(function_of(form)), *latents(6, 3))
+  assert (value.shape, gradient.shape) == ((), (6, 3))
+
+
+@every_form
 def test_distance_is_traced_once_for_all_values(form):
   traces = []
 

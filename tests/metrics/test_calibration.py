@@ -105,6 +105,12 @@ def test_prior_test_reports_the_distance_and_its_null_distribution():
   )
 
 
+@pytest.mark.usefixtures("few_draws")
+def test_prior_test_takes_keys_of_another_generator():
+  z = np.random.default_rng(0).standard_normal((20, 2))
+  assert 0 < prior_test(z, "sliced_wasserstein", key=jax.random.key(0, impl="rbg")).p_value < 1
+
+
 def test_null_distribution_is_simulated_once(few_draws):
   null_distribution("cramer_wold", 20, 2, key=KEY)
   null_distribution("cramer_wold", 20, 2, key=KEY)
