@@ -93,6 +93,30 @@ def test_prior_test_follows_the_prior(distance):
 
 
 @pytest.mark.usefixtures("few_draws")
+@pytest.mark.parametrize("distance", ["cramer_wold", "sigreg"])
+def test_null_distribution_of_many_latents_is_scaled(distance, monkeypatch):
+  """Silverman's γ is that of all latents, and the mean and deviation fall as 1/n, or not at all."""
+  found = []
+  for most in (30, 1000):
+    monkeypatch.setattr(calibration, "_MAX_LATENTS", most)
+    found.append(null_distribution(distance, 240, 2, key=KEY))
+  scaled, direct = found
+  assert scaled.mean == pytest.approx(direct.mean, rel=0.15)
+  assert scaled.standard_deviation == pytest.approx(direct.standard_deviation, rel=0.4)
+
+
+@pytest.mark.usefixtures("few_draws")
+def test_null_distribution_draws_samples_of_the_prior():
+  sphere = priors.UniformSphere(3, radius=2.5)
+  null = null_distribution("energy_distance", 40, 3, prior=sphere, key=KEY)
+  keys = jax.random.split(jax.random.key(7), 100)
+  values = [distances.energy_distance(sphere.sample(key, 40), sphere) for key in keys]
+  assert null.standard_deviation == pytest.approx(float(np.std(values)), rel=0.4)
+  to_normal = null_distribution("energy_distance", 40, 3, key=KEY)
+  assert to_normal.standard_deviation != pytest.approx(null.standard_deviation, rel=0.1)
+
+
+@pytest.mark.usefixtures("few_draws")
 def test_prior_test_reports_the_distance_and_its_null_distribution():
   z = np.random.default_rng(0).standard_normal((50, 2))
   found = prior_test(z, "energy_distance", key=KEY)

@@ -33,6 +33,14 @@ def test_linear_probe_cannot_tell_what_only_neighbours_can():
   assert found["linear_probe_accuracy"] < 0.65
 
 
+def test_knn_accuracy_takes_the_majority_of_five():
+  # Two of the nearest five are "a", and so are those further away.
+  train = np.array([[0.1], [0.2], [0.3], [0.4], [0.5], [10], [11], [12], [13]], np.float32)
+  classes = np.array(list("aabbbaaaa"))
+  found = label_accuracy(train, classes, np.zeros((1, 1), np.float32), np.array(["b"]))
+  assert found["knn_accuracy"] == 1
+
+
 def test_label_accuracy_uses_the_first_latents_only(monkeypatch):
   train, test = blobs(60, 0), blobs(100, 1)
   monkeypatch.setattr(labels, "MAX_TRAIN", 30)
