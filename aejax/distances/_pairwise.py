@@ -228,7 +228,9 @@ def _accumulate(tile: Tile, tiles: Tiles, needs_grad: tuple[bool, ...]) -> tuple
     jnp.zeros_like(stacked(columns.x, columns.row_term).T) if needs_grad[1] else None,
   )
   steps = tiles.blocks * per_block
-  total, of_rows, of_columns = add(0, carry) if steps == 1 else lax.fori_loop(0, steps, add, carry)
+  total, of_rows, of_columns = (
+    add(0, carry) if tiles.is_single else lax.fori_loop(0, steps, add, carry)
+  )
   return total, of_rows, None if of_columns is None else of_columns.T
 
 

@@ -58,13 +58,15 @@ def _score_tile(
   p = matmul(a_scores, b_scores.T)
   across = matmul(jnp.concatenate([a_scores, a.x], 1), jnp.concatenate([b.x, b_scores], 1).T)
   q = a_inner[:, None] + b_inner - across
-  values = function(recomputed(d, tiles, 1), p, q)
+  values = function(recomputed(d, a, tiles, 1), p, q)
   total = jnp.sum(matmul(masked(values, d, a, b, tiles), b.weight) * a.weight)
   if not any(needs_grad):
     return total, None, None
   slopes = _Slopes(
     *(
-      masked(partial_derivative(function, (recomputed(d, tiles, copy), p, q), k)[1], d, a, b, tiles)
+      masked(
+        partial_derivative(function, (recomputed(d, a, tiles, copy), p, q), k)[1], d, a, b, tiles
+      )
       for k, copy in enumerate((0, 2, 3))
     )
   )

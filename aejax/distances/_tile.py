@@ -65,15 +65,22 @@ def radial_tile(
 
   if not any(needs_grad):
     return total(function(d, *terms)), None, None
-  values, by_d = partial_derivative(function, (d, *terms), 0)
-  by_terms = []
   if terms:
-    values = function(recomputed(d, tiles, 1), *terms)
-    by_terms.append(partial_derivative(function, (recomputed(d, tiles, 2), *terms), 1)[1])
-  slopes = [masked(slope, d, a, b, tiles) for slope in (by_d, *by_terms)]
+    value = total(function(recomputed(d, a, tiles, 1), *terms))
+    if tiles.recompute and tiles.is_single:
+      # Computed after the value, the slopes of a large tile take the place of its products.
+      norms, value = lax.optimization_barrier((a.norms, value))
+      d = squared_distances(a._replace(norms=norms), b, tiles)
+    by_d = partial_derivative(function, (d, *terms), 0)[1]
+    by_term = partial_derivative(function, (recomputed(d, a, tiles, 2), *terms), 1)[1]
+    slopes = [by_d, by_term]
+  else:
+    values, by_d = partial_derivative(function, (d,), 0)
+    value, slopes = total(values), [by_d]
+  slopes = [masked(slope, d, a, b, tiles) for slope in slopes]
   of_rows = row_gradient(slopes, a, b) if needs_grad[0] else None
   of_columns = column_gradient(slopes, a, b) if needs_grad[1] else None
-  return total(values), of_rows, of_columns
+  return value, of_rows, of_columns
 
 
 def masked(values: Matrix, d: Matrix, a: Points, b: Points, tiles: Tiles) -> Matrix:
@@ -88,12 +95,16 @@ def _zeros(not_negative: Matrix, tiles: Tiles) -> Matrix | int:
   return jnp.minimum(not_negative, 0) if tiles.recompute else 0
 
 
-def recomputed(d: Matrix, tiles: Tiles, copy: int) -> Matrix:
+def recomputed(d: Matrix, a: Points, tiles: Tiles, copy: int) -> Matrix:
   """Returns the same distances, but XLA does not know it and computes functions of them again.
 
   Otherwise it would store a matrix of each function that several results share.
   """
-  return d + copy * jnp.minimum(tiles.coincident, 0) if tiles.recompute else d
+  if not tiles.recompute:
+    return d
+  # In a loop, the norms of a block would be one more kernel.
+  not_negative = a.norms[:, None] if tiles.is_single else tiles.coincident
+  return d + copy * jnp.minimum(not_negative, 0)
 
 
 def partial_derivative(

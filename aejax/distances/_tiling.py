@@ -143,6 +143,11 @@ class Tiles(NamedTuple):
   coincident: Array
   recompute: bool
 
+  @property
+  def is_single(self) -> bool:
+    """Whether this device has one tile only."""
+    return self.blocks * len(self.weights) == 1
+
 
 def self_tiles(
   x: Float[Array, "n d"],
