@@ -32,6 +32,17 @@ QUICK = {
   "kolmogorov_smirnov",
 }
 
+# One form of each file of aejax/distances, for tests that compile a further program for each form.
+FEW = {
+  "kl_divergence",
+  "cramer_wold",
+  "mmd_gaussian-samples",
+  "energy_distance-samples-biased",
+  "sliced_wasserstein-samples",
+  "max_sliced_wasserstein",
+  "epps_pulley",
+}
+
 
 def parametrize(forms, *, quick=None):
   """Parametrizes a test by forms; those that are not in `quick` belong to the slow suite."""

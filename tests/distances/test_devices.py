@@ -143,12 +143,7 @@ MODES = (
 )
 ON_OTHER_MESHES = ("cramer_wold", "mmd_imq-samples", "sliced_wasserstein")
 # These forms cover each way to divide the work. The others take minutes.
-QUICK = (
-  *ON_OTHER_MESHES,
-  "energy_distance",
-  "kernel_stein-gaussian",
-  "epps_pulley",
-)
+QUICK = (*ON_OTHER_MESHES, "kernel_stein-gaussian")
 
 every_form = pytest.mark.parametrize(
   "name",

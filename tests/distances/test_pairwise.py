@@ -20,7 +20,9 @@ PAIRWISE = {
 }
 
 
-@pytest.mark.parametrize("name", PAIRWISE)
+@pytest.mark.parametrize(
+  "name", [pytest.param(n, marks=pytest.mark.slow) if n != "cramer_wold" else n for n in PAIRWISE]
+)
 def test_pairwise_gradient_uses_linear_memory(name):
   def temporaries(n):
     z = jax.ShapeDtypeStruct((n, 16), jnp.float32)
@@ -43,11 +45,11 @@ def energy(squared_distances, dim):
   ("sizes", "dim", "block", "width", "multiple"),
   [
     ((40, 33), 5, 7, 100, 1),
-    ((40, 33), 5, 8, 5, 1),
-    ((14, 7), 3, 7, 3, 1),
+    pytest.param((40, 33), 5, 8, 5, 1, marks=pytest.mark.slow),
+    pytest.param((14, 7), 3, 7, 3, 1, marks=pytest.mark.slow),
     ((6, 5), 5, 2, 1, 1),
     # As on accelerators, the width is rounded up: columns beyond the window have weight 0.
-    ((40, 33), 5, 7, 4, 8),
+    pytest.param((40, 33), 5, 7, 4, 8, marks=pytest.mark.slow),
     ((14, 7), 3, 7, 3, 16),
   ],
 )

@@ -52,7 +52,9 @@ def transport(x, y, epsilon):
 
 
 @pytest.mark.parametrize("epsilon", [1.0, 5.0, 50.0])
-@pytest.mark.parametrize("shape", [(12, 9, 3), (4, 9, 1)], ids=str)
+@pytest.mark.parametrize(
+  "shape", [(12, 9, 3), pytest.param((4, 9, 1), marks=pytest.mark.slow)], ids=str
+)
 def test_sinkhorn_divergence_equals_float64_fixed_point(shape, epsilon):
   n, m, dim = shape
   x, y = points(n, dim), points(m, dim, seed=1, shift=0.5)
@@ -69,7 +71,7 @@ def test_sinkhorn_divergence_equals_float64_fixed_point(shape, epsilon):
     np.testing.assert_allclose(value, expected, rtol=1e-12, atol=1e-12 * (2 * dim + 1))
 
 
-@pytest.mark.parametrize("compiled", [jax.jit, jit_o0])
+@pytest.mark.parametrize("compiled", [jax.jit, pytest.param(jit_o0, marks=pytest.mark.slow)])
 def test_sinkhorn_divergence_of_far_latents_does_not_overflow(compiled):
   """Scores are 10⁹ over ε, and compilers round them differently."""
   scale = 3e4
@@ -166,6 +168,7 @@ def test_sinkhorn_divergence_is_symmetric_and_positive(epsilon):
     np.testing.assert_allclose(divergence(y, x, epsilon), value, rtol=2e-6, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_sinkhorn_divergence_invariances():
   x, y = float32(points(12), points(9, seed=1, shift=0.4))
   value = divergence(x, y, 0.7)
@@ -212,6 +215,7 @@ def test_sinkhorn_divergence_gradient_in_float32(epsilon):
   assert np.linalg.norm(gradient - exact) < 4e-4 * np.linalg.norm(exact)
 
 
+@pytest.mark.slow
 def test_sinkhorn_divergence_in_forward_mode():
   x, y = float32(points(12), points(9, seed=1))
   gradient = with_gradients(x, y, 1.0)[1][0]
@@ -219,6 +223,7 @@ def test_sinkhorn_divergence_in_forward_mode():
   np.testing.assert_allclose(slope, gradient.sum(), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_sinkhorn_divergence_is_traced_once_for_all_values():
   traces = []
 
@@ -237,6 +242,7 @@ def test_sinkhorn_divergence_is_traced_once_for_all_values():
   assert len(traces) == 1
 
 
+@pytest.mark.slow
 def test_sinkhorn_divergence_under_vmap():
   x = jnp.stack(float32(*(points(12, seed=seed) for seed in range(3))))
   (y,) = float32(points(9, seed=9))
@@ -261,6 +267,7 @@ def test_sinkhorn_divergence_of_global_batch_over_a_mapped_axis():
   np.testing.assert_allclose(gradients.reshape(12, 3) / 3, gradient, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_sinkhorn_divergence_of_float32_latents_with_x64_enabled():
   x, y = points(12), points(9, seed=1)
   expected = divergence(*float32(x, y), 0.5)
