@@ -67,7 +67,7 @@ test-lowest: env
 	.venv/uv/bin/pip install --quiet uv
 	.venv/uv/bin/uv pip compile --quiet --resolution lowest-direct --extra dev \
 	  --output-file .venv/lowest.txt setup.cfg
-	.venv/uv/bin/uv venv --quiet --clear --python $(PYTHON) .venv/lowest
+	.venv/uv/bin/uv venv --quiet --clear --seed --python $(PYTHON) .venv/lowest
 	.venv/uv/bin/uv pip install --quiet --python .venv/lowest/bin/python -r .venv/lowest.txt
 	.venv/uv/bin/uv pip install --quiet --python .venv/lowest/bin/python --no-deps --editable .
 	.venv/lowest/bin/python $(PYTEST)

@@ -5,7 +5,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from aejax.data import images
 
@@ -198,3 +198,15 @@ def test_images_ask_for_pillow(monkeypatch):
   ):
     with pytest.raises(ImportError, match=r"the package PIL, .* pip install 'aejax\[train\]'"):
       call()
+
+
+def test_an_older_pillow_without_avif_reads_the_others(monkeypatch):
+  """Such a Pillow does not know the format at all: naming it to `Image.open` is a KeyError."""
+  Image.init()
+  monkeypatch.setattr(
+    features, "modules", {k: v for k, v in features.modules.items() if k != "avif"}
+  )
+  monkeypatch.delitem(Image.OPEN, "AVIF", raising=False)
+  assert not images.reads_avif()
+  grey = np.arange(16, dtype=np.uint8).reshape(4, 4)
+  np.testing.assert_array_equal(_decode(_file(Image.fromarray(grey)), 4)[..., 0], grey)
