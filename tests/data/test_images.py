@@ -200,7 +200,7 @@ def test_images_ask_for_pillow(monkeypatch):
       call()
 
 
-def test_an_older_pillow_without_avif_reads_the_others(monkeypatch):
+def test_an_older_pillow_is_not_asked_for_avif(monkeypatch):
   """Such a Pillow does not know the format at all: naming it to `Image.open` is a KeyError."""
   Image.init()
   monkeypatch.setattr(
@@ -208,5 +208,6 @@ def test_an_older_pillow_without_avif_reads_the_others(monkeypatch):
   )
   monkeypatch.delitem(Image.OPEN, "AVIF", raising=False)
   assert not images.reads_avif()
-  grey = np.arange(16, dtype=np.uint8).reshape(4, 4)
-  np.testing.assert_array_equal(_decode(_file(Image.fromarray(grey)), 4)[..., 0], grey)
+  # All formats are tried here.
+  with pytest.raises(ValueError, match="cannot be read as an image: cannot identify"):
+    _decode(io.BytesIO(b"no image"), 4)
