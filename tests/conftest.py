@@ -21,6 +21,26 @@ _hook = jaxtyping.install_import_hook("aejax", "checker.check")
 _hook.__enter__()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+  """Marks the tests that slow.txt lists."""
+  lines = (Path(__file__).parent / "slow.txt").read_text(encoding="utf-8").splitlines()
+  listed = tuple(f"tests/{line}" for line in lines if line and not line.startswith("#"))
+  for item in items:
+    if item.nodeid.startswith(listed):
+      item.add_marker("slow")
+  if not any("::" in argument for argument in config.args):  # whole files
+    files = {item.nodeid.split("::")[0] for item in items}
+    names = [item.nodeid for item in items]
+    unknown = [
+      line
+      for line in listed
+      if line.split("::")[0] in files and not any(name.startswith(line) for name in names)
+    ]
+    if unknown:
+      raise pytest.UsageError(f"slow.txt lists tests that do not exist: {', '.join(unknown)}")
+
+
 @pytest.fixture
 def without_beartype():
   """Switches the checks of annotations off, as for users: functions check their own arguments."""

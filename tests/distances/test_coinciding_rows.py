@@ -99,7 +99,7 @@ def test_energy_on_a_line_equals_float64_double_sums():
     2 * xy / n / m - xx / n / (n - 1) - yy / m / (m - 1),
   ]
   np.testing.assert_allclose(means(z, y), expected, rtol=1e-6, atol=2e-6)
-  gradients = jax.jacrev(means, (0, 1))(z, y)
+  gradients = jax.jit(jax.jacrev(means, (0, 1)))(z, y)
   sign_xy, sign_xx, sign_yy = (np.sign(a - b.T) for a, b in ((z, y), (z, z), (y, y)))
   expected = [
     2 * sign_xy.sum(1) / n / m - 2 * sign_xx.sum(1) / n / (n - 1),
@@ -108,7 +108,7 @@ def test_energy_on_a_line_equals_float64_double_sums():
   for gradient, exact in zip(gradients, expected, strict=True):
     np.testing.assert_allclose(gradient[1, :, 0], exact, rtol=1e-5, atol=1e-7)
   parts = z.reshape(2, 20, 1), y.reshape(2, 13, 1)
-  shared = jax.vmap(lambda x, y: means(x, y, "devices"), axis_name="devices")(*parts)
+  shared = jax.jit(jax.vmap(lambda x, y: means(x, y, "devices"), axis_name="devices"))(*parts)
   np.testing.assert_allclose(shared, means(z, y)[None].repeat(2, 0), rtol=1e-6, atol=2e-6)
 
 

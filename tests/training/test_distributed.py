@@ -96,11 +96,11 @@ def wait_until(condition, started, workdir):
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(tmp_path_factory, digits_run):
   """Two epochs on two processes with two devices each, and on one process with one."""
   folder = tmp_path_factory.mktemp("processes")
-  finish(start(folder / "one", "--epochs", 2, count=1), folder / "one")
-  finish(start(folder / "two", "--epochs", 2, devices=2), folder / "two")
+  (folder / "one").symlink_to(digits_run)
+  finish(start(folder / "two", "--epochs", 2, "--latent-dim", 2, devices=2), folder / "two")
   return folder
 
 
