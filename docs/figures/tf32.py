@@ -26,14 +26,17 @@ def rounded(x):
 
 
 def exact(x, y):
+  """Returns the product in float32."""
   return jnp.matmul(x, y, precision=jax.lax.Precision.HIGHEST)
 
 
 def once(x, y):
+  """Returns the product of the rounded values."""
   return exact(rounded(x), rounded(y))
 
 
 def three_times(x, y):
+  """Returns the product without that of the two remainders."""
   high, other = rounded(x), rounded(y)
   low, low_other = rounded(x - high), rounded(y - other)
   return exact(low, other) + exact(high, low_other) + exact(high, other)
