@@ -1,9 +1,13 @@
 """Programs compiled for one H100 and for eight; no GPU is needed."""
 
 import jax
+import jax.numpy as jnp
 import pytest
-from compiled.programs import METHODS, NETWORKS, train_loop
+from compiled.measure import measure
+from compiled.programs import METHODS, NETWORKS, distance, train_loop
 from compiled_limits import BALANCE, H100, SHARED_MIB, SORTED
+
+from aejax import distances
 
 pytestmark = pytest.mark.compiled
 
@@ -20,6 +24,23 @@ def test_pairwise_distances_need_few_kernels(distance_row, name):
   assert row.kernels <= H100[name].kernels_65536
   assert row.temporaries <= H100[name].mib * 2**20
   assert row.loops == 0
+
+
+def test_many_sets_are_one_program_or_share_the_memory_of_one():
+  one = measure(distance("cramer_wold", 2048, 64), "h100")
+
+  def value_and_gradient(z):
+    return jax.value_and_grad(lambda z: distances.cramer_wold(z))(z)
+
+  for run, kernels, memory in (
+    (jax.vmap(value_and_gradient), 13, 16 * one.temporaries),
+    (lambda z: jax.lax.map(value_and_gradient, z), 16 * 15, 1.1 * one.temporaries),
+  ):
+    z = jax.ShapeDtypeStruct((16, 2048, 64), jnp.float32)
+    program = distance("cramer_wold", 2048, 64)._replace(function=run, arguments=(z,))
+    row = measure(program, "h100")
+    assert row.kernels <= kernels
+    assert row.temporaries <= memory
 
 
 @pytest.mark.parametrize("name", SORTED)
