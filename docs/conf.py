@@ -1,5 +1,6 @@
 """Configuration of Sphinx. `make docs` builds the pages from the root; a warning is an error."""
 
+import importlib
 import inspect
 import re
 import sys
@@ -101,13 +102,23 @@ def _contents() -> str:
 
 
 def _add_contents(app: Sphinx, name: str, source: list[str]) -> None:
-  """Appends the tables of contents: of the site to the first page, of a folder to its page."""
+  """Adds summaries, and tables of contents: of the site to the first page, of a folder to its own."""
   if name == root_doc:
     source[0] += _contents()
+  source[0] = re.sub(r"<!-- summary: (\S+) -->", _summary, source[0])
   folder = _ROOT / name
   if name in ("docs/api", "docs/distances") and folder.is_dir():
     pages = sorted(f"/{name}/{path.stem}" for path in folder.glob("*.md"))
     source[0] += "\n```{toctree}\n:hidden:\n\n" + "\n".join(pages) + "\n```\n"
+
+
+def _summary(match: re.Match[str]) -> str:
+  """Returns a table of the public names of a module, with the first sentence of each docstring."""
+  names = "".join(f"   {name}\n" for name in importlib.import_module(match[1]).__all__)
+  return (
+    f"```{{eval-rst}}\n.. currentmodule:: {match[1]}\n\n"
+    f".. autosummary::\n   :nosignatures:\n\n{names}```"
+  )
 
 
 def _escape_bars(app, kind, name, thing, options, lines: list[str]) -> None:

@@ -72,8 +72,8 @@ def _update(page: str) -> None:
     text = _BLOCK.sub(replace, path.read_text(encoding="utf-8"))
     (HERE / "images").mkdir(exist_ok=True)
     for name in pictures(page):
-      # 64 colours are enough for plots and small pictures, at a third of the size.
-      picture = Image.open(name).convert("RGB").quantize(64, dither=Image.Dither.NONE)
+      # 256 colours are enough for plots and small pictures, at a third of the size.
+      picture = Image.open(name).convert("RGB").quantize(256, dither=Image.Dither.NONE)
       picture.save(HERE / "images" / f"{page}-{name}", optimize=True)
   path.write_text(text, encoding="utf-8")
 
