@@ -114,7 +114,10 @@ def _add_contents(app: Sphinx, name: str, source: list[str]) -> None:
 
 def _summary(match: re.Match[str]) -> str:
   """Returns a table of the public names of a module, with the first sentence of each docstring."""
-  names = "".join(f"   {name}\n" for name in importlib.import_module(match[1]).__all__)
+  module = importlib.import_module(match[1])
+  # A table of names has no docstring of its own.
+  public = [name for name in module.__all__ if callable(getattr(module, name))]
+  names = "".join(f"   {name}\n" for name in public)
   return (
     f"```{{eval-rst}}\n.. currentmodule:: {match[1]}\n\n"
     f".. autosummary::\n   :nosignatures:\n\n{names}```"
