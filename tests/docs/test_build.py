@@ -1,6 +1,9 @@
 """The documentation builds without a warning, needs no network, and its links lead somewhere."""
 
 import importlib
+import json
+import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -12,6 +15,7 @@ import pytest
 import aejax
 
 ROOT = Path(__file__).parents[2]
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 # The page of the reference for each module, and one name that it must hold.
 REFERENCE = {
   "distances": "cramer_wold",
@@ -119,3 +123,40 @@ def test_links_of_the_pages_lead_somewhere(site, pages):
       name = target.resolve().relative_to(site.resolve()).as_posix()
       if parts.fragment and name in pages:
         assert unquote(parts.fragment) in pages[name].anchors, f"{path}: {link}"
+
+
+# Opens each page in frames of three widths, and writes down those that a reader must push sideways.
+_MEASURE = """<!doctype html><meta charset="utf-8"><body><pre id="found"></pre><script>
+const pages = PAGES, found = [];
+async function measure() {
+  for (const page of pages) for (const width of [390, 1280, 1920]) {
+    const frame = document.createElement("iframe");
+    frame.style = `width: ${width}px; height: 900px; border: 0`;
+    frame.src = page;
+    document.body.appendChild(frame);
+    await new Promise(done => frame.onload = done);
+    const needed = frame.contentDocument.documentElement.scrollWidth;
+    if (needed > width) found.push(`${page} needs ${needed} of ${width}`);
+    frame.remove();
+  }
+  document.getElementById("found").textContent = "measured:" + found.join(", ") + ".";
+}
+measure();</script>"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
+def test_pages_fit_into_their_window(site, html, tmp_path):
+  shown = [path for path in html if path.startswith(("docs/", "results/")) or "/" not in path]
+  (site / "measure.html").write_text(_MEASURE.replace("PAGES", json.dumps(sorted(shown))))
+  command = ["--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files"]
+  command += ["--virtual-time-budget=200000", f"--user-data-dir={tmp_path}", "--dump-dom"]
+  dom = subprocess.run(
+    [BROWSER, *command, (site / "measure.html").as_uri()],
+    capture_output=True,
+    text=True,
+    check=True,
+    timeout=300,
+  ).stdout
+  (site / "measure.html").unlink()
+  assert re.findall(r"measured:(.*)\.</pre>", dom) == [""]

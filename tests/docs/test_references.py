@@ -48,7 +48,7 @@ def test_links_lead_somewhere(page):
 def test_files_and_names_exist(page):
   text = _without_blocks(page)
   for path in re.findall(r"`((?:aejax|experiments|tests|docs)/[\w./-]*)`", text):
-    assert (ROOT / path).exists() or path == "docs/_build/README.html", path
+    assert (ROOT / path).exists() or path == "docs/_build/index.html", path
   for name in re.findall(r"`(aejax(?:\.\w+)+)", text):
     _resolve(name)
 
@@ -63,7 +63,11 @@ def _resolve(name):
 
 @pytest.mark.parametrize(
   "path",
-  [*sorted(ROOT.glob(".github/**/*.yml")), ROOT / ".pre-commit-config.yaml"],
+  [
+    *sorted(ROOT.glob(".github/**/*.yml")),
+    ROOT / ".pre-commit-config.yaml",
+    ROOT / ".readthedocs.yaml",
+  ],
   ids=lambda path: path.name,
 )
 def test_yaml_files_are_valid(path):

@@ -12,7 +12,7 @@ import pytest
 TUTORIALS = Path(__file__).parents[2] / "docs/tutorials"
 NAMES = sorted(path.stem for path in TUTORIALS.glob("*.md"))
 # Those that cost more than a few seconds.
-DEAR = {"own_images", "serving", "sphere", "vectors"}
+DEAR = {"many_devices", "own_images", "serving", "sphere", "vectors"}
 # JAX must not have started before it simulates devices.
 IN_A_PROCESS = {"many_devices"}
 
@@ -36,13 +36,18 @@ def test_tutorial_runs(script, name, tmp_path, monkeypatch):
     program = f"import run; run.execute({name!r}, short=True)"
     path = os.pathsep.join([str(TUTORIALS), os.environ.get("PYTHONPATH", "")])
     subprocess.run(
-      [sys.executable, "-c", program], cwd=tmp_path, check=True, env=os.environ | {"PYTHONPATH": path}
+      [sys.executable, "-c", program],
+      cwd=tmp_path,
+      check=True,
+      env=os.environ | {"PYTHONPATH": path},
     )
   else:
     monkeypatch.chdir(tmp_path)
     outputs = script.execute(name, short=True)
     text = (TUTORIALS / f"{name}.md").read_text(encoding="utf-8")
-    assert sum(bool(output.strip()) for output in outputs) == len(re.findall("^```text", text, re.M))
+    assert sum(bool(output.strip()) for output in outputs) == len(
+      re.findall("^```text", text, re.M)
+    )
   for picture in script.pictures(name):
     assert (tmp_path / picture).stat().st_size > 500
 
