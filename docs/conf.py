@@ -102,7 +102,7 @@ def _contents() -> str:
 
 
 def _add_contents(app: Sphinx, name: str, source: list[str]) -> None:
-  """Adds summaries, and tables of contents: of the site to the first page, of a folder to its own."""
+  """Adds summaries, and tables of contents: of the site to the first page, of a folder to its."""
   if name == root_doc:
     source[0] += _contents()
   source[0] = re.sub(r"<!-- summary: (\S+) -->", _summary, source[0])

@@ -1,8 +1,9 @@
 """Plots each distance and its gradient against a shift and a scale of the latents (two minutes).
 
-The latents are x + m e₁ or s x with x ~ N(0, I), n = 128 and D = 8. A line is the mean over batches,
-the band one standard deviation of a single batch on either side. Sliced distances get 50 orthogonal
-directions, drawn anew for each batch. The files are docs/figures/value_and_gradient/NAME.svg.
+The latents are x + m e₁ or s x with x ~ N(0, I), n = 128 and D = 8. A line is the mean over
+batches, the band one standard deviation of a single batch on either side. Sliced distances get 50
+orthogonal directions, drawn anew for each batch. The files are
+docs/figures/value_and_gradient/NAME.svg.
 """
 
 import functools

@@ -3,9 +3,9 @@
     python docs/tutorials/run.py              every page; ten minutes on two CPU cores
     python docs/tutorials/run.py vectors      one page
 
-The Python blocks of a page run one after the other, in an empty folder and a fresh process. A block
-of text after a Python block becomes what that block printed. A picture `images/PAGE-NAME` of the page
-becomes the file NAME that the page wrote.
+The Python blocks of a page run one after the other, in an empty folder and a fresh process. A
+block of text after a Python block becomes what that block printed. A picture `images/PAGE-NAME` of
+the page becomes the file NAME that the page wrote.
 """
 
 import contextlib
