@@ -4,6 +4,7 @@ import importlib
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from aejax import distances
@@ -52,3 +53,27 @@ def test_the_page_says_what_the_script_computes(script, dim):
   for name, (expectation, _) in best_scale.cases().items():
     row = next(line for line in table if line.startswith(f"| `{name}` |"))
     assert row.split("|")[column].strip() == f"{best_scale.best_scale(expectation, dim):.4f}"
+
+
+def test_every_distance_has_a_page_with_its_plot(script):
+  cases = {*script("value_and_gradient").cases(), "kl_divergence"}
+  pages = {path.stem: path.read_text(encoding="utf-8") for path in (DOCS / "distances").iterdir()}
+  functions = {name for name in distances.__all__ if name[0].islower()}
+  helpers = {"gaussian", "imq", "random_directions", "sinkhorn_divergence_and_residual"}
+  assert pages.keys() == cases
+  assert cases <= functions
+  # A new distance needs a page of its own, or a line here.
+  assert functions - cases - helpers == set()
+  for name, page in pages.items():
+    plot = DOCS / "figures/value_and_gradient" / f"{name}.svg"
+    assert f"](../figures/value_and_gradient/{name}.svg)" in page
+    assert f"[`{name}`](distances/{name}.md)" in PAGE
+    assert plot.stat().st_size < 40_000
+
+
+def test_plots_show_what_the_distances_compute(script):
+  module = script("value_and_gradient")
+  z = module.SHIFTS[20] * np.eye(1, module.DIM, dtype=np.float32)
+  (values, slopes), _ = module.kl_curves()
+  assert values[0, 20] == pytest.approx((z**2).sum() / 2)
+  assert slopes[0, 20] == pytest.approx(module.SHIFTS[20])
