@@ -8,7 +8,7 @@
 # make test-lowest   the suite with the lowest versions that setup.cfg allows (Python 3.11)
 # make test-latest   the suite with the newest versions, on the newest Python found
 # make soak          kills, failing disks, clean environments: minutes
-# make docs          the documentation as pages, docs/_build/README.html; a warning is an error
+# make docs          the documentation as pages, docs/_build/index.html; a warning is an error
 # make audit         known vulnerabilities of the pinned packages (asks a public service)
 # Every target but `accelerator` makes its own environment on first use, below .venv.
 

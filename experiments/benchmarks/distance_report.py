@@ -22,7 +22,7 @@ from benchmarks.results import (
   section,
   select,
   size,
-  targets_table,
+  targets_section,
   write_page,
 )
 
@@ -79,7 +79,6 @@ def write_distance_report(
     describe(results.environment),
     _INTRODUCTION,
     *(f"![{figure.stem.replace('_', ' ')}]({figure.name})" for figure in figures),
-    section("Targets", targets_table(distance_targets(rows))),
     *(section(f"`{name}`: {DISTANCES[name].cost}", _times_table(rows, name)) for name in names),
     section("Growth", _growth_table(rows, names), _GROWTH),
     section("Memory", _memory_table(rows), _MEMORY),
@@ -87,6 +86,7 @@ def write_distance_report(
     section("Several devices", _variants_table(rows, "devices", 1)),
     section("Contention", _contention_list(rows), _CONTENTION),
     section("Not measured", left_out(rows, absent, _describe)),
+    targets_section(distance_targets(rows)),
   ]
   return write_page(path, sections)
 

@@ -22,7 +22,7 @@ __all__ = [
   "section",
   "select",
   "size",
-  "targets_table",
+  "targets_section",
   "write_page",
 ]
 
@@ -31,6 +31,8 @@ Row = dict[str, Any]
 # Names of implementations in the field `contestant` of a row. The names of fields, and the value
 # "floor", are older than the words of the code: stored results have them.
 OURS, LOWER_BOUND = "aejax", "floor"
+
+_GOALS = "The developers of aejax set these goals before they measured. Not all of them are met."
 
 
 class Results:
@@ -125,10 +127,11 @@ class Target:
   met: bool | None = None
 
 
-def targets_table(targets: Iterable[Target]) -> str:
-  """Returns a Markdown table of targets; an empty text if there are none."""
+def targets_section(targets: Iterable[Target]) -> str:
+  """Returns a section with a table of targets; an empty text if there are none."""
   lines = [[t.wanted, t.measured, "yes" if t.met else "**no**"] for t in targets]
-  return markdown(["target", "measured", "met"], lines) if lines else ""
+  table = markdown(["goal", "measured", "met"], lines) if lines else ""
+  return section("Goals of the developers", table, _GOALS)
 
 
 def left_out(rows: Iterable[Row], absent: Mapping[str, str], describe: Callable[[Row], str]) -> str:

@@ -17,7 +17,7 @@ from benchmarks.results import (
   ratio,
   section,
   select,
-  targets_table,
+  targets_section,
   write_page,
 )
 
@@ -94,7 +94,6 @@ def write_training_report(
     describe(results.environment),
     _INTRODUCTION.format(**results.settings),
     f"![step time]({figure.name})",
-    section("Targets", targets_table(training_targets(rows))),
     *(
       section(f"`{network}`", _steps_table(rows, network))
       for network in dict.fromkeys(row["network"] for row in select(rows, kind="step"))
@@ -103,6 +102,7 @@ def write_training_report(
     section("First step", _first_step_table(rows), _FIRST),
     section("Several seeds together", _seeds_list(rows)),
     section("Not measured", left_out(rows, absent, _describe)),
+    targets_section(training_targets(rows)),
   ]
   return write_page(path, sections)
 

@@ -10,8 +10,12 @@ import yaml
 ROOT = Path(__file__).parents[2]
 PAGES = [
   *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
-  *sorted(ROOT.glob("docs/*.md")),
+  *sorted(ROOT.glob("docs/**/*.md")),
 ]
+
+
+def _name(page):
+  return page.relative_to(ROOT).as_posix()
 
 
 def _text(path):
@@ -28,7 +32,7 @@ def _anchors(page):
   return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=_name)
 def test_links_lead_somewhere(page):
   for target in re.findall(r"\]\(([^)\s]+)\)", _without_blocks(page)):
     if target.startswith("http"):
@@ -40,11 +44,11 @@ def test_links_lead_somewhere(page):
       assert anchor in _anchors(linked), target
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=_name)
 def test_files_and_names_exist(page):
   text = _without_blocks(page)
   for path in re.findall(r"`((?:aejax|experiments|tests|docs)/[\w./-]*)`", text):
-    assert (ROOT / path).exists() or path == "docs/_build/README.html", path
+    assert (ROOT / path).exists() or path == "docs/_build/index.html", path
   for name in re.findall(r"`(aejax(?:\.\w+)+)", text):
     _resolve(name)
 
@@ -59,7 +63,11 @@ def _resolve(name):
 
 @pytest.mark.parametrize(
   "path",
-  [*sorted(ROOT.glob(".github/**/*.yml")), ROOT / ".pre-commit-config.yaml"],
+  [
+    *sorted(ROOT.glob(".github/**/*.yml")),
+    ROOT / ".pre-commit-config.yaml",
+    ROOT / ".readthedocs.yaml",
+  ],
   ids=lambda path: path.name,
 )
 def test_yaml_files_are_valid(path):
