@@ -5,12 +5,14 @@ import functools
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
 from aejax._messages import logger
 from aejax.data import Dataset
 from aejax.objectives import Objective
+from aejax.training.augmentation import flipped
 from aejax.training.checkpoint_group import CheckpointGroup, NoCheckpoints
 from aejax.training.configuration import Configuration, seed_runs, write
 from aejax.training.divergence import Diverged, diagnose_step, first_nonfinite_step
@@ -140,12 +142,15 @@ class Setup:
     epoch, step_in_epoch = divmod(step, self.steps_per_epoch)
     order = np.asarray(epoch_order(self.order_keys[error.run], epoch, self.num_images))
     rows = order[step_in_epoch * member.batch_size :][: member.batch_size]
+    batch = self.dataset.train[rows]
+    if member.flip:
+      batch = np.asarray(flipped(train, jnp.asarray(batch)))
     sentence = diagnose_step(
       folder,
       model,
       self.objective(member),
       train,
-      self.dataset.train[rows],
+      batch,
       accumulate=member.accumulate,
       about={"step": step, "epoch": epoch + 1, "seed": member.seed, "images": rows.tolist()},
     )
