@@ -98,15 +98,20 @@ def _from_mapping(item: Mapping[Any, Any], name: str) -> tuple[Any, Any]:
 
 
 def _as_numbers(value: Any, name: str) -> Shaped[np.ndarray, "..."]:
+  if value is None:
+    raise ValueError(
+      f"{name} is None: a source with random access cannot leave out items, but an iterable can"
+    )
+  if isinstance(value, str | bytes):
+    raise ValueError(f"{name} must be an array of numbers, but is {_checks.type_name(value)}.")
   try:
     array = np.asarray(value)
   except (TypeError, ValueError) as error:
     raise ValueError(f"{name} must be an array: {_checks.short_message(error)}") from error
   if array.dtype.kind not in "iubf" and not jnp.issubdtype(array.dtype, jnp.floating):
-    found = _checks.type_name(value) if array.dtype == object else f"has dtype {array.dtype}"
-    raise ValueError(
-      f"{name} must be an array of numbers, but {'is ' if array.dtype == object else ''}{found}."
-    )
+    is_object = array.dtype == object
+    found = f"is {_checks.type_name(value)}" if is_object else f"has dtype {array.dtype}"
+    raise ValueError(f"{name} must be an array of numbers, but {found}.")
   if array.ndim < 1:
     raise ValueError(f"{name} must be an example, but is a single number.")
   # Files of NumPy cannot hold bfloat16.

@@ -1,7 +1,5 @@
 """Data pipelines of users, compared with the same examples as arrays."""
 
-import logging
-
 import numpy as np
 import pytest
 
@@ -92,8 +90,9 @@ def test_examples_of_every_dtype_and_kind():
   with pytest.warns(AejaxWarning, match=r"shape \[6, 2\] and is taken for one example"):
     found = data.from_source(Source(signals), kind=None)
   assert found.kind == "signals"
-  found = data.from_source(Source(IMAGES[..., 0] / 255), kind="images")
-  assert_equal(found, data.from_arrays(IMAGES[..., 0] / 255), labelled=False)
+  grey = RNG.integers(0, 256, (12, 6, 5)) / 255
+  found = data.from_source(Source(grey), kind="images")
+  assert_equal(found, data.from_arrays(grey), labelled=False)
   assert found.train.dtype == np.uint8  # multiples of 1/255
 
 
@@ -190,7 +189,7 @@ def test_grain(expected, caplog):
     assert_equal(data.from_source(iterable), expected)
   with pytest.raises(ValueError, match="its length is endless: leave its repetition to epochs"):
     data.from_source(mapped.repeat())
-  with pytest.raises(ValueError, match=r"data\[\d+\] is None: filter before"):
+  with pytest.raises(ValueError, match=r"data\[\d+\] is None: a source with random access cannot"):
     data.from_source(mapped.filter(lambda item: item["label"] == 0))
   filtered = mapped.filter(lambda item: item["label"] == 0).to_iter_dataset()
   assert len(data.from_source(filtered).train) == 9
@@ -209,7 +208,7 @@ def test_array_record(expected, tmp_path):
     lambda record: np.frombuffer(record, np.uint8).reshape(4, 3, 1)
   )
   assert_equal(data.from_source(decoded), expected, labelled=False)
-  with pytest.raises(ValueError, match=r"data\[0\] must be an array of numbers, but is a bytes"):
+  with pytest.raises(ValueError, match=r"data\[0\] must be an array of numbers, but is a? ?bytes"):
     data.from_source(source)
 
 
@@ -224,7 +223,18 @@ def test_random_transformations_are_refused():
 
 def test_is_source():
   assert all(map(sources.is_source, (Source(PAIRS), PAIRS, generator, generator(), iter([]))))
-  others = (IMAGES, IMAGES.tolist(), "digits", {}, 3, None, [[1.0, 2.0]], [], (IMAGES, LABELS), list)
+  others = (
+    IMAGES,
+    IMAGES.tolist(),
+    "digits",
+    {},
+    3,
+    None,
+    [[1.0, 2.0]],
+    [],
+    (IMAGES, LABELS),
+    list,
+  )
   assert not any(map(sources.is_source, others))
 
 
@@ -234,7 +244,9 @@ def mapped(tmp_path):
   return np.load(tmp_path / "images.npy", mmap_mode="r")
 
 
-@pytest.mark.parametrize("view", [lambda a: a, np.asarray, lambda a: a[:]], ids=["", "array", "view"])
+@pytest.mark.parametrize(
+  "view", [lambda a: a, np.asarray, lambda a: a[:]], ids=["", "array", "view"]
+)
 def test_memory_mapped_arrays_stay_in_their_file(view, mapped, expected, caplog):
   found = data.from_arrays(view(mapped), train_labels=LABELS)
   assert isinstance(found.train, LazyImages)
