@@ -57,6 +57,11 @@ def given_dataset(given: Any, *, workdir: Path | None, resume: bool) -> Dataset:
   """
   if isinstance(given, Dataset):
     return given
+  if isinstance(given, tuple) and any(hasattr(each, "__array__") for each in given):
+    raise ValueError(
+      "data must be an array of numbers, but is a tuple of arrays: name them, as in "
+      "data.from_arrays(train, test, train_labels=labels)."
+    )
   if not is_source(given):
     return data.from_arrays(_checks.array("data", given))
   if workdir is not None and not resume:
