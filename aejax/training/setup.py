@@ -114,9 +114,12 @@ class Setup:
 
   def advance(self, state: RunState, order: Int[Array, "..."], step: int, count: int) -> RunState:
     """Returns the state `count` steps after `step` in its epoch; it donates the train state."""
-    train, sums = state.train, state.sums
+    train, sums, previous = state.train, state.sums, None
     for images, rows, taken in self.feed.calls(order, step % self.steps_per_epoch, count):
       train, sums = self.run_steps(train, sums, images, rows, taken)
+      # Without waiting, the rows of all calls would lie on the device at once.
+      jax.block_until_ready(previous)
+      previous = sums
     return RunState(train, sums, state.best)
 
   def diagnosed(self, error: Diverged, reached: int) -> Diverged:
