@@ -174,7 +174,7 @@ ROWS = [
     model=own_parts.normalised,
   ),
 ]
-ORDINARY = ("images in classes", "an iterable")
+ORDINARY = ("images that are not square", "16-bit images")
 SETTINGS = dict(latent_dim=2, batch_size=12, epochs=2)
 HEAD = "| data | brought as | command line | streamed | labels | `--flip` | scored later from |"
 

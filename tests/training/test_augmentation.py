@@ -47,6 +47,7 @@ def test_runs_with_flips_stream_and_resume_exactly(runs):
     runs.resume(parts, flip=False)
 
 
+@pytest.mark.slow
 def test_diverged_batch_has_the_flipped_images(runs):
   run = runs.prepare("ae", learning_rate=1e30, flip=True, batch_size=20, epochs=3)
   with pytest.raises(ValueError, match="Training diverged"):
