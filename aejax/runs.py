@@ -16,24 +16,27 @@ import numpy as np
 import optax
 from jaxtyping import Array, Num
 
-from aejax import _checks, data
+from aejax import _checks
 from aejax import training as _training
 from aejax._import_paths import path_of
 from aejax.autoencoder import Autoencoder, mark_untrained
 from aejax.data import Dataset
+from aejax.data.sources import Source
 from aejax.networks.own import check_model, from_modules
 from aejax.objectives import Objective, with_prior
 from aejax.objectives.names import check_method, describe, make
 from aejax.priors import Prior
 from aejax.training import Options
 from aejax.training.defaults import objective_fields
+from aejax.training.distributed import run_on_process_zero_first
+from aejax.training.given_data import given_dataset, named_dataset
 from aejax.training.loop import Callback
 from aejax.training.prepare import resolve_run
 from aejax.training.state import Given
 
 __all__ = ["Run", "fit", "load"]
 
-Data = Num[Array | np.ndarray, "n ..."] | Dataset | str | os.PathLike[str]
+Data = Num[Array | np.ndarray, "n ..."] | Dataset | str | os.PathLike[str] | Source
 Networks = Autoencoder | str | tuple[Any, Any] | Callable[..., Any]
 
 
@@ -129,8 +132,10 @@ def fit(
   Args:
     objective: cost to minimise: a name of `objectives.BY_NAME`, a sum such as "cwae+energy", the
       import path of a class, or an `Objective`.
-    data: array of examples `[n, ...]`, a `data.Dataset`, or the name or path of a data set. A fixed
-      random part of an array is its test set.
+    data: array of examples `[n, ...]`, a `data.Dataset`, the name or path of a data set, or a data
+      pipeline as `data.from_source` takes it: a source with random access, which is streamed, or an
+      iterable, which is read once, into memory or into the work directory. A fixed random part of
+      an array or a pipeline is its test set.
     model: networks: a name of `networks.ARCHITECTURES`, an `Autoencoder`, a pair of modules
       (encoder, decoder), or a function that `networks.build` can call, itself or its import path.
       The object keeps its initial parameters; the trained ones are in the result. By default, the
@@ -182,6 +187,8 @@ def fit(
     if learning_rate is not None:
       raise ValueError("learning_rate is that of a named optimizer; give it to yours instead.")
   method, fields, cost = _objective(objective, prior, given_options, dataset, bool(workdir))
+  if dataset is None and _is_own(model):
+    dataset = _named(given_options)  # its shape is needed now
   network, name = _model(model, cost or make(method, {}), given_options, dataset)
   if name is not None:
     given_options["network"] = name
@@ -237,22 +244,34 @@ def _further_options(options: Mapping[str, Any], taken: Mapping[str, Any]) -> di
   known -= {"num_processes", "process_id", "data"}
   for name in options:
     _checks.one_of("option", name, sorted(known))
+  if options.get("data_dir") is not None:
+    return {**options, "data_dir": _checks.path("data_dir", options["data_dir"])}
   return dict(options)
 
 
 def _dataset(given: Any, options: dict[str, Any]) -> Dataset | None:
-  """Returns the data set of arrays; a name or a path goes into the options."""
-  if isinstance(given, Dataset):
-    dataset = given
-  elif isinstance(given, str | os.PathLike):
+  """Returns the data set of an object; a name or a path goes into the options."""
+  if isinstance(given, str | os.PathLike):
     options["dataset"] = os.fspath(given)
     return None
-  else:
-    array = _checks.array("data", given)
-    dataset = data.from_arrays(array)
   if options.get("image_size") is not None:
     raise ValueError("image_size is for data sets by name or path; resize the arrays instead.")
-  return dataset
+  return given_dataset(given, workdir=options["workdir"], resume=options["resume"])
+
+
+def _is_own(model: Any) -> bool:
+  return isinstance(model, Autoencoder | tuple | list)
+
+
+def _named(options: dict[str, Any]) -> Dataset:
+  return run_on_process_zero_first(
+    lambda: named_dataset(
+      options["dataset"],
+      placement=None,
+      data_dir=options.get("data_dir"),
+      image_size=options.get("image_size"),
+    )
+  )
 
 
 def _objective(
@@ -296,7 +315,7 @@ def _model(
   """Returns the networks that were given as an object, or the name of an architecture."""
   if given is None or isinstance(given, str):
     return None, given
-  if not isinstance(given, Autoencoder | tuple | list):
+  if not _is_own(given):
     path = path_of(given)
     if path is None:
       raise ValueError(
@@ -304,7 +323,8 @@ def _model(
         f"imported from a module, but is {_checks.type_name(given)}."
       )
     return None, path
-  shape = _example_shape(options, dataset)
+  assert dataset is not None
+  shape = dataset.image_shape
   if not isinstance(given, Autoencoder):
     from_modules("model", given, 1)  # raises now if it is no pair of functions
     latent_dim = options["latent_dim"] or _latent_dim(given, shape)
@@ -312,16 +332,6 @@ def _model(
   latent_dim = options["latent_dim"] or given.latent_dim
   check_model(given, shape, latent_dim=latent_dim, gaussian=objective.gaussian_encoder)
   return given, None
-
-
-def _example_shape(options: dict[str, Any], dataset: Dataset | None) -> tuple[int, ...]:
-  if dataset is None:
-    dataset = data.load(
-      options["dataset"],
-      data_dir=options.get("data_dir"),
-      image_size=options.get("image_size"),
-    )
-  return dataset.image_shape
 
 
 def _latent_dim(modules: Any, shape: tuple[int, ...]) -> int:

@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int, Shaped
+from jaxtyping import Shaped
 
 from aejax import _checks
 from aejax._messages import warn
-from aejax.data.dataset import KINDS, Dataset, Examples, Kind, train_test_split
-from aejax.data.examples import Facts, as_array, as_examples, facts
+from aejax.data.dataset import KINDS, Dataset, Examples, Kind
+from aejax.data.examples import as_array, as_examples, facts
 from aejax.data.lazy import LazyImages
+from aejax.data.splitting import converted_lazily, is_mapped, split_lazily, split_randomly
 
-__all__ = ["from_arrays", "load_numpy"]
+__all__ = ["as_labels", "from_arrays", "load_numpy"]
 
 # Names of the (train images, test images, train labels, test labels): ours, and those of Keras.
 _SPLIT_KEYS = (
@@ -54,8 +55,8 @@ def load_numpy(path: str | os.PathLike[str], *, in_memory: bool = True) -> Datas
     if isinstance(file, np.ndarray):
       found = facts(file, name=_checks.short_repr(path))
       if mapped:
-        return _split_lazily(path.stem, file, found)
-      return _split_randomly(path.stem, found.convert(file), None)
+        return split_lazily(path.stem, file, found)
+      return split_randomly(path.stem, found.convert(file))
     for keys in _SPLIT_KEYS:
       if keys[0] in file and keys[1] in file:
         return _load_split(path, file, keys)
@@ -77,7 +78,8 @@ def from_arrays(
   Dataset('array', train=(18, 3), test=(2, 3))
 
   Args:
-    train: examples to train on, as `examples.as_examples` takes them.
+    train: examples to train on, as `examples.as_examples` takes them. Those of a memory-mapped
+      array stay in their file and are streamed.
     test: examples to evaluate on; by default, a fixed random 10 % of `train`.
     train_labels: class of each example in `train`, whole numbers or names.
     test_labels: class of each example in `test`.
@@ -92,9 +94,12 @@ def from_arrays(
   if test is None:
     if test_labels is not None:
       raise ValueError("test_labels are labels of test, but there is no test")
-    examples = as_examples(train, name=name, kind=kind)
-    labels = None if train_labels is None else _labels(train_labels, examples, "train_labels")
-    return _split_randomly(name, examples, labels)
+    array = as_array(train, name)
+    found = facts(array, name=name, kind=kind)
+    labels = None if train_labels is None else _labels(train_labels, array, "train_labels")
+    if is_mapped(array):
+      return split_lazily(name, array, found, labels)
+    return split_randomly(name, found.convert(array), labels)
   train, test = _same_kind(
     as_array(train, "train"), as_array(test, "test"), ("train", "test"), kind=kind
   )
@@ -107,8 +112,8 @@ def from_arrays(
   )
 
 
-def _labels(labels: Any, examples: Examples, name: str) -> Shaped[np.ndarray, " n"]:
-  return _as_labels(np.asarray(labels), len(examples), name=name)
+def _labels(labels: Any, examples: Any, name: str) -> Shaped[np.ndarray, " n"]:
+  return as_labels(np.asarray(labels), len(examples), name=name)
 
 
 def _same_kind(
@@ -117,18 +122,16 @@ def _same_kind(
   names: Sequence[str],
   *,
   kind: Kind | None = None,
-) -> tuple[Examples, Examples]:
-  """Returns both arrays as examples of one kind and dtype."""
+) -> tuple[Examples | LazyImages, Examples]:
+  """Returns both arrays as examples of one kind and dtype; a mapped training set stays mapped."""
   first = facts(train, name=names[0], kind=kind)
   second = facts(test, name=names[1], kind=first.kind)
   as_bytes = all(
     facts.as_bytes or array.dtype == np.uint8 for facts, array in ((first, train), (second, test))
   )
-  train, test = (
-    dataclasses.replace(facts, as_bytes=as_bytes).convert(array)
-    for facts, array in ((first, train), (second, test))
-  )
-  return train, test
+  first, second = (dataclasses.replace(facts, as_bytes=as_bytes) for facts in (first, second))
+  examples = converted_lazily(train, first) if is_mapped(train) else first.convert(train)
+  return examples, second.convert(test)
 
 
 def _load_split(path: Path, file: Mapping[str, Any], keys: tuple[str, str, str, str]) -> Dataset:
@@ -142,7 +145,7 @@ def _load_split(path: Path, file: Mapping[str, Any], keys: tuple[str, str, str, 
       f"got {list(train.shape[1:])} and {list(test.shape[1:])}"
     )
   train_labels, test_labels = (
-    _as_labels(file[key], len(examples), name=_member_name(path, key)) if key in file else None
+    as_labels(file[key], len(examples), name=_member_name(path, key)) if key in file else None
     for key, examples in zip(keys[2:], (train, test), strict=True)
   )
   _warn_of_unused(name, file, keys)
@@ -164,9 +167,9 @@ def _load_single(path: Path, file: Mapping[str, Any]) -> Dataset:
   label_key = next((each for each in _LABEL_KEYS if each in file), None)
   _warn_of_unused(name, file, (key, label_key))
   if label_key is None:
-    return _split_randomly(path.stem, examples, None)
-  labels = _as_labels(file[label_key], len(examples), name=_member_name(path, label_key))
-  return _split_randomly(path.stem, examples, labels)
+    return split_randomly(path.stem, examples)
+  labels = as_labels(file[label_key], len(examples), name=_member_name(path, label_key))
+  return split_randomly(path.stem, examples, labels)
 
 
 def _warn_of_unused(name: str, file: Mapping[str, Any], used: Sequence[str | None]) -> None:
@@ -176,33 +179,12 @@ def _warn_of_unused(name: str, file: Mapping[str, Any], used: Sequence[str | Non
     )
 
 
-def _split_randomly(
-  name: str, examples: Examples, labels: Shaped[np.ndarray, " n"] | None
-) -> Dataset:
-  train, test = _random_split(name, examples)
-  if labels is None:
-    return Dataset(name, examples[train], examples[test])
-  return Dataset(name, examples[train], examples[test], labels[train], labels[test])
+def as_labels(array: Shaped[np.ndarray, "..."], n: int, *, name: str) -> Shaped[np.ndarray, " n"]:
+  """Checks that an array holds the classes of n examples, and returns them.
 
-
-def _split_lazily(name: str, file: Shaped[np.ndarray, "n ..."], found: Facts) -> Dataset:
-  train, test = _random_split(name, file)
-  test = found.convert(file[test])
-  images = LazyImages(
-    (len(train), *test.shape[1:]), lambda rows: found.convert(file[train[rows]]), dtype=test.dtype
-  )
-  return Dataset(name, images, test)
-
-
-def _random_split(
-  name: str, examples: Shaped[np.ndarray, "n ..."]
-) -> tuple[Int[np.ndarray, " n_train"], Int[np.ndarray, " n_test"]]:
-  if len(examples) < 2:
-    raise ValueError(f"{name} holds one image; at least 2 are needed, one of them for the test set")
-  return train_test_split(len(examples), fraction=0.1)
-
-
-def _as_labels(array: Shaped[np.ndarray, "..."], n: int, *, name: str) -> Shaped[np.ndarray, " n"]:
+  Raises:
+    ValueError: if they are neither whole numbers nor names, or are not n.
+  """
   if array.shape not in ((n,), (n, 1)) or array.dtype.kind not in "iuUb":
     raise ValueError(
       f"{name} must be {n} integers or names, one label per image, "

@@ -11,9 +11,11 @@ from jaxtyping import Float32, Shaped, UInt8
 from aejax import _checks
 from aejax._messages import warn
 from aejax.data.dataset import KINDS, Kind
-from aejax.data.lazy import chunks
+from aejax.data.lazy import LazyImages, chunks
 
 __all__ = ["Facts", "as_array", "as_examples", "check_bytes", "facts"]
+
+Rows = Shaped[np.ndarray, "..."] | LazyImages
 
 # uint8 images with no value above this are nearly black, whatever they show.
 _MAX_DARK = 31
@@ -71,7 +73,7 @@ def as_examples(
   return facts(array, name=name, kind=kind).convert(array)
 
 
-def facts(array: Shaped[np.ndarray, "..."], *, name: str, kind: Kind | None = None) -> Facts:
+def facts(array: Rows, *, name: str, kind: Kind | None = None) -> Facts:
   """Checks an array in one pass, and decides how it is stored.
 
   By default the number of axes tells the kind: 2 are vectors, 4 images, 5 volumes. With 3 axes,
@@ -79,7 +81,7 @@ def facts(array: Shaped[np.ndarray, "..."], *, name: str, kind: Kind | None = No
   signals.
 
   Args:
-    array: the array; it may be mapped from a file.
+    array: the array; it may be mapped from a file, or `LazyImages` of any dtype.
     name: name of the array in error messages.
     kind: what the examples are.
 
@@ -148,7 +150,7 @@ def as_array(array: Any, name: str) -> Shaped[np.ndarray, "..."]:
   return np.asarray(array)
 
 
-def _span(array: Shaped[np.ndarray, "n ..."], name: str) -> tuple[float, float]:
+def _span(array: Rows, name: str) -> tuple[float, float]:
   """Returns the smallest and the largest value."""
   low, high = math.inf, -math.inf
   for rows in chunks(array):
@@ -160,7 +162,7 @@ def _span(array: Shaped[np.ndarray, "n ..."], name: str) -> tuple[float, float]:
   return low, high
 
 
-def _kind(array: Shaped[np.ndarray, "n ..."], name: str, low: float, high: float) -> Kind:
+def _kind(array: Rows, name: str, low: float, high: float) -> Kind:
   shape = list(array.shape)
   unit = low >= 0 and high <= 1
   if array.ndim != 3:
@@ -186,7 +188,7 @@ def _kind(array: Shaped[np.ndarray, "n ..."], name: str, low: float, high: float
   return "images"
 
 
-def _check_images(array: Shaped[np.ndarray, "n ..."], name: str) -> None:
+def _check_images(array: Rows, name: str) -> None:
   shape = list(array.shape)
   if array.ndim not in (3, 4):
     raise ValueError(
@@ -204,11 +206,11 @@ def _check_images(array: Shaped[np.ndarray, "n ..."], name: str) -> None:
     raise ValueError(f"{name} has shape {shape}; {advice}")
 
 
-def _check_resolution(array: Shaped[np.ndarray, "n ..."], name: str) -> None:
+def _check_resolution(array: Rows, name: str) -> None:
   """Warns if float32 rounds away differences between the values of a feature or channel."""
   if array.dtype.itemsize <= 4 and array.dtype.kind not in "iu":
     return
-  axes, count = tuple(range(array.ndim - 1)), array[..., 0].size
+  axes, count = tuple(range(array.ndim - 1)), math.prod(array.shape[:-1])
   total = squares = largest = np.zeros(array.shape[-1])
   for rows in chunks(array):
     part = array[rows].astype(np.float64)
@@ -227,11 +229,11 @@ def _check_resolution(array: Shaped[np.ndarray, "n ..."], name: str) -> None:
     )
 
 
-def _is_whole(array: Shaped[np.ndarray, "n ..."]) -> bool:
+def _is_whole(array: Rows) -> bool:
   return all((array[rows] == np.rint(array[rows])).all() for rows in chunks(array))
 
 
-def _is_rounded(array: Shaped[np.ndarray, "n ..."]) -> bool:
+def _is_rounded(array: Rows) -> bool:
   return all(
     ((_rounded(array[rows]) / np.float64(255)).astype(array.dtype) == array[rows]).all()
     for rows in chunks(array)

@@ -11,6 +11,7 @@ from jaxtyping import Array, Key
 
 from aejax import _checks
 from aejax._import_paths import resolve
+from aejax._messages import warn
 from aejax.autoencoder import Autoencoder
 
 __all__ = ["build_own", "check_model", "from_modules"]
@@ -87,7 +88,8 @@ def check_model(
   """Traces the networks on a batch without computing it.
 
   Raises:
-    ValueError: if the shapes do not fit, or the encoder is of the other kind.
+    ValueError: if the shapes do not fit, the encoder is of the other kind, nothing can be trained,
+      or a network changes itself when it is called.
   """
   if model.latent_dim != latent_dim:
     raise ValueError(
@@ -108,6 +110,7 @@ def check_model(
       f"The network {name} does not take examples of shape {list(image_shape)}: "
       f"{_checks.short_message(error)}"
     ) from error
+  _check_state(model, batch, name)
   if decoded.shape != batch.shape:
     raise ValueError(
       f"The network {name} returns examples of shape {list(decoded.shape[1:])}, not "
@@ -119,6 +122,27 @@ def check_model(
     raise ValueError(
       f"The objective needs {wanted} encoder, but the network {name} has {found} one."
     )
+
+
+def _check_state(model: Autoencoder, batch: jax.ShapeDtypeStruct, name: str) -> None:
+  """Checks that all state of the networks is known to NNX, and that some of it is trained.
+
+  The networks have been traced once. A tracer that they kept, or a value that they set, raises an
+  error when they are traced again.
+  """
+  try:
+    jax.make_jaxpr(lambda images: model.decode(model.encode(images)))(batch)
+  except Exception as error:  # JAX and NNX have several
+    raise ValueError(
+      f"The network {name} keeps a value of its own from one call to the next, which is lost in "
+      f"compiled code: keep it in an nnx.Variable ({_checks.short_message(error)})"
+    ) from error
+  trained = {path[0] for path, _ in nnx.to_flat_state(nnx.state(model, nnx.Param))}
+  fixed = [half for half in ("encoder", "decoder") if half not in trained]
+  if len(fixed) == 2:
+    raise ValueError(f"The network {name} holds no nnx.Param, so there is nothing to train.")
+  if fixed:
+    warn(f"the {fixed[0]} of the network {name} holds no nnx.Param, so it is not trained")
 
 
 def _accepted(function: Callable[..., Any], wanted: dict[str, Any]) -> dict[str, Any]:

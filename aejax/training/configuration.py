@@ -62,6 +62,7 @@ class Configuration:
   data_digest: str | None = None
   scaling: str | dict[str, Any] = "unit"
   data: str | None = None
+  flip: bool = False
   prior: str = "normal"
   optimizer: str = "adam"
   warmup_steps: int = 0
@@ -111,6 +112,7 @@ _ADDED = {
   "data_digest",
   "scaling",
   "data",
+  "flip",
 }
 
 # Settings that may differ on --resume, because they do not affect the steps already taken.
@@ -264,6 +266,7 @@ def check_settings(settings: Mapping[str, Any]) -> None:
   _checks.not_negative("checkpoint_minutes", settings["checkpoint_minutes"])
   _checks.integer("checkpoint_epochs", settings["checkpoint_epochs"], least=0)
   _checks.boolean("skip_nonfinite", settings["skip_nonfinite"])
+  _checks.boolean("flip", settings["flip"])
   _checks.seed(settings["seed"])
   _checks.seed(settings["seed"] + settings["seeds"] - 1)
   if not is_import_path(settings["network"]) and settings["network"] != GIVEN:

@@ -27,6 +27,9 @@ _DEFAULTS: dict[str, Any] = dict(
   seed=0,
   **DEFAULTS,
 )
+# A default batch size gives an epoch at least this many steps, unless it were smaller than this.
+_MIN_STEPS = 8
+_MIN_BATCH_SIZE = 16
 # A run has about this many evaluations on the test set.
 _EVALUATIONS = 50
 # Network, latent dimension and epochs of gmum/cwae-pytorch, reproduce_table1.sh; digits are ours.
@@ -89,6 +92,8 @@ def complete(
   published.pop("weight", None)
   network = {"network": networks.default_architecture(image_shape), "image_size": None}
   settings = {**network, **_DEFAULTS, **published, **chosen}
+  if "batch_size" not in chosen:
+    settings["batch_size"] = _suitable_batch_size(settings["batch_size"], num_images)
   if "weight_decay" not in chosen:
     settings["weight_decay"] = OPTIMIZERS.get(settings["optimizer"], 0.0)
   if "test_epochs" not in chosen:
@@ -112,6 +117,15 @@ def complete(
   if given.objective is None:
     configuration.make_objective()  # raises now if it cannot be matched to the prior
   return configuration
+
+
+def _suitable_batch_size(batch_size: int, num_images: int) -> int:
+  """Returns the batch size, halved while an epoch of so many images has too few steps."""
+  while batch_size > _MIN_BATCH_SIZE and num_images // batch_size < _MIN_STEPS:
+    batch_size //= 2
+  while batch_size > num_images > 0:
+    batch_size //= 2
+  return batch_size
 
 
 def objective_fields(method: str, objective: dict[str, Any], dataset: str) -> dict[str, Any]:

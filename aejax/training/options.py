@@ -35,6 +35,7 @@ class Options:
     data: where the training data lie: resident in the memory of the devices; or stream, on disk or
       in host memory, from where the rows of many steps are sent at a time. The numbers are the
       same. Default: resident if they fit.
+    flip: flip each image horizontally with probability 1/2, anew in each epoch.
     network: linear, mlp, convolutional, cifar10 or celeb_a, or package.module:function for your own
       (see networks.build). Default: the paper's for the data set, or else one that suits the shape
       of the data.
@@ -42,7 +43,8 @@ class Options:
     prior: distribution that the latents are matched to, and that samples come from: normal, sphere,
       ball, cube, or mixture:K with K components; see objectives.named_prior.
     epochs: number of passes over the training set.
-    batch_size: number of images in a step. A distance sees the whole batch.
+    batch_size: number of images in a step. A distance sees the whole batch. Default: 128, halved
+      while an epoch has fewer than eight steps, but at least 16.
     accumulate: number of parts in which the networks process each batch, one after the other. More
       parts need less memory; the distance is still that of the whole batch, and so is the gradient.
     optimizer: adam, adamw, lion, or sgd with momentum 0.9.
@@ -83,6 +85,7 @@ class Options:
   image_size: int | None = None
   standardise: bool | None = None
   data: Placement | None = None
+  flip: bool | None = None
   network: str | None = None
   latent_dim: int | None = None
   prior: str | None = None

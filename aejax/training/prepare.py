@@ -22,11 +22,11 @@ from aejax.training.configuration import (
 )
 from aejax.training.defaults import complete
 from aejax.training.distributed import run_on_all_processes, run_on_process_zero_first
+from aejax.training.given_data import check_new, named_dataset
 from aejax.training.options import GIVEN, Options
 from aejax.training.run import Run, RunType, check_data
 from aejax.training.sharding import check_batch_size
 from aejax.training.state import NOTHING_GIVEN, Given, build
-from aejax.training.streaming import in_memory
 
 __all__ = ["prepare", "resolve_run"]
 
@@ -49,7 +49,8 @@ def prepare(
     method: a name of `objectives.BY_NAME` or an import path, or several joined by "+".
     objective: given fields of the objective.
     options: given options.
-    dataset: data set to train on, instead of that of the options.
+    dataset: data set to train on, instead of that of the options; if they name one too, it is this
+      one, and its name is recorded.
     given: objects that replace what method and options name.
     run_class: class of the result.
 
@@ -98,18 +99,17 @@ def resolve_run(
     run = Run(configuration, workdir, dataset)
     check_data(configuration, run.dataset, workdir)  # raises now if the data set has changed
     return configuration, workdir, run.dataset
-  if writes and workdir.exists() and (not workdir.is_dir() or any(workdir.iterdir())):
-    raise ValueError(
-      f"{workdir} exists already: choose another --workdir, or continue its run with --resume."
-    )
+  if writes:
+    check_new(workdir)
   if dataset is None:
-    dataset = data.load(
+    dataset = named_dataset(
       name,
+      placement=options.data,
       data_dir=options.data_dir,
       image_size=options.image_size,
-      in_memory=in_memory(name, options.data),
-      cache=jax.process_count() == 1,
     )
+    recorded = dataset_name(name)
+  elif options.dataset is not None:
     recorded = dataset_name(name)
   else:
     name, recorded = dataset.name, f"{GIVEN}:{dataset.name}"

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import jax
-
 from aejax import _checks, data
 from aejax._messages import warn
 from aejax.autoencoder import Autoencoder
@@ -21,13 +19,13 @@ from aejax.training.configuration import (
   read,
   seed_runs,
 )
+from aejax.training.given_data import kept_dataset, named_dataset
 from aejax.training.log import read_lines
 from aejax.training.loop import Callback, Trainer, train
 from aejax.training.optimizers import trained_parameters
 from aejax.training.options import GIVEN
 from aejax.training.state import NOTHING_GIVEN, Given
 from aejax.training.step import merge
-from aejax.training.streaming import in_memory
 from aejax.training.trained import TrainedAutoencoder, load_model
 
 __all__ = ["Run", "RunType", "check_data"]
@@ -122,6 +120,11 @@ class Run(TrainedAutoencoder):
     """
     configuration = self.configuration
     if configuration.dataset.startswith(f"{GIVEN}:"):
+      name = configuration.dataset.partition(":")[2]
+      kept = None if self.workdir is None else kept_dataset(self.workdir, name=name)
+      if kept is not None:
+        check_data(configuration, kept, self.workdir)
+        return kept
       raise ValueError(
         f"The data of this run ({configuration.dataset}) were given as an object: "
         "pass them as dataset=."
@@ -131,12 +134,11 @@ class Run(TrainedAutoencoder):
         f"{self.workdir} was trained on {configuration.dataset}, which is no longer there: if the "
         "data have moved, name them with --dataset."
       )
-    dataset = data.load(
+    dataset = named_dataset(
       configuration.dataset,
+      placement=configuration.data,
       data_dir=configuration.data_dir,
       image_size=configuration.image_size,
-      in_memory=in_memory(configuration.dataset, configuration.data),
-      cache=jax.process_count() == 1,
     )
     check_data(configuration, dataset, self.workdir)
     return dataset

@@ -5,12 +5,14 @@ import functools
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
 from aejax._messages import logger
 from aejax.data import Dataset
 from aejax.objectives import Objective
+from aejax.training.augmentation import flipped
 from aejax.training.checkpoint_group import CheckpointGroup, NoCheckpoints
 from aejax.training.configuration import Configuration, seed_runs, write
 from aejax.training.divergence import Diverged, diagnose_step, first_nonfinite_step
@@ -112,9 +114,12 @@ class Setup:
 
   def advance(self, state: RunState, order: Int[Array, "..."], step: int, count: int) -> RunState:
     """Returns the state `count` steps after `step` in its epoch; it donates the train state."""
-    train, sums = state.train, state.sums
+    train, sums, previous = state.train, state.sums, None
     for images, rows, taken in self.feed.calls(order, step % self.steps_per_epoch, count):
       train, sums = self.run_steps(train, sums, images, rows, taken)
+      # Without waiting, the rows of all calls would lie on the device at once.
+      jax.block_until_ready(previous)
+      previous = sums
     return RunState(train, sums, state.best)
 
   def diagnosed(self, error: Diverged, reached: int) -> Diverged:
@@ -140,12 +145,15 @@ class Setup:
     epoch, step_in_epoch = divmod(step, self.steps_per_epoch)
     order = np.asarray(epoch_order(self.order_keys[error.run], epoch, self.num_images))
     rows = order[step_in_epoch * member.batch_size :][: member.batch_size]
+    batch = self.dataset.train[rows]
+    if member.flip:
+      batch = np.asarray(flipped(train, jnp.asarray(batch)))
     sentence = diagnose_step(
       folder,
       model,
       self.objective(member),
       train,
-      self.dataset.train[rows],
+      batch,
       accumulate=member.accumulate,
       about={"step": step, "epoch": epoch + 1, "seed": member.seed, "images": rows.tolist()},
     )

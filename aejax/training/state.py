@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int, PyTree
 from aejax import networks
 from aejax.autoencoder import Autoencoder
 from aejax.objectives import Objective
+from aejax.training.augmentation import check_flip, with_flips
 from aejax.training.configuration import Configuration
 from aejax.training.epoch import Sums, zero_sums
 from aejax.training.optimizers import make_optimizer, trained_parameters, with_ema
@@ -190,6 +191,9 @@ def build(
     accumulate=configuration.accumulate,
     skip_nonfinite=configuration.skip_nonfinite,
   )
+  check_flip(configuration.flip, configuration.image_shape)
+  if configuration.flip:
+    train_step = with_flips(train_step)
   if configuration.precision == "highest":
     train_step = with_exact_products(train_step)
   return model, state, train_step

@@ -17,6 +17,7 @@ from jaxtyping import Array, Int, Num
 
 from aejax._memory import available_bytes, host_bytes
 from aejax.data import LazyImages
+from aejax.training.distributed import all_reduce_max
 from aejax.training.sharding import replicate, shard_images
 
 __all__ = ["Resident", "Stream", "in_memory", "place"]
@@ -35,7 +36,7 @@ def place(
 ) -> "Resident | Stream":
   """Puts the training data on the devices, or prepares to stream them.
 
-  Several processes always hold their own parts.
+  A process holds or streams the parts of its own devices only. The choice is the same in all.
 
   Args:
     examples: the training examples.
@@ -44,9 +45,10 @@ def place(
     runs: number of runs that are trained at once, each in its own order.
     mesh: mesh of the devices.
   """
-  if jax.process_count() == 1 and (
-    placement == "stream" or (placement is None and not _fit_devices(examples))
-  ):
+  streams = placement == "stream"
+  if placement is None:
+    (streams,) = all_reduce_max(not _fit_devices(examples))
+  if streams:
     return Stream(examples, batch_size=batch_size, runs=runs, mesh=mesh)
   return Resident(examples, mesh)
 
@@ -90,9 +92,14 @@ class Stream:
       padded = np.pad(chosen, [(0, 0), (0, size - chosen.shape[1])])
       places = np.clip(np.arange(n, dtype=orders.dtype) - start, 0, size - 1)
       rows = places + size * np.arange(self._runs, dtype=orders.dtype)[:, None]
-      images = shard_images(self._examples[padded.reshape(-1)], self._mesh)
+      images = shard_images(self._rows(padded.reshape(-1)), self._mesh)
       yield images, replicate(jnp.asarray(rows.reshape(order.shape)), self._mesh), taken
       step, count = step + taken, count - taken
+
+  def _rows(self, rows: Int[np.ndarray, " m"]) -> LazyImages:
+    """Returns rows of the examples, of which a process reads those of its own devices only."""
+    shape, examples = (len(rows), *self._examples.shape[1:]), self._examples
+    return LazyImages(shape, lambda chosen: examples[rows[chosen]], dtype=examples.dtype)
 
 
 def in_memory(name: str, placement: str | None) -> bool:
@@ -101,13 +108,8 @@ def in_memory(name: str, placement: str | None) -> bool:
   Args:
     name: name or path of the data set.
     placement: as in `place`.
-
-  Raises:
-    ValueError: if several processes are to stream.
   """
   if jax.process_count() > 1:
-    if placement == "stream":
-      raise ValueError("data cannot be stream for several processes: each holds its own part.")
     return False
   if placement is not None:
     return placement == "resident"
@@ -117,6 +119,8 @@ def in_memory(name: str, placement: str | None) -> bool:
 
 
 def _fit_devices(examples: Examples) -> bool:
-  if isinstance(examples, LazyImages):
+  # Examples of a single process that are read when they are indexed do not fit into its memory.
+  if jax.process_count() == 1 and isinstance(examples, LazyImages):
     return False
-  return examples.nbytes <= _FRACTION * available_bytes() * jax.local_device_count()
+  part = examples.size * examples.dtype.itemsize / jax.process_count()
+  return part <= _FRACTION * available_bytes() * jax.local_device_count()

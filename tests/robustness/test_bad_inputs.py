@@ -8,13 +8,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from robustness import bad_data, bad_distances, bad_evaluation, bad_models, bad_pictures
+from robustness import (
+  bad_data,
+  bad_distances,
+  bad_evaluation,
+  bad_models,
+  bad_own,
+  bad_pictures,
+)
 
 import aejax
 from aejax import data, distances, evaluation, metrics, networks, objectives, priors, training
 from aejax.distances._arguments import NoClosedForm
 
-TABLES = (bad_distances, bad_models, bad_evaluation, bad_pictures, bad_data)
+TABLES = (bad_distances, bad_models, bad_evaluation, bad_pictures, bad_data, bad_own)
 CALLS = [case for table in TABLES for case in table.CASES]
 OURS = str(Path(aejax.__file__).parent)
 

@@ -172,6 +172,7 @@ CHANGES = {
   "checkpoint_minutes": 7.0,
   "checkpoint_epochs": 3,
   "keep_checkpoints": 9,
+  "flip": True,
   "epochs": 5,
 }
 

@@ -86,3 +86,16 @@ def test_rows_of_the_table_are_the_published_methods_and_ours():
     "CWAE + Gaussian mixture": ("cwae", "cwae", {}, "mixture"),
   }
   assert PUBLISHED_FID["fashion_mnist"] == {"SWAE": 55.99, "WAE-MMD": 51.74, "CWAE": 50.35}
+
+
+@pytest.mark.parametrize(
+  ("num_images", "batch_size"),
+  [(60_000, 128), (1438, 128), (1024, 128), (1023, 64), (500, 32), (200, 16), (20, 16), (9, 8)],
+)
+def test_default_batch_size_suits_the_number_of_images(num_images, batch_size):
+  settings = dict(dataset="/data/mine.npz", image_shape=(20, 20, 3), num_images=num_images)
+  assert complete("cwae", {}, Options(), **settings).batch_size == batch_size
+  with pytest.raises(
+    ValueError, match=f"batch_size is 70000, but the training set has {num_images}"
+  ):
+    complete("cwae", {}, Options(batch_size=70_000), **settings)

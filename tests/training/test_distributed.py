@@ -21,6 +21,7 @@ from aejax.training.distributed import (
   run_on_all_processes,
   run_on_process_zero_first,
 )
+from aejax.training.epoch import epoch_order
 
 TRAIN = Path(__file__).parents[2] / "experiments" / "train.py"
 LIMIT = 120.0  # seconds for each wait below
@@ -153,10 +154,12 @@ def test_run_resumes_after_one_process_is_killed(trained, tmp_path):
 _READ = """
 import sys
 
+import jax
 import numpy as np
 
 from aejax import data
-from aejax.training import processes, sharding
+from aejax.training import processes, sharding, streaming
+from aejax.training.epoch import epoch_order
 
 with processes(False, sys.argv[1], 2, int(sys.argv[2])):
   images = data.load(sys.argv[3], in_memory=False).train
@@ -165,10 +168,23 @@ with processes(False, sys.argv[1], 2, int(sys.argv[2])):
   sharded = sharding.shard_images(images, sharding.devices_mesh())
   local = np.concatenate([shard.data for shard in sharded.addressable_shards])
   print(rows_read, local[:, 0].tolist())
+
+  rows_read.clear()
+  mesh, key = sharding.devices_mesh(), jax.random.key(0)
+  order = sharding.replicate(epoch_order(key, 0, len(images)), mesh)
+  stream = streaming.place(images, "stream", batch_size=4, runs=1, mesh=mesh)
+  stream._steps = 2
+  for sent, rows, taken in stream.calls(order, 1, 3):
+    local = np.concatenate([shard.data for shard in sent.addressable_shards])
+    print(taken, np.asarray(rows).tolist(), local[:, 0].tolist())
+  print(rows_read)
+  print(type(streaming.place(images, None, batch_size=4, runs=1, mesh=mesh)).__name__)
+  streaming.available_bytes = lambda: 10.0 if int(sys.argv[2]) else 1e9
+  print(type(streaming.place(images, None, batch_size=4, runs=1, mesh=mesh)).__name__)
 """
 
 
-def test_shard_images_reads_the_images_of_local_devices_only(tmp_path):
+def test_processes_read_the_images_of_their_devices_only(tmp_path):
   path = tmp_path / "numbers.npy"
   np.save(path, np.broadcast_to(10 * np.arange(20, dtype=np.uint8)[:, None, None], (20, 5, 5)))
   kept = data.load(path).train[:, 0, 0, 0].tolist()
@@ -176,9 +192,38 @@ def test_shard_images_reads_the_images_of_local_devices_only(tmp_path):
   command = ["-c", _READ]
   started = launch(tmp_path / "run", command, lambda address, index: [address, index, path], 2, 2)
   finish(started, tmp_path / "run")
-  first, second = (messages_of(tmp_path / "run", index).splitlines()[-1] for index in (0, 1))
-  assert first == f"{list(range(10))} {kept[:10]}"
-  assert second == f"{list(range(10, 18))} {[*kept[10:], 0, 0]}"
+  said = [messages_of(tmp_path / "run", index).splitlines() for index in (0, 1)]
+  lines = [[line for line in each if "Gloo" not in line][-6:] for each in said]
+  assert lines[0][0] == f"{list(range(10))} {kept[:10]}"
+  assert lines[1][0] == f"{list(range(10, 18))} {[*kept[10:], 0, 0]}"
+  _check_streamed(kept, lines)
+
+
+def _check_streamed(kept, lines):
+  """Two calls send eight rows each, of which a process reads four, in the order of the epoch."""
+  order = np.asarray(epoch_order(jax.random.key(0), 0, 18)).tolist()
+  sent = [*order[4:12], *order[12:16], *[0] * 4]
+  values = [kept[row] for row in sent]
+  for index in (0, 1):
+    mine = slice(4 * index, 4 * index + 4), slice(8 + 4 * index, 12 + 4 * index)
+    for call, taken in enumerate((2, 1)):
+      places = np.clip(np.arange(18) - (4, 12)[call], 0, 7).tolist()
+      assert lines[index][1 + call] == f"{taken} {places} {values[mine[call]]}"
+    assert lines[index][3] == f"{sent[mine[0]] + sent[mine[1]]}"
+    # The memory of one process decides for both.
+    assert lines[index][4:] == ["Resident", "Stream"]
+
+
+@pytest.mark.slow
+def test_streaming_processes_train_as_resident_ones(trained):
+  options = ["--epochs", 2, "--data", "stream"]
+  finish(start(trained / "streamed", *options, devices=2), trained / "streamed")
+  assert log(trained / "streamed") == log(trained / "two")
+  two, streamed = (
+    jax.tree.leaves(jax.device_get(load(trained / run).model)) for run in ("two", "streamed")
+  )
+  for a, b in zip(two, streamed, strict=True):
+    np.testing.assert_array_equal(a, b)
 
 
 def test_mistake_ends_both_processes(tmp_path):

@@ -18,6 +18,8 @@ from aejax import data, priors
 from aejax.autoencoder import Autoencoder, pixels
 from aejax.cli import main
 from aejax.training import Configuration, Diverged, Options, Run
+from aejax.training.augmentation import flipped
+from aejax.training.epoch import epoch_order
 from aejax.training.optimizers import _schedule as schedule_of
 from aejax.training.setup import Setup
 from aejax.training.state import build
@@ -162,6 +164,19 @@ def _(runs):
   assert isinstance(Setup(run.configuration, run.dataset, None).feed, Stream)
   assert isinstance(Setup(runs.standard.configuration, run.dataset, None).feed, Resident)
   assert log(run)[0] == pytest.approx(log(runs.standard)[0], rel=1e-5)
+
+
+@observes("flip")
+def _(runs):
+  """The first step sees the images of its batch, some of them mirrored."""
+  run = runs.train(flip=True, batch_size=TRAIN)
+  model, state, _ = build(run.configuration)
+  order_key = Setup(run.configuration, run.dataset, None).order_keys[0]
+  images = run.dataset.train[np.asarray(epoch_order(order_key, 0, TRAIN))]
+  seen = flipped(state, jax.numpy.asarray(images))
+  errors = [run.objective(model, pixels(each), key=state.key)[0] for each in (seen, images)]
+  assert log(run)[0]["loss"] == pytest.approx(float(errors[0]), rel=1e-5)
+  assert abs(errors[0] - errors[1]) > 1e-3 * errors[1]
 
 
 @observes("network")

@@ -1,6 +1,8 @@
 """Streamed data: the numbers of resident data, bit for bit."""
 
 import logging
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -86,11 +88,9 @@ def test_data_that_do_not_fit_are_streamed(train, monkeypatch):
   assert names == ["Resident", "Stream", "Stream", "Resident"]
 
 
-def test_several_processes_refuse_to_stream(monkeypatch):
+def test_several_processes_never_read_all_data(monkeypatch):
   monkeypatch.setattr(jax, "process_count", lambda: 2)
-  with pytest.raises(ValueError, match="data cannot be stream for several processes"):
-    streaming.in_memory("digits", "stream")
-  assert not streaming.in_memory("digits", None)
+  assert not any(streaming.in_memory("digits", each) for each in (None, "stream", "resident"))
 
 
 @pytest.mark.usefixtures("without_beartype")
@@ -112,6 +112,23 @@ def test_stream_sends_the_rows_of_the_order():
       seen[run] += images[rows[run, start : start + 3 * taken], 0].tolist()
   assert len(shapes) == 1
   assert seen == [order[run, 3:18].tolist() for run in (0, 1)]
+
+
+def test_few_rows_wait_on_the_device(train, monkeypatch):
+  """Before the rows of a call are gathered, all calls but the last are done."""
+  monkeypatch.setattr(streaming, "_CHUNK_BYTES", 1)  # one step
+  sent, waited, wait = [], [], jax.block_until_ready
+
+  def shard(images, mesh):
+    sent.append(len(waited))
+    return original(images, mesh)
+
+  original = streaming.shard_images
+  monkeypatch.setattr(streaming, "shard_images", shard)
+  monkeypatch.setattr(jax, "block_until_ready", lambda tree: waited.append(tree) or wait(tree))
+  train("stream", data="stream", epochs=1)
+  assert len(sent) == 7
+  assert np.all(np.diff(sent) >= 1)
 
 
 def test_a_folder_is_decoded_once(train, tmp_path, monkeypatch, caplog):
@@ -143,3 +160,51 @@ def test_densities_are_fitted_to_streamed_data(train):
     for dataset in (run.dataset, data.load(run.configuration.dataset))
   )
   np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+_LARGE = """
+import resource
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+
+import aejax
+from aejax.training import streaming
+
+streaming._CHUNK_BYTES = 16 << 20  # a part of the data as small as it is of larger ones
+path, form = sys.argv[1:]
+jax.numpy.zeros(3).block_until_ready()
+status = Path("/proc/self/status").read_text().splitlines()
+used = next(int(line.split()[1]) for line in status if line.startswith("VmData")) << 10
+resource.setrlimit(resource.RLIMIT_DATA, (used + (700 << 20), resource.RLIM_INFINITY))
+try:
+  np.load(path)
+except MemoryError:
+  print("too large")
+array = np.load(path, mmap_mode="r")
+given = {"mapped": array, "source": [row for row in array], "iterable": lambda: iter(array)}[form]
+options = dict(latent_dim=2, batch_size=20, epochs=1, model="linear", workdir=f"{path}-{form}")
+run = aejax.fit("ae", given, **options)
+print(run.step, run.history[0]["loss"])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are those of Linux")
+@pytest.mark.parametrize("form", ["mapped", "source", "iterable"])
+def test_data_larger_than_the_memory_limit(form, tmp_path):
+  """One gigabyte of vectors is trained on with 700 MB of memory beside that of the libraries."""
+  rows = np.random.default_rng(0).integers(0, 256, (100, 100_000), np.uint8)
+  path = tmp_path / "large.npy"
+  file = np.lib.format.open_memmap(path, "w+", np.uint8, (10_000, 100_000))
+  for start in range(0, len(file), len(rows)):
+    file[start : start + len(rows)] = rows
+  file.flush()
+  command = [sys.executable, "-c", _LARGE, str(path), form]
+  found = subprocess.run(command, capture_output=True, text=True, timeout=600)
+  assert found.returncode == 0, found.stderr
+  first, last = found.stdout.splitlines()
+  assert first == "too large"
+  assert last.startswith("450 ")

@@ -1,0 +1,3 @@
+"""A module of a user that fails on import."""
+
+raise RuntimeError("no licence for this network")
