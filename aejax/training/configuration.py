@@ -16,6 +16,7 @@ from aejax.networks._layers import check_image_shape
 from aejax.objectives import named_priors
 from aejax.objectives.names import check_method
 from aejax.training.options import GIVEN, OPTIMIZERS, Options, Placement, Precision, Schedule
+from aejax.training.weight_schedules import check_weight_schedule
 
 __all__ = [
   "DEFAULTS",
@@ -68,6 +69,7 @@ class Configuration:
   weight_decay: float = 0.0
   clip_norm: float = 0.0
   ema_decay: float = 0.0
+  weight_schedule: str = "constant"
   test_epochs: int = 0
   patience: int = 0
 
@@ -106,6 +108,7 @@ _ADDED = {
   "weight_decay",
   "clip_norm",
   "ema_decay",
+  "weight_schedule",
   "test_epochs",
   "patience",
   "data_digest",
@@ -258,6 +261,8 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     _checks.one_of("optimizer", settings["optimizer"], OPTIMIZERS)
     if settings["weight_decay"] and not OPTIMIZERS[settings["optimizer"]]:
       raise ValueError(f"weight_decay needs adamw or lion, not {settings['optimizer']}.")
+  if settings["weight_schedule"] != GIVEN:
+    check_weight_schedule(settings["weight_schedule"])
   if settings["patience"] and not settings["test_epochs"]:
     raise ValueError("patience needs test_epochs of 1 or more.")
   named_priors.check_name(settings["prior"])

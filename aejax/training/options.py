@@ -53,6 +53,9 @@ class Options:
     clip_norm: largest norm of a gradient, which is scaled down to it; 0 for no limit.
     ema_decay: decay of a moving average of the parameters, which then is the trained model; 0 for
       the parameters themselves.
+    weight_schedule: weight of the penalty over the run: constant; warmup:EPOCHS, rising from zero
+      over this number of epochs; or cyclic:EPOCHS, repeated with this period, rising in its first
+      half. metrics.jsonl has the loss at the full weight.
     precision: how the networks compute: float32, whose products a GPU takes in TF32 and a TPU in
       bfloat16; highest, with float32 products in training, several times slower there and the same
       as float32 on a CPU; or bfloat16. Parameters and distances are always float32.
@@ -96,6 +99,7 @@ class Options:
   weight_decay: float | None = None
   clip_norm: float | None = None
   ema_decay: float | None = None
+  weight_schedule: str | None = None
   precision: Precision | None = None
   skip_nonfinite: bool | None = None
   test_epochs: int | None = None

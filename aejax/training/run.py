@@ -108,8 +108,8 @@ class Run(TrainedAutoencoder):
     return cls(configuration, path, given, given=Given(model))
 
   def __getstate__(self) -> dict[str, Any]:
-    # Transformations of optax are closures, which cannot be pickled.
-    given = dataclasses.replace(self.given, optimizer=None)
+    # Transformations and schedules of optax are closures, which cannot be pickled.
+    given = dataclasses.replace(self.given, optimizer=None, weight_schedule=None)
     return super().__getstate__() | {"given": given}
 
   @functools.cached_property

@@ -21,7 +21,16 @@ from aejax.training.sharding import (
   replicate,
   shard_state,
 )
-from aejax.training.state import NOTHING_GIVEN, Given, RunState, build, fresh, stack, unstack
+from aejax.training.state import (
+  NOTHING_GIVEN,
+  Given,
+  RunState,
+  build,
+  fresh,
+  stack,
+  unstack,
+  weight_schedule_of,
+)
 from aejax.training.streaming import Resident, Stream, place
 from aejax.training.validation import make_test_metrics
 
@@ -147,6 +156,7 @@ class Setup:
       train,
       self.dataset.train[rows],
       accumulate=member.accumulate,
+      weight_schedule=weight_schedule_of(member, self.given),
       about={"step": step, "epoch": epoch + 1, "seed": member.seed, "images": rows.tolist()},
     )
     return Diverged(step, found=sentence)
