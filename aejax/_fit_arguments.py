@@ -1,8 +1,8 @@
 """Arguments of `aejax.fit`, from what users give to settings, data, an objective and networks."""
 
 import os
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, get_args
 
 import jax
 import numpy as np
@@ -18,8 +18,20 @@ from aejax.objectives.names import check_method, describe, make
 from aejax.priors import Prior
 from aejax.training import Options
 from aejax.training.defaults import objective_fields
+from aejax.training.loop import Callback
+from aejax.training.options import Callback as CallbackName
+from aejax.training.weight_schedules import WeightSchedule
 
-__all__ = ["Data", "Networks", "dataset_of", "further_options", "model_of", "objective_of"]
+__all__ = [
+  "Data",
+  "Networks",
+  "callbacks_of",
+  "dataset_of",
+  "further_options",
+  "model_of",
+  "objective_of",
+  "weight_schedule_of",
+]
 
 Data = Num[Array | np.ndarray, "n ..."] | Dataset | str | os.PathLike[str]
 Networks = Autoencoder | str | tuple[Any, Any] | Callable[..., Any]
@@ -28,12 +40,44 @@ Networks = Autoencoder | str | tuple[Any, Any] | Callable[..., Any]
 def further_options(options: Mapping[str, Any], taken: Mapping[str, Any]) -> dict[str, Any]:
   """Returns further options, or raises a ValueError for one that `fit` does not take."""
   known = {name for name in Options.__dataclass_fields__ if name not in taken}
-  known -= {"dataset", "network", "prior", "optimizer", "distributed", "coordinator", "seeds"}
+  known -= {"dataset", "network", "prior", "optimizer", "distributed", "coordinator", "callback"}
   # `data` is where the data lie; arrays are streamed if they do not fit the devices.
   known -= {"num_processes", "process_id", "data"}
   for name in options:
     _checks.one_of("option", name, sorted(known))
   return dict(options)
+
+
+def weight_schedule_of(
+  given: WeightSchedule | str | None, options: dict[str, Any]
+) -> WeightSchedule | None:
+  """Returns a schedule that was given as an object; the name of one goes into the options."""
+  if given is None or isinstance(given, str):
+    options["weight_schedule"] = given
+    return None
+  if not callable(given):
+    raise ValueError(
+      f"weight_schedule must be a name or a function, but is {_checks.type_name(given)}."
+    )
+  return given
+
+
+def callbacks_of(given: Sequence[Callback | str], options: dict[str, Any]) -> Sequence[Callback]:
+  """Returns the callbacks that are functions; the name of another goes into the options."""
+  if isinstance(given, str):
+    raise ValueError(f'callbacks must be a list, such as ["{given}"], not a text.')
+  names = [callback for callback in given if isinstance(callback, str)]
+  if len(names) > 1:
+    raise ValueError(f"callbacks may hold one name, but hold {', '.join(names)}.")
+  for name in names:
+    options["callback"] = _checks.one_of("callback", name, get_args(CallbackName))
+  functions = [callback for callback in given if not isinstance(callback, str)]
+  for callback in functions:
+    if not callable(callback):
+      raise ValueError(
+        f"callbacks must be functions or names, but one is {_checks.type_name(callback)}."
+      )
+  return functions
 
 
 def dataset_of(given: Any, options: dict[str, Any]) -> Dataset | None:

@@ -18,10 +18,12 @@ from aejax import training as _training
 from aejax._fit_arguments import (
   Data,
   Networks,
+  callbacks_of,
   dataset_of,
   further_options,
   model_of,
   objective_of,
+  weight_schedule_of,
 )
 from aejax._untrained import mark_untrained
 from aejax.autoencoder import Autoencoder
@@ -33,6 +35,7 @@ from aejax.training import Options
 from aejax.training.loop import Callback
 from aejax.training.prepare import resolve_run
 from aejax.training.state import Given
+from aejax.training.weight_schedules import WeightSchedule
 
 __all__ = ["Run", "fit", "load"]
 
@@ -115,10 +118,12 @@ def fit(
   learning_rate: float | None = None,
   epochs: int | None = None,
   batch_size: int | None = None,
+  weight_schedule: WeightSchedule | str | None = None,
   seed: int = 0,
+  seeds: int | None = None,
   workdir: str | os.PathLike[str] | None = None,
   resume: bool = False,
-  callbacks: Sequence[Callback] = (),
+  callbacks: Sequence[Callback | str] = (),
   **options: Any,
 ) -> Run:
   """Trains an autoencoder whose latents are matched to a prior.
@@ -142,15 +147,23 @@ def fit(
     learning_rate: learning rate, unless `optimizer` is an object.
     epochs: number of passes over the training set.
     batch_size: number of examples in a step.
+    weight_schedule: weight of the penalty over the run: "constant", "warmup:EPOCHS" or
+      "cyclic:EPOCHS", see `training.weight_schedule`; or a function from the number of steps taken
+      to a factor of the weight, such as a schedule of optax.
     seed: random seed of the parameters, the order of the data, and every draw.
+    seeds: number of runs to train at once, with this seed and the next ones. The list `seeds` of
+      the result has them.
     workdir: folder to write to; a new or an empty one.
     resume: whether to continue the run in `workdir`.
     callbacks: functions that are called at the end of each epoch with its metrics and the
-      `TrainState`; `training.merge(model, state.params)` is the model then.
+      `TrainState`; `training.merge(model, state.params)` is the model then. With several seeds they
+      are called for each, and the metrics have its `seed`. One may be the name "tensorboard" or
+      "wandb", which needs a workdir.
     options: further fields of `training.Options`, such as `precision` or `ema_decay`.
 
   Raises:
     ValueError: if an argument is wrong, or an object cannot be recorded in a work directory.
+    ImportError: if the package of a named callback is not installed.
     Diverged: if the loss or a parameter is no longer finite.
 
   Example:
@@ -163,15 +176,15 @@ def fit(
     epochs=epochs,
     batch_size=batch_size,
     seed=seed,
+    seeds=seeds,
     workdir=None if workdir is None else _checks.path("workdir", workdir),
     resume=_checks.boolean("resume", resume),
   )
   given_options |= further_options(options, given_options)
   if resume and workdir is None:
     raise ValueError("resume needs the workdir of the run to continue.")
-  for callback in callbacks:
-    if not callable(callback):
-      raise ValueError(f"callbacks must be functions, but one is {_checks.type_name(callback)}.")
+  functions = callbacks_of(callbacks, given_options)
+  schedule = weight_schedule_of(weight_schedule, given_options)
   dataset = dataset_of(data, given_options)
   if isinstance(optimizer, str) or optimizer is None:
     given_options["optimizer"], optimizer = optimizer, None
@@ -185,14 +198,14 @@ def fit(
   network, name = model_of(model, cost or make(method, {}), given_options, dataset)
   if name is not None:
     given_options["network"] = name
-  given = Given(network, cost, optimizer)
+  given = Given(network, cost, optimizer, schedule)
   arguments = method, fields, Options(**given_options)
   if workdir is None:
     found = resolve_run(*arguments, dataset=dataset, given=given, writes=False)
     run = Run(*found, given=given)
   else:
     run = _training.prepare(*arguments, dataset=dataset, given=given, run_class=Run)
-  run.train(callbacks=callbacks)
+  run.train(callbacks=functions)
   if isinstance(model, Autoencoder):
     mark_untrained(model)
   return run

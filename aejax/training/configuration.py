@@ -6,7 +6,7 @@ import os
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from aejax import _checks, data, networks, objectives
 from aejax._files import write_json
@@ -15,7 +15,15 @@ from aejax.data import Scaling
 from aejax.networks._layers import check_image_shape
 from aejax.objectives import named_priors
 from aejax.objectives.names import check_method
-from aejax.training.options import GIVEN, OPTIMIZERS, Options, Placement, Precision, Schedule
+from aejax.training.options import (
+  GIVEN,
+  OPTIMIZERS,
+  Callback,
+  Options,
+  Placement,
+  Precision,
+  Schedule,
+)
 from aejax.training.weight_schedules import check_weight_schedule
 
 __all__ = [
@@ -30,6 +38,9 @@ __all__ = [
   "seed_runs",
   "write",
 ]
+
+
+WorkdirType = TypeVar("WorkdirType", bound=Path | None)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,6 +83,7 @@ class Configuration:
   weight_schedule: str = "constant"
   test_epochs: int = 0
   patience: int = 0
+  callback: str | None = None
 
   def make_objective(self) -> objectives.Objective:
     """Returns the objective of the run.
@@ -111,6 +123,7 @@ _ADDED = {
   "weight_schedule",
   "test_epochs",
   "patience",
+  "callback",
   "data_digest",
   "scaling",
   "data",
@@ -126,6 +139,7 @@ MUTABLE_ON_RESUME = (
   "checkpoint_epochs",
   "keep_checkpoints",
   "patience",
+  "callback",
   "data",
 )
 
@@ -158,13 +172,15 @@ def dataset_name(dataset: str) -> str:
   return dataset if dataset in data.NAMES else str(_checks.path("dataset", dataset).resolve())
 
 
-def seed_runs(configuration: Configuration, workdir: Path) -> list[tuple[Configuration, Path]]:
+def seed_runs(
+  configuration: Configuration, workdir: WorkdirType
+) -> list[tuple[Configuration, WorkdirType]]:
   """Returns the runs that are trained together, one per seed, and their work directories."""
   if configuration.seeds == 1:
     return [(configuration, workdir)]
   seeds = range(configuration.seed, configuration.seed + configuration.seeds)
   return [
-    (dataclasses.replace(configuration, seed=seed, seeds=1), workdir / f"seed-{seed}")
+    (dataclasses.replace(configuration, seed=seed, seeds=1), workdir and workdir / f"seed-{seed}")
     for seed in seeds
   ]
 
@@ -252,6 +268,8 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     _checks.integer(name, settings[name], least=0)
   if settings["data"] is not None:
     _checks.one_of("placement of data", settings["data"], get_args(Placement))
+  if settings["callback"] is not None:
+    _checks.one_of("callback", settings["callback"], get_args(Callback))
   _checks.positive("learning_rate", settings["learning_rate"])
   for name in ("weight_decay", "clip_norm", "ema_decay"):
     _checks.not_negative(name, settings[name])

@@ -4,11 +4,21 @@ import dataclasses
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["GIVEN", "OPTIMIZERS", "Optimizer", "Options", "Placement", "Precision", "Schedule"]
+__all__ = [
+  "GIVEN",
+  "OPTIMIZERS",
+  "Callback",
+  "Optimizer",
+  "Options",
+  "Placement",
+  "Precision",
+  "Schedule",
+]
 
 Schedule = Literal["constant", "cosine"]
 Precision = Literal["float32", "highest", "bfloat16"]
 Placement = Literal["resident", "stream"]
+Callback = Literal["tensorboard", "wandb"]
 Optimizer = Literal["adam", "adamw", "lion", "sgd"]
 
 OPTIMIZERS = {"adam": 0.0, "adamw": 1e-4, "lion": 1e-3, "sgd": 0.0}
@@ -65,6 +75,8 @@ class Options:
       metrics.jsonl has as test_loss; 0 for none. The best epoch is the one with the lowest.
     patience: number of evaluations without a lower test_loss after which training stops; 0 for
       never.
+    callback: what gets the metrics of each epoch too: tensorboard, for event files in the folder
+      tensorboard of workdir; or wandb, for Weights & Biases.
     checkpoint_minutes: time between two checkpoints, in minutes.
     checkpoint_epochs: number of epochs after which there is another checkpoint; 0 for none.
     keep_checkpoints: number of checkpoints to keep, the newest ones. The parameters of the best
@@ -104,6 +116,7 @@ class Options:
   skip_nonfinite: bool | None = None
   test_epochs: int | None = None
   patience: int | None = None
+  callback: Callback | None = None
   checkpoint_minutes: float | None = None
   checkpoint_epochs: int | None = None
   keep_checkpoints: int | None = None

@@ -40,7 +40,7 @@ __all__ = ["Setup"]
 class Setup:
   """The runs of a configuration, one per seed, with what their steps need.
 
-  Without a work directory, the only run is that of the configuration, and it has no checkpoints.
+  Without a work directory, the runs have neither folders nor checkpoints.
   """
 
   def __init__(
@@ -55,12 +55,13 @@ class Setup:
     self.dataset = configuration.make_scaling().dataset(dataset)
     self.given = given
     self.workdir = workdir
-    self.runs = [(configuration, Path())] if workdir is None else seed_runs(configuration, workdir)
-    self.folders = [] if workdir is None else [folder for _, folder in self.runs]
+    self.runs = seed_runs(configuration, workdir)
+    self.folders = [folder for _, folder in self.runs if folder is not None]
     self.together = len(self.runs) > 1
     if self.together and jax.process_index() == 0:
       for member, folder in self.runs:
-        write(folder, member)
+        if folder is not None:
+          write(folder, member)
     self.num_images = len(dataset.train)
     self.steps_per_epoch = self.num_images // configuration.batch_size
     self.last_step = configuration.epochs * self.steps_per_epoch
