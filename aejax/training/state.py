@@ -101,7 +101,11 @@ def end_epoch(
       of an epoch that has none.
   """
   steps = steps_per_epoch - state.sums.skipped
-  loss = state.sums.totals["loss"] / jnp.maximum(steps, 1) if test_loss is None else test_loss
+  loss = (
+    state.sums.totals["loss"] / jnp.maximum(steps, 1).astype(jnp.float32)
+    if test_loss is None
+    else test_loss
+  )
   # False for a NaN, and for an epoch in which every step was skipped.
   better = (loss < state.best.loss) & (steps > 0)
   current = Best(loss.astype(jnp.float32), state.train.step, trained_parameters(state.train))

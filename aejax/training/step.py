@@ -190,8 +190,10 @@ def create(
       gradients, loss, metrics = lax.pmean((gradients, loss, metrics), axis_name)
       others = _pmean(others, axis_name)
     extra = {"value": loss, "grad": gradients, "value_fn": value_fn}
-    updates, optimizer_state = optimizer.update(gradients, state.optimizer_state, params, **extra)
-    params: Any = optax.apply_updates(params, updates)
+    # The optimizers of optax mix floats and integers.
+    with jax.numpy_dtype_promotion("standard"):
+      updates, optimizer_state = optimizer.update(gradients, state.optimizer_state, params, **extra)
+      params: Any = optax.apply_updates(params, updates)
     if others:
       params = nnx.merge_state(params, others)
     after = TrainState(state.step + 1, params, optimizer_state, state.key)
@@ -215,7 +217,8 @@ def create(
 
 
 def _factor(weight_schedule: WeightSchedule, state: TrainState) -> Float[Array, ""]:
-  factor = jnp.asarray(weight_schedule(state.step), jnp.float32)
+  with jax.numpy_dtype_promotion("standard"):  # schedules of optax mix floats and integers
+    factor = jnp.asarray(weight_schedule(state.step), jnp.float32)
   if factor.shape:
     raise ValueError(f"weight_schedule must return a number, but returned {factor.shape}.")
   return factor
