@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from aejax import _checks
 from aejax._extras import require
@@ -20,6 +20,7 @@ Lines = Sequence[Mapping[str, Any]]
 _MODULES = {"tensorboard": "tensorboardX", "wandb": "wandb"}
 
 
+@runtime_checkable
 class Tracker(Protocol):
   """What receives the lines of metrics.jsonl as well."""
 
