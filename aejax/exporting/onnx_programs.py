@@ -75,7 +75,7 @@ def _convert(
     try:
       with portable_convolutions():
         model: Any = jax2onnx.to_onnx(
-          # A new function each time, because jax2onnx patches functions that it has seen.
+          # A new function each time, because JAX caches the traces of a function.
           lambda x: function(x),
           [("n", *shape)],
           model_name="aejax",

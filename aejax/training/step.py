@@ -196,12 +196,15 @@ def create(
       params: Any = optax.apply_updates(params, updates)
     if others:
       params = nnx.merge_state(params, others)
-    after = TrainState(state.step + 1, params, optimizer_state, state.key)
     if not skip_nonfinite:
-      return after, metrics
+      return TrainState(state.step + 1, params, optimizer_state, state.key), metrics
     finite = all_finite((gradients, metrics["loss"]))
-    before = dataclasses.replace(state, step=state.step + 1)
-    kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), after, before)
+    params, optimizer_state = jax.tree.map(
+      lambda new, old: jnp.where(finite, new, old),
+      (params, optimizer_state),
+      (state.params, state.optimizer_state),
+    )
+    kept = TrainState(state.step + 1, params, optimizer_state, state.key)
     return kept, jax.tree.map(lambda value: jnp.where(finite, value, jnp.nan), metrics)
 
   prior = objective.latent_prior(model.latent_dim)
