@@ -1,6 +1,7 @@
 """Encoder and decoder as ONNX programs, for runtimes other than JAX."""
 
 import contextlib
+import importlib
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -70,8 +71,7 @@ def _convert(
 ) -> bytes:
   """Returns the content of an ONNX file."""
   with _quiet():
-    import jax2onnx
-
+    jax2onnx: Any = importlib.import_module("jax2onnx")
     try:
       with portable_convolutions():
         model: Any = jax2onnx.to_onnx(
@@ -91,8 +91,7 @@ def _convert(
 
 def _run(content: bytes, argument: str, examples: np.ndarray) -> list[np.ndarray]:
   """Returns what ONNX Runtime computes."""
-  import onnxruntime
-
+  onnxruntime: Any = importlib.import_module("onnxruntime")
   options = onnxruntime.SessionOptions()
   options.log_severity_level = 3  # without notes about unused constants
   session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 
-WorkdirType = TypeVar("WorkdirType", bound=Path | None)
+WorkdirType = TypeVar("WorkdirType", Path, Path | None)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -180,7 +180,10 @@ def seed_runs(
     return [(configuration, workdir)]
   seeds = range(configuration.seed, configuration.seed + configuration.seeds)
   return [
-    (dataclasses.replace(configuration, seed=seed, seeds=1), workdir and workdir / f"seed-{seed}")
+    (
+      dataclasses.replace(configuration, seed=seed, seeds=1),
+      workdir if workdir is None else workdir / f"seed-{seed}",
+    )
     for seed in seeds
   ]
 

@@ -215,9 +215,9 @@ class Trainer(Setup):
       # The next call of the loop reuses the buffers of the state.
       states = unstack(jax.tree.map(jnp.copy, state.train), len(self.runs))
       for (member, _), lines, train_state in zip(self.runs, log.histories, states, strict=True):
-        metrics = dict(lines[-1]) | ({"seed": member.seed} if self.together else {})
+        line = lines[-1] | ({"seed": member.seed} if self.together else {})
         for callback in self.callbacks:
-          callback(metrics, train_state)
+          callback(dict(line), train_state)
     return state
 
   def has_lost_patience(self, step: int, state: RunState) -> bool:

@@ -183,12 +183,12 @@ def _resumed(
     if options.epochs < configuration.epochs:
       raise ValueError(f"epochs can only grow on --resume, from {configuration.epochs}.")
     configuration = dataclasses.replace(configuration, epochs=options.epochs)
-  given = {
+  changes = {
     name: value
     for name in MUTABLE_ON_RESUME
     if name not in ("data_dir", "epochs") and (value := getattr(options, name)) is not None
   }
-  configuration = dataclasses.replace(configuration, **given)
+  configuration = dataclasses.replace(configuration, **changes)
   check_settings(dataclasses.asdict(configuration))
   check_batch_size(configuration.batch_size, jax.device_count(), configuration.accumulate)
   return configuration

@@ -144,7 +144,7 @@ class Setup:
     if found is None:
       return Diverged(error.step, found=", but not when these steps were taken again")
     step, before = found
-    (member, folder), model = self.runs[error.run], self.models[error.run]
+    member, model, folder = self.runs[error.run][0], self.models[error.run], self.folders[error.run]
     train = unstack(before, len(self.runs))[error.run].train
     train = jax.device_put(train, jax.local_devices()[0])
     epoch, step_in_epoch = divmod(step, self.steps_per_epoch)

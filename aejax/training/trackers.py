@@ -1,6 +1,7 @@
 """Writers of the metrics for other tools: TensorBoard and Weights & Biases."""
 
 import dataclasses
+import importlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -40,12 +41,11 @@ class TensorBoard:
   """
 
   def __init__(self, workdir: Path, configuration: Configuration) -> None:
-    import tensorboardX
-
+    tensorboard: Any = importlib.import_module("tensorboardX")
     folder = workdir / "tensorboard"
     for path in folder.glob("events.out.tfevents.*"):
       path.unlink()
-    self._writer: Any = tensorboardX.SummaryWriter(str(folder))
+    self._writer: Any = tensorboard.SummaryWriter(str(folder))
     settings = json.dumps(_settings(configuration), indent=2)
     self._writer.add_text("configuration", f"```\n{settings}\n```", 0)
     self._written = 0
@@ -72,8 +72,7 @@ class WeightsAndBiases:
   """
 
   def __init__(self, workdir: Path, configuration: Configuration) -> None:
-    import wandb
-
+    wandb: Any = importlib.import_module("wandb")
     self._about = workdir / "wandb.json"
     known = read_json(self._about) if self._about.is_file() else {"id": None, "step": 0}
     self._sent = int(known["step"])
@@ -121,8 +120,10 @@ def check_tracker(name: str | None) -> None:
     require(name, _MODULES[_checks.one_of("callback", name, _MODULES)])
 
 
-def make_tracker(workdir: Path, configuration: Configuration) -> Tracker | None:
+def make_tracker(workdir: Path | None, configuration: Configuration) -> Tracker | None:
   """Returns the tracker of a run, or None if it has none."""
+  if workdir is None:
+    return None
   check_tracker(configuration.callback)
   match configuration.callback:
     case "tensorboard":
