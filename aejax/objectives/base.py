@@ -121,8 +121,8 @@ class Objective:
       the cost at the full weight, so that steps with different factors compare.
 
     Raises:
-      ValueError: if the objective needs another kind of encoder, or `accumulate` does not divide
-        the batch.
+      ValueError: if the objective needs another kind of encoder, `accumulate` does not divide the
+        batch, or `weight_factor` is negative.
     """
     _checks.instance("model", model, Autoencoder, "an Autoencoder")
     _checks.key("key", key)
@@ -144,7 +144,7 @@ class Objective:
     metrics = {"loss": loss, "reconstruction_error": error, "penalty": penalty}
     if weight_factor is None:
       return loss, metrics
-    weight = self.penalty_weight * weight_factor
+    weight = self.penalty_weight * _checks.not_negative("weight_factor", weight_factor)
     return reconstruction + weight * penalty + self.parameter_penalty(model), metrics
 
   def _reconstruction(

@@ -156,6 +156,11 @@ def create(
   _checks.instance("model", model, Autoencoder, "an Autoencoder")
   _checks.instance("objective", objective, Objective, "an objective")
   _checks.instance("optimizer", optimizer, optax.GradientTransformation, "an optax transformation")
+  if weight_schedule is not None and not callable(weight_schedule):
+    raise ValueError(
+      "weight_schedule must be None or a function of the number of steps, but is "
+      f"{_checks.type_name(weight_schedule)}."
+    )
   # Transformations that need no more than the gradient ignore the rest.
   optimizer = optax.with_extra_args_support(optimizer)
   graphdef, variables = nnx.split(model)

@@ -74,6 +74,11 @@ def test_a_schedule_that_returns_no_number_is_refused():
     _step(objectives.CWAE(), lambda step: np.ones(2))
 
 
+def test_create_refuses_a_schedule_that_is_no_function(without_beartype):
+  with pytest.raises(ValueError, match="weight_schedule must be None or a function"):
+    _step(objectives.CWAE(), "warmup:1")
+
+
 def test_a_resumed_run_continues_its_schedule(tmp_path):
   runs = SmallRuns(tmp_path)
   options = dict(weight_schedule="cyclic:2", checkpoint_epochs=1)
