@@ -139,10 +139,12 @@ class _Export:
     workdir: the run's work directory.
     out: the safetensors file to write; the other files lie beside it. Default: model.safetensors in
       the work directory.
+    onnx: write programs for ONNX runtimes too.
   """
 
   workdir: _Workdir
   out: Path | None = None
+  onnx: bool = False
 
 
 def export(arguments: Sequence[str], *, prog: str) -> None:
@@ -152,6 +154,9 @@ def export(arguments: Sequence[str], *, prog: str) -> None:
   out = options.workdir / "model.safetensors" if options.out is None else options.out
   for path in exporting.export(options.workdir, out):
     print(path)
+  if options.onnx:
+    for path in exporting.export(options.workdir, out.with_suffix(".onnx")):
+      print(path)
 
 
 def _print_score(summary: Mapping[str, object], plots: Sequence[Path]) -> None:

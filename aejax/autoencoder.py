@@ -1,6 +1,5 @@
 """An encoder and a decoder as one NNX module."""
 
-import weakref
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -16,9 +15,10 @@ from jaxtyping import Array, Float, Key, Num
 
 from aejax import _checks
 from aejax._memory import check_fits
+from aejax._untrained import is_untrained
 from aejax.priors import Prior, StandardNormal
 
-__all__ = ["Autoencoder", "Posterior", "check_prior", "mark_untrained", "pixels"]
+__all__ = ["Autoencoder", "Posterior", "check_prior", "pixels"]
 
 _OUTPUTS: dict[str, Callable[[Array], Array]] = {
   "identity": lambda logits: logits,
@@ -28,9 +28,6 @@ _OUTPUTS: dict[str, Callable[[Array], Array]] = {
 
 # The type includes integers and lists, which `posterior` rejects or converts.
 Examples = Num[Array | np.ndarray, "n ..."] | list[Any]
-
-# The initial parameters of each model that was handed to `training.create`.
-_UNTRAINED: weakref.WeakKeyDictionary[nnx.Module, list[Any]] = weakref.WeakKeyDictionary()
 
 
 class Posterior(NamedTuple):
@@ -219,7 +216,7 @@ class Autoencoder(nnx.Module):
     """
     key, num = _checks.key("key", key), _checks.integer("num", num)
     check_fits("num", num, 4 * num * self.latent_dim)
-    if _is_untrained(self):
+    if is_untrained(self):
       raise ValueError(
         "This model still has the parameters that training.create started from: "
         "training.merge(model, state.params) returns the trained one."
@@ -248,25 +245,6 @@ def check_prior(prior: Any, latent_dim: int) -> Prior | None:
   if prior.dim != latent_dim:
     raise ValueError(f"prior has dimension {prior.dim}, but latent_dim is {latent_dim}.")
   return None if isinstance(prior, StandardNormal) else prior
-
-
-def mark_untrained(model: Autoencoder) -> None:
-  """Makes `generate` of this model an error until its parameters change."""
-  _UNTRAINED[model] = _parameters(model)
-
-
-def _is_untrained(model: Autoencoder) -> bool:
-  initial = _UNTRAINED.get(model)
-  if initial is None:
-    return False
-  if all(now is then for now, then in zip(_parameters(model), initial, strict=True)):
-    return True
-  del _UNTRAINED[model]
-  return False
-
-
-def _parameters(model: Autoencoder) -> list[Any]:
-  return jax.tree.leaves(nnx.state(model, nnx.Param))
 
 
 class _Constant:

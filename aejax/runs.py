@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,33 +11,35 @@ from aejax._extras import require, require_flax
 require("train", "orbax", "rich")
 require_flax()
 
-import jax
-import numpy as np
 import optax
-from jaxtyping import Array, Num
 
 from aejax import _checks
 from aejax import training as _training
-from aejax._import_paths import path_of
-from aejax.autoencoder import Autoencoder, mark_untrained
+from aejax._fit_arguments import (
+  Data,
+  Networks,
+  callbacks_of,
+  dataset_of,
+  further_options,
+  is_own,
+  model_of,
+  named_dataset_of,
+  objective_of,
+  weight_schedule_of,
+)
+from aejax._untrained import mark_untrained
+from aejax.autoencoder import Autoencoder
 from aejax.data import Dataset
-from aejax.data.sources import Source
-from aejax.networks.own import check_model, from_modules
-from aejax.objectives import Objective, with_prior
-from aejax.objectives.names import check_method, describe, make
+from aejax.objectives import Objective
+from aejax.objectives.names import make
 from aejax.priors import Prior
 from aejax.training import Options
-from aejax.training.defaults import objective_fields
-from aejax.training.distributed import run_on_process_zero_first
-from aejax.training.given_data import given_dataset, named_dataset
 from aejax.training.loop import Callback
 from aejax.training.prepare import resolve_run
 from aejax.training.state import Given
+from aejax.training.weight_schedules import WeightSchedule
 
 __all__ = ["Run", "fit", "load"]
-
-Data = Num[Array | np.ndarray, "n ..."] | Dataset | str | os.PathLike[str] | Source
-Networks = Autoencoder | str | tuple[Any, Any] | Callable[..., Any]
 
 
 class Run(_training.Run):
@@ -118,10 +120,12 @@ def fit(
   learning_rate: float | None = None,
   epochs: int | None = None,
   batch_size: int | None = None,
+  weight_schedule: WeightSchedule | str | None = None,
   seed: int = 0,
+  seeds: int | None = None,
   workdir: str | os.PathLike[str] | None = None,
   resume: bool = False,
-  callbacks: Sequence[Callback] = (),
+  callbacks: Sequence[Callback | str] = (),
   **options: Any,
 ) -> Run:
   """Trains an autoencoder whose latents are matched to a prior.
@@ -147,15 +151,23 @@ def fit(
     learning_rate: learning rate, unless `optimizer` is an object.
     epochs: number of passes over the training set.
     batch_size: number of examples in a step.
+    weight_schedule: weight of the penalty over the run: "constant", "warmup:EPOCHS" or
+      "cyclic:EPOCHS", see `training.weight_schedule`; or a function from the number of steps taken
+      to a factor of the weight, such as a schedule of optax.
     seed: random seed of the parameters, the order of the data, and every draw.
+    seeds: number of runs to train at once, with this seed and the next ones. The list `seeds` of
+      the result has them.
     workdir: folder to write to; a new or an empty one.
     resume: whether to continue the run in `workdir`.
     callbacks: functions that are called at the end of each epoch with its metrics and the
-      `TrainState`; `training.merge(model, state.params)` is the model then.
+      `TrainState`; `training.merge(model, state.params)` is the model then. With several seeds they
+      are called for each, and the metrics have its `seed`. One may be the name "tensorboard" or
+      "wandb", which needs a workdir.
     options: further fields of `training.Options`, such as `precision` or `ema_decay`.
 
   Raises:
     ValueError: if an argument is wrong, or an object cannot be recorded in a work directory.
+    ImportError: if the package of a named callback is not installed.
     Diverged: if the loss or a parameter is no longer finite.
 
   Example:
@@ -168,16 +180,16 @@ def fit(
     epochs=epochs,
     batch_size=batch_size,
     seed=seed,
+    seeds=seeds,
     workdir=None if workdir is None else _checks.path("workdir", workdir),
     resume=_checks.boolean("resume", resume),
   )
-  given_options |= _further_options(options, given_options)
+  given_options |= further_options(options, given_options)
   if resume and workdir is None:
     raise ValueError("resume needs the workdir of the run to continue.")
-  for callback in callbacks:
-    if not callable(callback):
-      raise ValueError(f"callbacks must be functions, but one is {_checks.type_name(callback)}.")
-  dataset = _dataset(data, given_options)
+  functions = callbacks_of(callbacks, given_options)
+  schedule = weight_schedule_of(weight_schedule, given_options)
+  dataset = dataset_of(data, given_options)
   if isinstance(optimizer, str) or optimizer is None:
     given_options["optimizer"], optimizer = optimizer, None
   else:
@@ -186,20 +198,20 @@ def fit(
     )
     if learning_rate is not None:
       raise ValueError("learning_rate is that of a named optimizer; give it to yours instead.")
-  method, fields, cost = _objective(objective, prior, given_options, dataset, bool(workdir))
-  if dataset is None and _is_own(model):
-    dataset = _named(given_options)  # its shape is needed now
-  network, name = _model(model, cost or make(method, {}), given_options, dataset)
+  method, fields, cost = objective_of(objective, prior, given_options, dataset, bool(workdir))
+  if dataset is None and is_own(model):
+    dataset = named_dataset_of(given_options)  # its shape is needed now
+  network, name = model_of(model, cost or make(method, {}), given_options, dataset)
   if name is not None:
     given_options["network"] = name
-  given = Given(network, cost, optimizer)
+  given = Given(network, cost, optimizer, schedule)
   arguments = method, fields, Options(**given_options)
   if workdir is None:
     found = resolve_run(*arguments, dataset=dataset, given=given, writes=False)
     run = Run(*found, given=given)
   else:
     run = _training.prepare(*arguments, dataset=dataset, given=given, run_class=Run)
-  run.train(callbacks=callbacks)
+  run.train(callbacks=functions)
   if isinstance(model, Autoencoder):
     mark_untrained(model)
   return run
@@ -235,114 +247,3 @@ def load(
   run.best = _checks.boolean("best", best)
   _ = run.model  # raises now if there is no checkpoint
   return run
-
-
-def _further_options(options: Mapping[str, Any], taken: Mapping[str, Any]) -> dict[str, Any]:
-  known = {name for name in Options.__dataclass_fields__ if name not in taken}
-  known -= {"dataset", "network", "prior", "optimizer", "distributed", "coordinator", "seeds"}
-  # `data` is where the data lie; arrays are streamed if they do not fit the devices.
-  known -= {"num_processes", "process_id", "data"}
-  for name in options:
-    _checks.one_of("option", name, sorted(known))
-  if options.get("data_dir") is not None:
-    return {**options, "data_dir": _checks.path("data_dir", options["data_dir"])}
-  return dict(options)
-
-
-def _dataset(given: Any, options: dict[str, Any]) -> Dataset | None:
-  """Returns the data set of an object; a name or a path goes into the options."""
-  if isinstance(given, str | os.PathLike):
-    options["dataset"] = os.fspath(given)
-    return None
-  if options.get("image_size") is not None:
-    raise ValueError("image_size is for data sets by name or path; resize the arrays instead.")
-  return given_dataset(given, workdir=options["workdir"], resume=options["resume"])
-
-
-def _is_own(model: Any) -> bool:
-  return isinstance(model, Autoencoder | tuple | list)
-
-
-def _named(options: dict[str, Any]) -> Dataset:
-  return run_on_process_zero_first(
-    lambda: named_dataset(
-      options["dataset"],
-      placement=None,
-      data_dir=options.get("data_dir"),
-      image_size=options.get("image_size"),
-    )
-  )
-
-
-def _objective(
-  objective: Objective | str,
-  prior: Prior | str | None,
-  options: dict[str, Any],
-  dataset: Dataset | None,
-  recorded: bool,
-) -> tuple[str, dict[str, Any], Objective | None]:
-  """Returns method and fields for config.json, and the objective if it was given as an object."""
-  if isinstance(prior, str):
-    options["prior"] = prior
-  elif prior is not None:
-    _checks.instance("prior", prior, Prior, "a prior or the name of one")
-    options["latent_dim"] = options["latent_dim"] or prior.dim
-  if isinstance(objective, str):
-    check_method(objective)
-    if prior is None or isinstance(prior, str):
-      return objective, {}, None
-    name = "" if dataset is not None else options.get("dataset", "digits")
-    objective = make(objective, objective_fields(objective, {}, name))
-  _checks.instance("objective", objective, Objective, "an objective or the name of one")
-  if isinstance(prior, Prior):
-    objective = with_prior(objective, prior)
-  elif prior is not None:
-    raise ValueError("prior must be an object for an objective that is one, not a name.")
-  own = getattr(objective, "prior", None)
-  if own is not None and options["latent_dim"] is None:
-    options["latent_dim"] = own.dim
-  try:
-    return *describe(objective), objective
-  except ValueError:
-    if recorded:
-      raise
-    return type(objective).__name__, {}, objective
-
-
-def _model(
-  given: Networks | None, objective: Objective, options: dict[str, Any], dataset: Dataset | None
-) -> tuple[Autoencoder | None, str | None]:
-  """Returns the networks that were given as an object, or the name of an architecture."""
-  if given is None or isinstance(given, str):
-    return None, given
-  if not _is_own(given):
-    path = path_of(given)
-    if path is None:
-      raise ValueError(
-        "model must be a name, an Autoencoder, a pair (encoder, decoder) or a function that can be "
-        f"imported from a module, but is {_checks.type_name(given)}."
-      )
-    return None, path
-  assert dataset is not None
-  shape = dataset.image_shape
-  if not isinstance(given, Autoencoder):
-    from_modules("model", given, 1)  # raises now if it is no pair of functions
-    latent_dim = options["latent_dim"] or _latent_dim(given, shape)
-    given = from_modules("model", given, latent_dim)
-  latent_dim = options["latent_dim"] or given.latent_dim
-  check_model(given, shape, latent_dim=latent_dim, gaussian=objective.gaussian_encoder)
-  return given, None
-
-
-def _latent_dim(modules: Any, shape: tuple[int, ...]) -> int:
-  """Returns the number of columns that an encoder returns."""
-  encoder = modules[0]
-  batch = jax.ShapeDtypeStruct((2, *shape), np.float32)
-  try:
-    encoded = jax.eval_shape(lambda images: encoder(images), batch)
-    mean = encoded[0] if isinstance(encoded, tuple | list) else encoded
-    return int(mean.shape[-1])
-  except Exception as error:  # networks of users may raise anything
-    raise ValueError(
-      f"The encoder does not take examples of shape {list(shape)}: {_checks.short_message(error)}"
-    ) from error

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
@@ -47,14 +48,16 @@ class Scaling:
       x = x / 255
     if self.mean is None or self.scale is None:
       return x
-    return (x - jnp.asarray(self.mean, jnp.float32)) / jnp.asarray(self.scale, jnp.float32)
+    with jax.numpy_rank_promotion("allow"):  # users may forbid it in their own code
+      return (x - jnp.asarray(self.mean, jnp.float32)) / jnp.asarray(self.scale, jnp.float32)
 
   def undo(self, x: Float[Array | np.ndarray, "n ..."]) -> Float[Array, "n ..."]:
     """Returns values of the data set for values that the networks see; it may be traced."""
     x = jnp.asarray(x)
     if self.mean is None or self.scale is None:
       return x
-    return x * jnp.asarray(self.scale, jnp.float32) + jnp.asarray(self.mean, jnp.float32)
+    with jax.numpy_rank_promotion("allow"):
+      return x * jnp.asarray(self.scale, jnp.float32) + jnp.asarray(self.mean, jnp.float32)
 
   def dataset(self, dataset: Dataset) -> Dataset:
     """Returns the data set as training stores it: standardised, or unchanged."""

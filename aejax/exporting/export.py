@@ -11,6 +11,7 @@ from aejax._files import read_json
 from aejax.autoencoder import Autoencoder
 from aejax.data import Scaling
 from aejax.exporting.card import write_card
+from aejax.exporting.onnx_programs import save_onnx
 from aejax.exporting.prior import describe_prior
 from aejax.exporting.programs import save_programs
 from aejax.exporting.weights import save_model
@@ -58,9 +59,12 @@ def export(
     aejax is not installed.
   - `mine.md`: a model card with the settings, the metrics of a scored run, and their use.
 
+  With the path `mine.onnx`, they are `mine.encoder.onnx` and `mine.decoder.onnx`: programs for ONNX
+  runtimes, with a free batch size, which were compared with the model.
+
   Args:
     run_or_model: a run or its work directory, a model from `aejax.load`, or an `Autoencoder`.
-    path: path of the weights, which ends in .safetensors.
+    path: path of the weights, which ends in .safetensors, or a path that ends in .onnx.
     image_shape: shape of one example; needed for an `Autoencoder` that `networks.build` did not
       build, and refused otherwise.
 
@@ -69,16 +73,21 @@ def export(
 
   Raises:
     ValueError: if the argument is no trained model, the work directory holds no run or several, or
-      the path is wrong.
-    ImportError: if safetensors or flatbuffers is not installed.
+      the path is wrong; or if jax2onnx cannot convert the networks, such as those of volumes.
+    ImportError: if safetensors or flatbuffers is not installed; for ONNX, jax2onnx or onnxruntime.
 
   Example:
     aejax.export("runs/cwae-digits", "mine.safetensors")
   """
-  require("export", "safetensors", "flatbuffers")
   path = _checks.path("path", path)
-  if path.suffix != ".safetensors" or path.is_dir():
-    raise ValueError(f"path must be that of a .safetensors file, but is {_checks.short_repr(path)}")
+  if path.suffix not in (".safetensors", ".onnx") or path.is_dir():
+    raise ValueError(
+      f"path must be that of a .safetensors or .onnx file, but is {_checks.short_repr(path)}"
+    )
+  if path.suffix == ".onnx":
+    require("onnx", "jax2onnx", "onnxruntime")
+  else:
+    require("export", "safetensors", "flatbuffers")
   _checks.folder("the folder of path", path.parent)
   workdir = None
   if isinstance(run_or_model, str | os.PathLike):
@@ -100,10 +109,12 @@ def export(
       "run_or_model must be a run, its work directory or a model, but is "
       f"{_checks.type_name(run_or_model)}."
     )
+  shape, scaling = tuple(description["image_shape"]), Scaling.from_json(description["scaling"])
+  if path.suffix == ".onnx":
+    return save_onnx(path.with_suffix(""), model, shape, scaling)
   summary = {}
   if workdir is not None and (workdir / "summary.json").is_file():
     summary = read_json(workdir / "summary.json")
-  shape, scaling = tuple(description["image_shape"]), Scaling.from_json(description["scaling"])
   programs = save_programs(path.with_suffix(""), model, shape, scaling)
   card = write_card(path.with_suffix(".md"), path, model, description, summary)
   # The weights come last: where they are, the export was complete.

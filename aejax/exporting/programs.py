@@ -13,7 +13,7 @@ from aejax._files import replacing
 from aejax.autoencoder import Autoencoder
 from aejax.data import Scaling
 
-__all__ = ["PLATFORMS", "save_programs"]
+__all__ = ["PLATFORMS", "functions_of", "save_programs"]
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 """Platforms that the programs run on."""
@@ -29,6 +29,17 @@ def save_programs(
   `[n, latent_dim]` and returns float32 data. The parameters are part of the programs.
   """
   require("export", "flatbuffers")
+  encode, decode = functions_of(model, scaling)
+  return [
+    _save(Path(f"{stem}.encoder.stablehlo"), encode, image_shape),
+    _save(Path(f"{stem}.decoder.stablehlo"), decode, (model.latent_dim,)),
+  ]
+
+
+def functions_of(
+  model: Autoencoder, scaling: Scaling
+) -> tuple[Callable[[Array], Array | tuple[Array, Array]], Callable[[Array], Array]]:
+  """Returns encoder and decoder as functions from and to the units of the data."""
 
   def encode(images: Array) -> Array | tuple[Array, Array]:
     posterior = model.posterior(scaling.apply(images))
@@ -39,10 +50,7 @@ def save_programs(
   def decode(latents: Array) -> Array:
     return scaling.undo(model.decode(latents))
 
-  return [
-    _save(Path(f"{stem}.encoder.stablehlo"), encode, image_shape),
-    _save(Path(f"{stem}.decoder.stablehlo"), decode, (model.latent_dim,)),
-  ]
+  return encode, decode
 
 
 def _save(path: Path, function: Callable[[Array], object], shape: tuple[int, ...]) -> Path:

@@ -6,10 +6,15 @@ matrices: the kernel and the matrix of all windows. The batch is the last axis, 
 are copied in long runs. XLA must not fuse these operations with the reshapes and sums around
 them, because the copies of the windows then take up to eight times as long. On every other
 platform, and for signals and volumes, we call XLA's own convolution.
+
+Inside `portable_convolutions`, there is neither a choice by platform nor the gradient of a
+convolution, so that converters to other formats know every operation.
 """
 
+import contextlib
+import contextvars
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import jax
 import jax.numpy as jnp
@@ -18,13 +23,25 @@ from jaxtyping import Array, Float
 
 from aejax.networks._conv_products import adjoint_kernel, adjoint_products, like, products
 
-__all__ = ["convolve", "transposed_convolve"]
+__all__ = ["convolve", "portable_convolutions", "transposed_convolve"]
 
 Size = tuple[int, ...]
 Padding = tuple[tuple[int, int], ...]
 Implementation = Callable[
   [Float[Array, "n *s i"], Float[Array, "*k i o"], Float[Array, " o"]], Float[Array, "n *t o"]
 ]
+
+_PORTABLE = contextvars.ContextVar("portable", default=False)
+
+
+@contextlib.contextmanager
+def portable_convolutions() -> Iterator[None]:
+  """Traces plain convolutions inside, of the same values, for converters to other formats."""
+  token = _PORTABLE.set(True)
+  try:
+    yield
+  finally:
+    _PORTABLE.reset(token)
 
 
 def convolve(
@@ -52,15 +69,15 @@ def convolve(
   ) -> Float[Array, "n *t o"]:
     return _strided(x, kernel, stride, pads) + bias
 
-  if len(sides) != 2:
-    return by_xla(x, kernel, _bias_or_zeros(bias, kernel))
+  if len(sides) != 2 or _PORTABLE.get():
+    return _called(by_xla, x, kernel, bias)
   height, width = (
     (length + sum(pad) - kernel.shape[0]) // stride + 1
     for length, pad in zip(sides, pads, strict=True)
   )
   low = pads[0][0], pads[1][0]
   by_products = functools.partial(products, stride=stride, low=low, size=(height, width))
-  return _by_platform(by_products, by_xla)(x, kernel, _bias_or_zeros(bias, kernel))
+  return _called(_by_platform(by_products, by_xla), x, kernel, bias)
 
 
 def transposed_convolve(
@@ -95,6 +112,8 @@ def transposed_convolve(
   def by_xla(
     x: Float[Array, "n *t i"], kernel: Float[Array, "*k i o"], bias: Float[Array, " o"]
   ) -> Float[Array, "n *s o"]:
+    if _PORTABLE.get():
+      return _dilated(stride, tuple(pads), x, kernel) + bias
     return _adjoint(stride, tuple(pads), size, x, kernel) + bias
 
   def by_products(
@@ -105,8 +124,9 @@ def transposed_convolve(
       x, adjoint, bias, stride=stride, low=(low[0], low[1]), size=(size[0], size[1])
     )
 
-  implementation = _by_platform(by_products, by_xla) if len(size) == 2 else by_xla
-  return implementation(x, kernel, _bias_or_zeros(bias, kernel))
+  chosen = len(size) == 2 and not _PORTABLE.get()
+  implementation = _by_platform(by_products, by_xla) if chosen else by_xla
+  return _called(implementation, x, kernel, bias)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
@@ -160,9 +180,38 @@ def _strided(
   x: Float[Array, "n *s i"], kernel: Float[Array, "*k i o"], stride: int, pads: Padding
 ) -> Float[Array, "n *t o"]:
   """Returns XLA's strided convolution."""
-  axes = "HWD"[: x.ndim - 2]
-  layout = f"N{axes}C", f"{axes}IO", f"N{axes}C"
-  return lax.conv_general_dilated(x, kernel, (stride,) * len(axes), pads, dimension_numbers=layout)
+  strides = (stride,) * len(pads)
+  return lax.conv_general_dilated(x, kernel, strides, pads, dimension_numbers=_layout(len(pads)))
+
+
+def _dilated(
+  stride: int, pads: Padding, x: Float[Array, "n *t i"], kernel: Float[Array, "*k i o"]
+) -> Float[Array, "n *s o"]:
+  """Returns the same as `_adjoint`: the convolution of images with zeros between their pixels."""
+  layout = _layout(x.ndim - 2)
+  side = kernel.shape[0] - 1
+  around = tuple((side - low, side - high) for low, high in pads)
+  ones, strides = (1,) * len(pads), (stride,) * len(pads)
+  return lax.conv_general_dilated(
+    x, kernel, ones, around, lhs_dilation=strides, dimension_numbers=layout
+  )
+
+
+def _layout(axes: int) -> tuple[str, str, str]:
+  names = "HWD"[:axes]
+  return f"N{names}C", f"{names}IO", f"N{names}C"
+
+
+def _called(
+  implementation: Implementation,
+  x: Float[Array, "n *s i"],
+  kernel: Float[Array, "*k i o"],
+  bias: Float[Array, " o"] | None,
+) -> Float[Array, "n *t o"]:
+  """Returns the result of an implementation, which adds the bias to each pixel."""
+  # Users may forbid rank promotion in their own code; ours broadcasts on purpose.
+  with jax.numpy_rank_promotion("allow"):
+    return implementation(x, kernel, _bias_or_zeros(bias, kernel))
 
 
 def _by_platform(on_cpu: Implementation, elsewhere: Implementation) -> Implementation:

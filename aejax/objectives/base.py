@@ -2,32 +2,19 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
-from typing import Literal, TypeVar, get_args
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax import lax
-from jax.core import Tracer
 from jaxtyping import Array, Float, Key
 
 from aejax import _checks
 from aejax.autoencoder import Autoencoder, Posterior
 from aejax.distances._sharding import AxisName
-from aejax.priors import Prior, StandardNormal
+from aejax.objectives._rows import local_rows, microbatched
+from aejax.priors import Prior, StandardNormal, same_prior
 
-__all__ = [
-  "AE",
-  "Combined",
-  "Objective",
-  "Scalar",
-  "local_rows",
-  "microbatched",
-  "same_prior",
-]
-
-T = TypeVar("T")
+__all__ = ["AE", "Combined", "Objective", "Scalar"]
 
 Scalar = Float[Array, ""]
 Reconstruction = Literal["squared_error", "binary_cross_entropy"]
@@ -113,6 +100,7 @@ class Objective:
     key: Key[Array, ""],
     axis_name: AxisName = None,
     accumulate: int = 1,
+    weight_factor: Scalar | float | None = None,
   ) -> tuple[Scalar, dict[str, Scalar]]:
     """Computes the cost of a batch, and its terms.
 
@@ -126,13 +114,15 @@ class Objective:
       axis_name: mapped axis that the batch is split over.
       accumulate: number of parts of the batch that the networks process one after the other. The
         penalty and the gradient are still those of the entire batch: see `microbatched`.
+      weight_factor: factor of the weight in this step, from a schedule; by default 1.
 
     Returns:
-      The cost, and `loss`, `reconstruction_error` (always the squared error), `penalty`.
+      The cost, and `loss`, `reconstruction_error` (always the squared error), `penalty`. `loss` is
+      the cost at the full weight, so that steps with different factors compare.
 
     Raises:
-      ValueError: if the objective needs another kind of encoder, or `accumulate` does not divide
-        the batch.
+      ValueError: if the objective needs another kind of encoder, `accumulate` does not divide the
+        batch, or `weight_factor` is negative.
     """
     _checks.instance("model", model, Autoencoder, "an Autoencoder")
     _checks.key("key", key)
@@ -151,7 +141,11 @@ class Objective:
     reconstruction, error = jnp.mean(each[0]), jnp.mean(each[1])
     penalty = self.penalty(posterior, key=penalty_key, axis_name=axis_name)
     loss = reconstruction + self.penalty_weight * penalty + self.parameter_penalty(model)
-    return loss, {"loss": loss, "reconstruction_error": error, "penalty": penalty}
+    metrics = {"loss": loss, "reconstruction_error": error, "penalty": penalty}
+    if weight_factor is None:
+      return loss, metrics
+    weight = self.penalty_weight * _checks.not_negative("weight_factor", weight_factor)
+    return reconstruction + weight * penalty + self.parameter_penalty(model), metrics
 
   def _reconstruction(
     self, model: Autoencoder, latents: Float[Array, "n d"], images: Float[Array, "n ..."]
@@ -268,56 +262,6 @@ class Combined(Objective):
     return sum(term.parameter_penalty(model) for term in self.terms)
 
 
-def same_prior(prior: Prior, other: Prior) -> bool:
-  """Returns whether two priors are of one class and have equal parameters."""
-  if prior is other:
-    return True
-  if type(prior) is not type(other) or jax.tree.structure(prior) != jax.tree.structure(other):
-    return False
-  pairs = list(zip(jax.tree.leaves(prior), jax.tree.leaves(other), strict=True))
-  if any(isinstance(a, Tracer) or isinstance(b, Tracer) for a, b in pairs):
-    return True  # traced parameters have no value to compare
-  return all(bool(np.array_equal(a, b)) for a, b in pairs)
-
-
-def microbatched(function: Callable[..., T], parts: int, *rows: Array) -> T:
-  """Applies a function that treats each row independently to one part of the rows at a time.
-
-  The backward pass recomputes the activations of each part. The memory for activations falls by
-  the number of parts, and the forward pass runs twice. The results of all rows are kept, so a
-  distance between latents sees the entire batch.
-
-  Args:
-    function: takes arrays with a leading axis of rows and returns such arrays.
-    parts: number of parts.
-    rows: arrays with the same number of rows.
-
-  Raises:
-    ValueError: if `parts` does not divide the number of rows.
-  """
-  n = rows[0].shape[0]
-  if n % parts:
-    raise ValueError(f"accumulate must divide the batch of {n}, but is {parts}.")
-  if parts == 1:
-    return function(*rows)
-  # Each part takes rows from the entire batch, so that a batch split over devices stays split.
-  split = [v.reshape(n // parts, parts, *v.shape[1:]).swapaxes(0, 1) for v in rows]
-  results = lax.map(lambda part: jax.checkpoint(function, prevent_cse=False)(*part), split)
-  return jax.tree.map(lambda v: v.swapaxes(0, 1).reshape(n, *v.shape[2:]), results)
-
-
 def _per_example(losses: Float[Array, "n ..."]) -> Float[Array, " n"]:
   """Returns the sum over the pixels of each image."""
   return jnp.sum(losses.reshape(losses.shape[0], -1), axis=1)
-
-
-def local_rows(draw: Callable[[int], Array], like: Array, axis_name: AxisName) -> Array:
-  """Returns this device's rows of `draw(global n)`.
-
-  The samples of the global batch then do not depend on the number of devices.
-  """
-  n = like.shape[0]
-  if axis_name is None:
-    return draw(n)
-  drawn = draw(n * lax.axis_size(axis_name))
-  return lax.dynamic_slice_in_dim(drawn, lax.axis_index(axis_name) * n, n)

@@ -11,7 +11,8 @@ from aejax.autoencoder import Posterior
 from aejax.distances._arguments import NoClosedForm
 from aejax.distances._sharding import AxisName
 from aejax.distances.kernels import check_kernel
-from aejax.objectives.base import Objective, Scalar, local_rows
+from aejax.objectives._rows import local_rows
+from aejax.objectives.base import Objective, Scalar
 from aejax.priors import Prior, StandardNormal
 
 __all__ = ["CWAE", "SWAE", "WAEMMD", "Energy", "SIGReg", "Sinkhorn"]

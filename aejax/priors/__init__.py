@@ -6,6 +6,7 @@ The distances to a prior are in `aejax.distances`; the classes here only describ
 from aejax.priors._base import KeyArray as KeyArray
 from aejax.priors._base import Prior
 from aejax.priors._base import check_dimension as check_dimension
+from aejax.priors._base import same_prior as same_prior
 from aejax.priors.heavy_tailed import Laplace, StudentT
 from aejax.priors.mixture import GaussianMixture
 from aejax.priors.normal import Normal, StandardNormal

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, Key, UInt32
 
 from aejax import _checks
@@ -22,6 +23,7 @@ __all__ = [
   "check_dimension",
   "draw_shape",
   "register",
+  "same_prior",
   "static",
 ]
 
@@ -112,3 +114,15 @@ def register(cls: type[Fields]) -> type[Fields]:
 
   jax.tree_util.register_pytree_with_keys(cls, flatten, unflatten)
   return cls
+
+
+def same_prior(prior: Prior, other: Prior) -> bool:
+  """Returns whether two priors are of one class and have equal parameters."""
+  if prior is other:
+    return True
+  if type(prior) is not type(other) or jax.tree.structure(prior) != jax.tree.structure(other):
+    return False
+  pairs = list(zip(jax.tree.leaves(prior), jax.tree.leaves(other), strict=True))
+  if any(isinstance(a, Tracer) or isinstance(b, Tracer) for a, b in pairs):
+    return True  # traced parameters have no value to compare
+  return all(bool(np.array_equal(a, b)) for a, b in pairs)

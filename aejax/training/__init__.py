@@ -15,6 +15,7 @@ from aejax.training.prepare import prepare
 from aejax.training.run import Run
 from aejax.training.step import TrainState, TrainStep, create, merge
 from aejax.training.trained import TrainedAutoencoder
+from aejax.training.weight_schedules import weight_schedule
 
 __all__ = [
   "Configuration",
@@ -30,4 +31,5 @@ __all__ = [
   "merge",
   "prepare",
   "processes",
+  "weight_schedule",
 ]

@@ -6,7 +6,7 @@ import os
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from aejax import _checks, data, networks, objectives
 from aejax._files import write_json
@@ -15,7 +15,16 @@ from aejax.data import Scaling
 from aejax.networks._layers import check_image_shape
 from aejax.objectives import named_priors
 from aejax.objectives.names import check_method
-from aejax.training.options import GIVEN, OPTIMIZERS, Options, Placement, Precision, Schedule
+from aejax.training.options import (
+  GIVEN,
+  OPTIMIZERS,
+  Callback,
+  Options,
+  Placement,
+  Precision,
+  Schedule,
+)
+from aejax.training.weight_schedules import check_weight_schedule
 
 __all__ = [
   "DEFAULTS",
@@ -29,6 +38,9 @@ __all__ = [
   "seed_runs",
   "write",
 ]
+
+
+WorkdirType = TypeVar("WorkdirType", Path, Path | None)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,8 +81,10 @@ class Configuration:
   weight_decay: float = 0.0
   clip_norm: float = 0.0
   ema_decay: float = 0.0
+  weight_schedule: str = "constant"
   test_epochs: int = 0
   patience: int = 0
+  callback: str | None = None
 
   def make_objective(self) -> objectives.Objective:
     """Returns the objective of the run.
@@ -107,8 +121,10 @@ _ADDED = {
   "weight_decay",
   "clip_norm",
   "ema_decay",
+  "weight_schedule",
   "test_epochs",
   "patience",
+  "callback",
   "data_digest",
   "scaling",
   "data",
@@ -125,6 +141,7 @@ MUTABLE_ON_RESUME = (
   "checkpoint_epochs",
   "keep_checkpoints",
   "patience",
+  "callback",
   "data",
 )
 
@@ -157,13 +174,18 @@ def dataset_name(dataset: str) -> str:
   return dataset if dataset in data.NAMES else str(_checks.path("dataset", dataset).resolve())
 
 
-def seed_runs(configuration: Configuration, workdir: Path) -> list[tuple[Configuration, Path]]:
+def seed_runs(
+  configuration: Configuration, workdir: WorkdirType
+) -> list[tuple[Configuration, WorkdirType]]:
   """Returns the runs that are trained together, one per seed, and their work directories."""
   if configuration.seeds == 1:
     return [(configuration, workdir)]
   seeds = range(configuration.seed, configuration.seed + configuration.seeds)
   return [
-    (dataclasses.replace(configuration, seed=seed, seeds=1), workdir / f"seed-{seed}")
+    (
+      dataclasses.replace(configuration, seed=seed, seeds=1),
+      workdir if workdir is None else workdir / f"seed-{seed}",
+    )
     for seed in seeds
   ]
 
@@ -251,6 +273,8 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     _checks.integer(name, settings[name], least=0)
   if settings["data"] is not None:
     _checks.one_of("placement of data", settings["data"], get_args(Placement))
+  if settings["callback"] is not None:
+    _checks.one_of("callback", settings["callback"], get_args(Callback))
   _checks.positive("learning_rate", settings["learning_rate"])
   for name in ("weight_decay", "clip_norm", "ema_decay"):
     _checks.not_negative(name, settings[name])
@@ -260,6 +284,8 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     _checks.one_of("optimizer", settings["optimizer"], OPTIMIZERS)
     if settings["weight_decay"] and not OPTIMIZERS[settings["optimizer"]]:
       raise ValueError(f"weight_decay needs adamw or lion, not {settings['optimizer']}.")
+  if settings["weight_schedule"] != GIVEN:
+    check_weight_schedule(settings["weight_schedule"])
   if settings["patience"] and not settings["test_epochs"]:
     raise ValueError("patience needs test_epochs of 1 or more.")
   named_priors.check_name(settings["prior"])

@@ -88,6 +88,8 @@ def complete(
     chosen |= {"network": GIVEN, "latent_dim": given.model.latent_dim}
   if given.optimizer is not None:
     chosen["optimizer"] = GIVEN
+  if given.weight_schedule is not None:
+    chosen["weight_schedule"] = GIVEN
   published = {**_BY_DATASET.get(dataset, {}), **_BY_METHOD.get((dataset, method), {})}
   published.pop("weight", None)
   network = {"network": networks.default_architecture(image_shape), "image_size": None}

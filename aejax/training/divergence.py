@@ -17,6 +17,7 @@ from aejax.autoencoder import Autoencoder, pixels
 from aejax.objectives import Objective
 from aejax.training.state import RunState
 from aejax.training.step import TrainState, all_finite, merge
+from aejax.training.weight_schedules import WeightSchedule
 
 __all__ = ["Diverged", "diagnose_step", "first_nonfinite_step"]
 
@@ -85,6 +86,7 @@ def diagnose_step(
   batch: Num[np.ndarray, "n ..."],
   *,
   accumulate: int = 1,
+  weight_schedule: WeightSchedule | None = None,
   about: dict[str, Any],
 ) -> str:
   """Finds the first term of a step that is not finite, and writes diverged.json and diverged.npz.
@@ -96,15 +98,19 @@ def diagnose_step(
     state: train state before the step.
     batch: images of the step.
     accumulate: number of parts in which the networks process the batch.
+    weight_schedule: schedule of the penalty's weight, if it has one.
     about: further entries of diverged.json.
 
   Returns:
     What is not finite and where, as the rest of a sentence.
   """
   key = jax.random.fold_in(state.key, state.step)
+  options: dict[str, Any] = {"key": key, "accumulate": accumulate}
+  if weight_schedule is not None:
+    options["weight_factor"] = weight_schedule(state.step)
 
   def cost(params):
-    return objective(merge(model, params), pixels(batch), key=key, accumulate=accumulate)
+    return objective(merge(model, params), pixels(batch), **options)
 
   @jax.jit
   def all_terms(params):

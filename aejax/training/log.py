@@ -1,19 +1,22 @@
 """metrics.jsonl: the mean metrics of each epoch of a run, one JSON object per line."""
 
+import functools
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 
 from aejax._files import replacing
+from aejax.training.configuration import Configuration
 from aejax.training.divergence import Diverged
 from aejax.training.epoch import Sums
 from aejax.training.progress import TrainingProgress
 from aejax.training.step import Metrics
+from aejax.training.trackers import Tracker, make_tracker
 
 __all__ = ["Log", "LogGroup", "read_lines"]
 
@@ -27,7 +30,15 @@ class Log:
     history: lines of the file as dicts, oldest first.
   """
 
-  def __init__(self, path: Path | None, steps_per_epoch: int, step: int, *, skips: bool = False):
+  def __init__(
+    self,
+    path: Path | None,
+    steps_per_epoch: int,
+    step: int,
+    *,
+    skips: bool = False,
+    make_tracker: Callable[[], Tracker | None] = lambda: None,
+  ):
     """Opens the log, and removes the epochs after `step`.
 
     Args:
@@ -36,7 +47,9 @@ class Log:
       step: step from which the run continues.
       skips: whether the run skips steps with a loss that is not finite; otherwise such a step is
         an error.
+      make_tracker: makes what receives the lines too; called only where the file is written.
     """
+    self._tracker: Tracker | None = None
     self._path = path
     self._skips = skips
     self._steps_per_epoch = steps_per_epoch
@@ -52,6 +65,7 @@ class Log:
       temporary.write_bytes(b"".join(line + b"\n" for line in lines))
     self._end = path.stat().st_size
     self.history = read_lines(path)
+    self._tracker = make_tracker()
 
   def add(self, step: int, sums: Sums, test: Metrics | None = None) -> None:
     """Queues the sums of the epoch that ends with `step`; they may not be computed yet.
@@ -82,7 +96,14 @@ class Log:
         self._append(json.dumps(line).encode() + b"\n")
       self.history.append(line)
       del self._pending[0]
+    if self._tracker is not None:
+      self._tracker.update(self.history)
     return means
+
+  def close(self) -> None:
+    """Closes the tracker."""
+    if self._tracker is not None:
+      self._tracker.close()
 
   def _means(self, step: int, sums: Sums) -> dict[str, Any]:
     skipped = int(sums.skipped)
@@ -125,17 +146,33 @@ class LogGroup:
   """The logs of runs that are trained together, each in its own folder."""
 
   def __init__(
-    self, folders: Sequence[Path | None], steps_per_epoch: int, step: int, *, skips: bool = False
+    self,
+    runs: Sequence[tuple[Configuration, Path | None]],
+    steps_per_epoch: int,
+    step: int,
+    *,
+    skips: bool = False,
   ):
     self._logs = [
-      Log(folder and folder / "metrics.jsonl", steps_per_epoch, step, skips=skips)
-      for folder in folders
+      Log(
+        folder and folder / "metrics.jsonl",
+        steps_per_epoch,
+        step,
+        skips=skips,
+        make_tracker=functools.partial(make_tracker, folder, configuration),
+      )
+      for configuration, folder in runs
     ]
 
   @property
   def histories(self) -> list[list[dict[str, Any]]]:
     """The lines of each log."""
     return [log.history for log in self._logs]
+
+  def close(self) -> None:
+    """Closes the trackers of the runs."""
+    for log in self._logs:
+      log.close()
 
   def add(self, step: int, sums: Sequence[Sums], test: Sequence[Metrics] | None = None) -> None:
     """Queues the sums of each run, as `Log.add` does."""

@@ -37,7 +37,10 @@ from aejax.training.step import Metrics, TrainState, merge
 __all__ = ["Callback", "Trainer", "train"]
 
 Callback = Callable[[dict[str, Any], TrainState], object]
-"""A function that is called at the end of each epoch with its metrics and the train state."""
+"""A function that is called at the end of each epoch with its metrics and the train state.
+
+If several seeds are trained together, it is called for each, and the metrics have the `seed`.
+"""
 
 # Target duration of one call of the compiled loop: short enough to stop and to save promptly, long
 # enough that dispatching calls from the host costs nothing.
@@ -100,7 +103,7 @@ def train(
 class Trainer(Setup):
   """Trains the runs of a configuration, one per seed.
 
-  Without a work directory, it writes nothing, and its only run is that of the configuration.
+  Without a work directory, it writes nothing.
   """
 
   def __init__(
@@ -123,11 +126,16 @@ class Trainer(Setup):
 
   def train(self) -> dict[str, float]:
     """Trains to the last epoch."""
-    start = time.monotonic()
     step, state = self.restore()
     skips = self.configuration.skip_nonfinite
-    log = LogGroup(self.folders or [None], self.steps_per_epoch, step, skips=skips)
+    log = LogGroup(self.runs, self.steps_per_epoch, step, skips=skips)
     self.final, self.histories = state, log.histories
+    with contextlib.closing(log):
+      return self.continued(step, state, log)
+
+  def continued(self, step: int, state: RunState, log: LogGroup) -> dict[str, float]:
+    """Trains from a step to the last epoch."""
+    start = time.monotonic()
     if step == self.last_step or self.has_lost_patience(step, state):
       return {}
     if step == 0 and self.last_step < _FEW_STEPS and jax.process_index() == 0:
@@ -204,9 +212,12 @@ class Trainer(Setup):
     state = self.end_epoch(state, self.steps_per_epoch, loss)
     if self.callbacks:
       self.write(lambda: log.flush(progress))
-      for callback in self.callbacks:
-        # The next call of the loop reuses the buffers of the state.
-        callback(dict(log.histories[0][-1]), jax.tree.map(jnp.copy, state.train))
+      # The next call of the loop reuses the buffers of the state.
+      states = unstack(jax.tree.map(jnp.copy, state.train), len(self.runs))
+      for (member, _), lines, train_state in zip(self.runs, log.histories, states, strict=True):
+        line = lines[-1] | ({"seed": member.seed} if self.together else {})
+        for callback in self.callbacks:
+          callback(dict(line), train_state)
     return state
 
   def has_lost_patience(self, step: int, state: RunState) -> bool:

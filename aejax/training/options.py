@@ -4,11 +4,21 @@ import dataclasses
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["GIVEN", "OPTIMIZERS", "Optimizer", "Options", "Placement", "Precision", "Schedule"]
+__all__ = [
+  "GIVEN",
+  "OPTIMIZERS",
+  "Callback",
+  "Optimizer",
+  "Options",
+  "Placement",
+  "Precision",
+  "Schedule",
+]
 
 Schedule = Literal["constant", "cosine"]
 Precision = Literal["float32", "highest", "bfloat16"]
 Placement = Literal["resident", "stream"]
+Callback = Literal["tensorboard", "wandb"]
 Optimizer = Literal["adam", "adamw", "lion", "sgd"]
 
 OPTIMIZERS = {"adam": 0.0, "adamw": 1e-4, "lion": 1e-3, "sgd": 0.0}
@@ -55,6 +65,9 @@ class Options:
     clip_norm: largest norm of a gradient, which is scaled down to it; 0 for no limit.
     ema_decay: decay of a moving average of the parameters, which then is the trained model; 0 for
       the parameters themselves.
+    weight_schedule: weight of the penalty over the run: constant; warmup:EPOCHS, rising from zero
+      over this number of epochs; or cyclic:EPOCHS, repeated with this period, rising in its first
+      half. metrics.jsonl has the loss at the full weight.
     precision: how the networks compute: float32, whose products a GPU takes in TF32 and a TPU in
       bfloat16; highest, with float32 products in training, several times slower there and the same
       as float32 on a CPU; or bfloat16. Parameters and distances are always float32.
@@ -64,6 +77,8 @@ class Options:
       metrics.jsonl has as test_loss; 0 for none. The best epoch is the one with the lowest.
     patience: number of evaluations without a lower test_loss after which training stops; 0 for
       never.
+    callback: what gets the metrics of each epoch too: tensorboard, for event files in the folder
+      tensorboard of workdir; or wandb, for Weights & Biases.
     checkpoint_minutes: time between two checkpoints, in minutes.
     checkpoint_epochs: number of epochs after which there is another checkpoint; 0 for none.
     keep_checkpoints: number of checkpoints to keep, the newest ones. The parameters of the best
@@ -99,10 +114,12 @@ class Options:
   weight_decay: float | None = None
   clip_norm: float | None = None
   ema_decay: float | None = None
+  weight_schedule: str | None = None
   precision: Precision | None = None
   skip_nonfinite: bool | None = None
   test_epochs: int | None = None
   patience: int | None = None
+  callback: Callback | None = None
   checkpoint_minutes: float | None = None
   checkpoint_epochs: int | None = None
   keep_checkpoints: int | None = None

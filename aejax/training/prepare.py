@@ -27,6 +27,7 @@ from aejax.training.options import GIVEN, Options
 from aejax.training.run import Run, RunType, check_data
 from aejax.training.sharding import check_batch_size
 from aejax.training.state import NOTHING_GIVEN, Given, build
+from aejax.training.trackers import check_tracker
 
 __all__ = ["prepare", "resolve_run"]
 
@@ -94,8 +95,12 @@ def resolve_run(
   name = "digits" if options.dataset is None else options.dataset
   stem = _checks.path("dataset", name).resolve().stem
   workdir = options.workdir or Path("runs") / f"{method}-{stem}"
+  check_tracker(options.callback)
+  if options.callback is not None and not writes:
+    raise ValueError(f"The callback {options.callback} writes files, so it needs a workdir.")
   if options.resume:
-    configuration = _resumed(workdir, method, objective, options)
+    configuration = _resumed(workdir, method, objective, options, given)
+    check_tracker(configuration.callback)
     run = Run(configuration, workdir, dataset)
     check_data(configuration, run.dataset, workdir)  # raises now if the data set has changed
     return configuration, workdir, run.dataset
@@ -149,7 +154,7 @@ def _check_step(configuration: Configuration, given: Given) -> None:
 
 
 def _resumed(
-  workdir: Path, method: str, objective: dict[str, Any], options: Options
+  workdir: Path, method: str, objective: dict[str, Any], options: Options, given: Given
 ) -> Configuration:
   configuration = read(workdir)
   if options.standardise is not None and options.standardise != isinstance(
@@ -157,6 +162,15 @@ def _resumed(
   ):
     raise ValueError(f"{workdir} holds another run: standardise cannot change on --resume.")
   different = differences(configuration, method, objective, options)
+  different += [
+    f"{name} is {found}, not an object"
+    for name, given_object in (
+      ("network", given.model),
+      ("optimizer", given.optimizer),
+      ("weight_schedule", given.weight_schedule),
+    )
+    if given_object is not None and (found := getattr(configuration, name)) != GIVEN
+  ]
   if different:
     raise ValueError(f"{workdir} holds another run: {'; '.join(different)}.")
   if options.dataset is not None:
@@ -169,12 +183,12 @@ def _resumed(
     if options.epochs < configuration.epochs:
       raise ValueError(f"epochs can only grow on --resume, from {configuration.epochs}.")
     configuration = dataclasses.replace(configuration, epochs=options.epochs)
-  given = {
+  changes = {
     name: value
     for name in MUTABLE_ON_RESUME
     if name not in ("data_dir", "epochs") and (value := getattr(options, name)) is not None
   }
-  configuration = dataclasses.replace(configuration, **given)
+  configuration = dataclasses.replace(configuration, **changes)
   check_settings(dataclasses.asdict(configuration))
   check_batch_size(configuration.batch_size, jax.device_count(), configuration.accumulate)
   return configuration

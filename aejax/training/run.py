@@ -24,7 +24,7 @@ from aejax.training.log import read_lines
 from aejax.training.loop import Callback, Trainer, train
 from aejax.training.optimizers import trained_parameters
 from aejax.training.options import GIVEN
-from aejax.training.state import NOTHING_GIVEN, Given
+from aejax.training.state import NOTHING_GIVEN, Given, unstack
 from aejax.training.step import merge
 from aejax.training.trained import TrainedAutoencoder, load_model
 
@@ -69,6 +69,7 @@ class Run(TrainedAutoencoder):
     self.given = given
     self.best = False
     self._history: list[dict[str, Any]] = []
+    self._members: list[Run] = []
     if dataset is not None:
       self.__dict__["dataset"] = dataset
 
@@ -106,8 +107,8 @@ class Run(TrainedAutoencoder):
     return cls(configuration, path, given, given=Given(model))
 
   def __getstate__(self) -> dict[str, Any]:
-    # Transformations of optax are closures, which cannot be pickled.
-    given = dataclasses.replace(self.given, optimizer=None)
+    # Transformations and schedules of optax are closures, which cannot be pickled.
+    given = dataclasses.replace(self.given, optimizer=None, weight_schedule=None)
     return super().__getstate__() | {"given": given}
 
   @functools.cached_property
@@ -163,6 +164,8 @@ class Run(TrainedAutoencoder):
 
   def _load(self) -> None:
     if self.workdir is None:
+      if self._members:
+        raise ValueError("This object holds several runs: take one of the list `seeds`.")
       raise ValueError("This run is not trained yet.")
     trained = self.load()
     self.__dict__.update(model=trained.model, step=trained.step)
@@ -175,8 +178,10 @@ class Run(TrainedAutoencoder):
   @property
   def seeds(self) -> list["Run"]:
     """The runs that are trained together, one per seed; this run itself if there is only one."""
-    if self.configuration.seeds == 1 or self.workdir is None:
+    if self.configuration.seeds == 1:
       return [self]
+    if self.workdir is None:
+      return list(self._members)
     runs: list[Run] = [
       type(self)(configuration, workdir, self.__dict__.get("dataset"), given=self.given)
       for configuration, workdir in seed_runs(self.configuration, self.workdir)
@@ -211,10 +216,16 @@ class Run(TrainedAutoencoder):
       return train(configuration, dataset, self.workdir, given=self.given, callbacks=callbacks)
     trainer = Trainer(configuration, dataset, None, given=self.given, callbacks=callbacks)
     timing = trainer.train()
-    state = trainer.final.train
-    model = merge(trainer.models[0], trained_parameters(state))
-    self.__dict__.update(model=model, step=int(state.step))
-    self._history = trainer.histories[0]
+    runs = [self]
+    if len(trainer.runs) > 1:
+      runs = [type(self)(member, None, dataset, given=self.given) for member, _ in trainer.runs]
+      self._members = list(runs)
+    states = unstack(trainer.final.train, len(runs))
+    for run, model, state, history in zip(
+      runs, trainer.models, states, trainer.histories, strict=True
+    ):
+      model = merge(model, trained_parameters(state))
+      run.__dict__.update(model=model, step=int(state.step), _history=history)
     return timing
 
   def load(self, *, best: bool | None = None) -> TrainedAutoencoder:

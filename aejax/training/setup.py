@@ -23,7 +23,16 @@ from aejax.training.sharding import (
   replicate,
   shard_state,
 )
-from aejax.training.state import NOTHING_GIVEN, Given, RunState, build, fresh, stack, unstack
+from aejax.training.state import (
+  NOTHING_GIVEN,
+  Given,
+  RunState,
+  build,
+  fresh,
+  stack,
+  unstack,
+  weight_schedule_of,
+)
 from aejax.training.streaming import Resident, Stream, place
 from aejax.training.validation import make_test_metrics
 
@@ -33,7 +42,7 @@ __all__ = ["Setup"]
 class Setup:
   """The runs of a configuration, one per seed, with what their steps need.
 
-  Without a work directory, the only run is that of the configuration, and it has no checkpoints.
+  Without a work directory, the runs have neither folders nor checkpoints.
   """
 
   def __init__(
@@ -48,12 +57,13 @@ class Setup:
     self.dataset = configuration.make_scaling().dataset(dataset)
     self.given = given
     self.workdir = workdir
-    self.runs = [(configuration, Path())] if workdir is None else seed_runs(configuration, workdir)
-    self.folders = [] if workdir is None else [folder for _, folder in self.runs]
+    self.runs = seed_runs(configuration, workdir)
+    self.folders = [folder for _, folder in self.runs if folder is not None]
     self.together = len(self.runs) > 1
     if self.together and jax.process_index() == 0:
       for member, folder in self.runs:
-        write(folder, member)
+        if folder is not None:
+          write(folder, member)
     self.num_images = len(dataset.train)
     self.steps_per_epoch = self.num_images // configuration.batch_size
     self.last_step = configuration.epochs * self.steps_per_epoch
@@ -139,7 +149,7 @@ class Setup:
     if found is None:
       return Diverged(error.step, found=", but not when these steps were taken again")
     step, before = found
-    (member, folder), model = self.runs[error.run], self.models[error.run]
+    member, model, folder = self.runs[error.run][0], self.models[error.run], self.folders[error.run]
     train = unstack(before, len(self.runs))[error.run].train
     train = jax.device_put(train, jax.local_devices()[0])
     epoch, step_in_epoch = divmod(step, self.steps_per_epoch)
@@ -155,6 +165,7 @@ class Setup:
       train,
       batch,
       accumulate=member.accumulate,
+      weight_schedule=weight_schedule_of(member, self.given),
       about={"step": step, "epoch": epoch + 1, "seed": member.seed, "images": rows.tolist()},
     )
     return Diverged(step, found=sentence)

@@ -25,6 +25,7 @@ from aejax.training.step import (
   pytree_node,
   with_exact_products,
 )
+from aejax.training.weight_schedules import WeightSchedule, weight_schedule
 
 __all__ = [
   "NOTHING_GIVEN",
@@ -36,6 +37,7 @@ __all__ = [
   "fresh",
   "stack",
   "unstack",
+  "weight_schedule_of",
 ]
 
 T = TypeVar("T")
@@ -100,7 +102,11 @@ def end_epoch(
       of an epoch that has none.
   """
   steps = steps_per_epoch - state.sums.skipped
-  loss = state.sums.totals["loss"] / jnp.maximum(steps, 1) if test_loss is None else test_loss
+  loss = (
+    state.sums.totals["loss"] / jnp.maximum(steps, 1).astype(jnp.float32)
+    if test_loss is None
+    else test_loss
+  )
   # False for a NaN, and for an epoch in which every step was skipped.
   better = (loss < state.best.loss) & (steps > 0)
   current = Best(loss.astype(jnp.float32), state.train.step, trained_parameters(state.train))
@@ -128,15 +134,34 @@ class Given:
     model: networks with their initial parameters.
     objective: cost to minimise.
     optimizer: any optax transformation.
+    weight_schedule: function from the number of steps taken to a factor of the penalty's weight.
   """
 
   model: Autoencoder | None = None
   objective: Objective | None = None
   optimizer: optax.GradientTransformation | None = None
+  weight_schedule: WeightSchedule | None = None
 
 
 NOTHING_GIVEN = Given()
 """What stands for a run that its configuration describes."""
+
+
+def weight_schedule_of(configuration: Configuration, given: Given) -> WeightSchedule | None:
+  """Returns the schedule of the penalty's weight of a run; None for a constant weight.
+
+  Raises:
+    ValueError: if it was given as an object, but is not given here.
+  """
+  if given.weight_schedule is not None:
+    return given.weight_schedule
+  if configuration.weight_schedule == GIVEN:
+    raise ValueError(
+      "The weight schedule of this run was given as an object: continue it from Python, with "
+      "aejax.fit(..., weight_schedule=..., resume=True)."
+    )
+  steps_per_epoch = configuration.train_images // configuration.batch_size
+  return weight_schedule(configuration.weight_schedule, steps_per_epoch)
 
 
 def build(
@@ -190,6 +215,7 @@ def build(
     key=keys[1],
     accumulate=configuration.accumulate,
     skip_nonfinite=configuration.skip_nonfinite,
+    weight_schedule=weight_schedule_of(configuration, given),
   )
   check_flip(configuration.flip, configuration.image_shape)
   if configuration.flip:

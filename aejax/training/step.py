@@ -11,9 +11,11 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, Key, Num
 
 from aejax import _checks
-from aejax.autoencoder import Autoencoder, mark_untrained, pixels
+from aejax._untrained import mark_untrained
+from aejax.autoencoder import Autoencoder, pixels
 from aejax.objectives import Objective
-from aejax.objectives.base import same_prior
+from aejax.priors import same_prior
+from aejax.training.weight_schedules import WeightSchedule
 
 __all__ = [
   "Metrics",
@@ -108,6 +110,7 @@ def create(
   key: Key[Array, ""],
   accumulate: int = 1,
   skip_nonfinite: bool = False,
+  weight_schedule: WeightSchedule | None = None,
 ) -> tuple[TrainState, TrainStep]:
   """Splits `model` into parameters and code, and returns the initial state and the train step.
 
@@ -131,6 +134,9 @@ def create(
       memory; the distance is that of the whole batch, and so is the gradient.
     skip_nonfinite: whether a step whose loss or gradient is not finite leaves the state unchanged,
       except for the step's number. The metrics of such a step are NaN.
+    weight_schedule: function from the number of steps taken to a factor of λ or β, such as
+      `training.weight_schedule("warmup:10", steps_per_epoch)` or a schedule of optax. The metrics
+      are those at the full weight.
 
   Raises:
     ValueError: if an argument is of another kind, or networks with state other than parameters are
@@ -150,6 +156,11 @@ def create(
   _checks.instance("model", model, Autoencoder, "an Autoencoder")
   _checks.instance("objective", objective, Objective, "an objective")
   _checks.instance("optimizer", optimizer, optax.GradientTransformation, "an optax transformation")
+  if weight_schedule is not None and not callable(weight_schedule):
+    raise ValueError(
+      "weight_schedule must be None or a function of the number of steps, but is "
+      f"{_checks.type_name(weight_schedule)}."
+    )
   # Transformations that need no more than the gradient ignore the rest.
   optimizer = optax.with_extra_args_support(optimizer)
   graphdef, variables = nnx.split(model)
@@ -163,6 +174,7 @@ def create(
   def train_step(state, batch, *, axis_name=None):
     key = jax.random.fold_in(state.key, state.step)
     params, others = nnx.split_state(state.params, nnx.Param, ...)
+    factor = {} if weight_schedule is None else {"weight_factor": _factor(weight_schedule, state)}
 
     def cost(params):
       # NNX refuses to update variables of an outer transformation, so the others are made anew.
@@ -170,29 +182,34 @@ def create(
       if others:
         _prepare_state(model, key, axis_name)
       loss, metrics = objective(
-        model, pixels(batch), key=key, axis_name=axis_name, accumulate=accumulate
+        model, pixels(batch), key=key, axis_name=axis_name, accumulate=accumulate, **factor
       )
-      return loss, (metrics, nnx.state(model, nnx.Not(nnx.Param)) if others else others)
+      return loss, (loss, metrics, nnx.state(model, nnx.Not(nnx.Param)) if others else others)
 
     def value_fn(params):
       loss = cost(params)[0]
       return loss if axis_name is None else lax.pmean(loss, axis_name)
 
-    gradients, (metrics, others) = jax.grad(cost, has_aux=True)(params)
+    gradients, (loss, metrics, others) = jax.grad(cost, has_aux=True)(params)
     if axis_name is not None:
-      gradients, metrics = lax.pmean((gradients, metrics), axis_name)
+      gradients, loss, metrics = lax.pmean((gradients, loss, metrics), axis_name)
       others = _pmean(others, axis_name)
-    extra = {"value": metrics["loss"], "grad": gradients, "value_fn": value_fn}
-    updates, optimizer_state = optimizer.update(gradients, state.optimizer_state, params, **extra)
-    params: Any = optax.apply_updates(params, updates)
+    extra = {"value": loss, "grad": gradients, "value_fn": value_fn}
+    # The optimizers of optax mix floats and integers.
+    with jax.numpy_dtype_promotion("standard"):
+      updates, optimizer_state = optimizer.update(gradients, state.optimizer_state, params, **extra)
+      params: Any = optax.apply_updates(params, updates)
     if others:
       params = nnx.merge_state(params, others)
-    after = TrainState(state.step + 1, params, optimizer_state, state.key)
     if not skip_nonfinite:
-      return after, metrics
+      return TrainState(state.step + 1, params, optimizer_state, state.key), metrics
     finite = all_finite((gradients, metrics["loss"]))
-    before = dataclasses.replace(state, step=state.step + 1)
-    kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), after, before)
+    params, optimizer_state = jax.tree.map(
+      lambda new, old: jnp.where(finite, new, old),
+      (params, optimizer_state),
+      (state.params, state.optimizer_state),
+    )
+    kept = TrainState(state.step + 1, params, optimizer_state, state.key)
     return kept, jax.tree.map(lambda value: jnp.where(finite, value, jnp.nan), metrics)
 
   prior = objective.latent_prior(model.latent_dim)
@@ -205,6 +222,14 @@ def create(
   optimizer_state = jax.tree.map(jnp.copy, optimizer.init(params))  # L-BFGS keeps the parameters
   state = TrainState(jnp.zeros((), jnp.int32), all_params, optimizer_state, key)
   return state, train_step
+
+
+def _factor(weight_schedule: WeightSchedule, state: TrainState) -> Float[Array, ""]:
+  with jax.numpy_dtype_promotion("standard"):  # schedules of optax mix floats and integers
+    factor = jnp.asarray(weight_schedule(state.step), jnp.float32)
+  if factor.shape:
+    raise ValueError(f"weight_schedule must return a number, but returned {factor.shape}.")
+  return factor
 
 
 def with_exact_products(train_step: TrainStep) -> TrainStep:

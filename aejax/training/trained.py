@@ -156,7 +156,9 @@ def load_model(
   objective = configuration.make_objective() if objective is None else objective
 
   def fresh_run():
-    built, state, _ = build(configuration, given=Given(model, objective, optimizer))
+    # The schedule of the weight is no part of the state.
+    given = Given(model, objective, optimizer, weight_schedule=lambda step: 1.0)
+    built, state, _ = build(configuration, given=given)
     return built, fresh(state)
 
   # Shapes are enough: initial parameters would be compiled, drawn and thrown away.

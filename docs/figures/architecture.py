@@ -36,7 +36,8 @@ PACKAGES = {
   "priors": ("distributions for the latents", 2),
   "ground": ("private modules that every package may import", 1),
 }
-_CLI = ("cli", "_commands", "_command_line")
+# Private modules that belong to another package than the ground.
+_PRIVATE = {"_commands": "cli", "_command_line": "cli", "_fit_arguments": "runs"}
 
 _WIDTH, _HEIGHT, _GAP_X, _GAP_Y, _MARGIN = 250, 46, 50, 34, 20
 _INK, _LINE, _FILL, _GROUND = "#333333", "#94a4a2", "#eef4fb", "#f4f1ea"
@@ -49,9 +50,7 @@ def package_of(path: Path) -> str:
   if parts[0] != "aejax":
     return parts[0]
   name = parts[1]
-  if name in _CLI:
-    return "cli"
-  return "ground" if name.startswith("_") else name
+  return _PRIVATE.get(name, "ground" if name.startswith("_") else name)
 
 
 def imported(tree: ast.Module) -> set[str]:

@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 
 from aejax import networks, objectives
-from aejax.objectives.base import microbatched
+from aejax.objectives._rows import microbatched
 
 KEY = jax.random.key(0)
 IMAGES = jax.random.uniform(jax.random.key(1), (12, 4, 3, 1))

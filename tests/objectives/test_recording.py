@@ -10,7 +10,7 @@ import pytest
 from aejax import distances, objectives, priors
 from aejax._import_paths import path_of, resolve
 from aejax.objectives import CWAE, SWAE, WAEMMD, names
-from aejax.objectives.base import same_prior
+from aejax.priors import same_prior
 
 MIXTURE = priors.GaussianMixture(jnp.ones(2), jnp.array([[1.0], [-1.0]]), jnp.array([0.5, 2.0]))
 

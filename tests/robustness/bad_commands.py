@@ -32,6 +32,8 @@ TRAIN_FLAGS = {
   "--weight-decay": ["-1", "nan", "0.1"],
   "--clip-norm": ["-1", "nan"],
   "--ema-decay": ["-1", "1", "nan"],
+  "--weight-schedule": ["warmup", "cyclic:0", "constant:1", "x", ""],
+  "--callback": ["tensorbord", ""],
   "--test-epochs": ["-1", "2.5"],
   "--patience": ["-1", "2.5"],
   "--epochs": WHOLE,

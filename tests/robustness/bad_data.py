@@ -6,7 +6,7 @@ One case for each argument and kind of mistake.
 import os
 
 import numpy as np
-from robustness.cases import each
+from robustness.cases import each, integer, kinds
 
 import aejax
 from aejax import data, training
@@ -191,6 +191,18 @@ def _settings():
   for option in ("network", "schedule", "precision"):
     call = lambda v, o=option: _complete(**{o: v})  # noqa: E731
     yield from each(name, f"^There is no {option} ", call, ["?", 3])
+  schedule = "^weight_schedule must be constant, warmup:EPOCHS or cyclic:EPOCHS, but is"
+  names = ["", "warmup", "warmup:0", "cyclic:nan", "constant:1", None, 3]
+  yield from each(name, schedule, lambda v: _complete(weight_schedule=v), names[:-2])
+  yield from each("weight_schedule", schedule, lambda v: training.weight_schedule(v, 10), names)
+  yield from kinds(
+    "weight_schedule",
+    integer("steps_per_epoch"),
+    lambda v: training.weight_schedule("warmup:1", v),
+  )
+  yield from each(
+    name, "^There is no callback", lambda v: _complete(callback=v), ["tensorbord", ""]
+  )
   too_large = "^batch_size is 101, but the training set has 100"
   yield name, too_large, lambda w: _complete(batch_size=101)
   field = "^There is no field of cwae 'wieght': did you mean weight"

@@ -152,6 +152,7 @@ def _costs():
       **integer("accumulate"),
       "^accumulate must divide the batch .*4, but is 3": [3],
     },
+    "weight_factor": not_negative("weight_factor"),
   }
   yield from derive({"Objective": o.CWAE()}, good, bad)
   added = "^What is added to an objective must be an objective, but is"

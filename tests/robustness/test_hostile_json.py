@@ -73,6 +73,8 @@ BAD_ENTRIES = {
   "weight_decay": [-1, "x", float("nan"), 0.1],
   "clip_norm": [-1, "x", float("nan"), True],
   "ema_decay": [-1, 1, "x", float("nan")],
+  "weight_schedule": ["", "warmup", "cyclic:0", "constant:1", 3, True],
+  "callback": ["", "tensorbord", 3, True],
   "test_epochs": [-1, 2.5, "3", True],
   "patience": [-1, 2.5, "3", True],
   "latent_dim": INTEGER,
@@ -90,7 +92,7 @@ BAD_ENTRIES = {
   "keep_checkpoints": INTEGER,
 }
 # Entries that may be null, and entries of which these containers are a possible value.
-MAY_BE_NULL = {"data", "data_digest", "data_dir", "image_size"}
+MAY_BE_NULL = {"callback", "data", "data_digest", "data_dir", "image_size"}
 MAY_BE = {"objective": {}, "image_shape": [1]}
 
 

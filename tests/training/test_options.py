@@ -17,7 +17,7 @@ from training.small_runs import TRAIN, SmallRuns, checkpoints, largest_differenc
 from aejax import data, priors
 from aejax.autoencoder import Autoencoder, pixels
 from aejax.cli import main
-from aejax.training import Configuration, Diverged, Options, Run
+from aejax.training import Configuration, Diverged, Options, Run, trackers
 from aejax.training.augmentation import flipped
 from aejax.training.epoch import epoch_order
 from aejax.training.optimizers import _schedule as schedule_of
@@ -328,6 +328,37 @@ def _(runs):
   np.testing.assert_allclose(averaged, 9 / 11 * plain, rtol=1e-3, atol=1e-7)
   few = first_update(runs, ema_decay=0.1)  # below this weight
   np.testing.assert_allclose(few, 0.9 * plain, rtol=1e-3, atol=1e-7)
+
+
+@observes("weight_schedule")
+def _(runs):
+  """The weight of the first step is zero."""
+  options = dict(optimizer="sgd", learning_rate=0.01)
+  plain, penalised = first_update(runs, **options), first_update(runs, method="cwae", **options)
+  warm = first_update(runs, method="cwae", weight_schedule="warmup:2", **options)
+  assert np.abs(penalised - plain).max() > 1e-4
+  np.testing.assert_allclose(warm, plain, rtol=1e-4, atol=1e-7)
+
+
+@observes("callback")
+def _(runs):
+  calls = []
+
+  class Tracker:
+    def __init__(self, workdir, configuration):
+      calls.append(workdir)
+
+    def update(self, history):
+      calls.append(list(history))
+
+    def close(self):
+      calls.append("closed")
+
+  runs.monkeypatch.setattr(trackers, "require", lambda *names: None)
+  runs.monkeypatch.setattr(trackers, "TensorBoard", Tracker)
+  run = runs.train(callback="tensorboard")
+  assert calls[0] == run.workdir
+  assert calls[-2:] == [log(run), "closed"]
 
 
 @observes("test_epochs")

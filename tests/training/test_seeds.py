@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from aejax import load
+from aejax import fit, load
 from aejax._files import read_json
 from aejax.evaluation import summarise
 from aejax.training import Interrupted, loop
@@ -112,3 +112,24 @@ def test_seeds_must_be_positive(configure, seeds):
 def test_seeds_must_stay_below_the_largest_seed(configure):
   with pytest.raises(ValueError, match="seed must be a whole number"):
     configure(seed=2**32 - 1, seeds=2)
+
+
+def test_fit_trains_several_seeds_with_and_without_a_work_directory(dataset, tmp_path):
+  options = dict(model="linear", latent_dim=2, batch_size=21, epochs=2, seed=5, seeds=2)
+  seen = []
+
+  def callback(metrics, state):
+    seen.append((metrics["epoch"], metrics["seed"], metrics["loss"], int(state.step)))
+
+  one = fit("cwae", dataset, callbacks=[callback], **options)
+  assert [run.configuration.seed for run in one.seeds] == [5, 6]
+  epochs = zip(*(run.history for run in one.seeds), strict=True)
+  lines = [(line, 5 + k) for epoch in epochs for k, line in enumerate(epoch)]
+  assert seen == [(line["epoch"], seed, line["loss"], line["step"]) for line, seed in lines]
+  with pytest.raises(ValueError, match="holds several runs: take one of the list `seeds`"):
+    _ = one.model
+  two = fit("cwae", dataset, workdir=tmp_path / "run", **options)
+  for run, other in zip(one.seeds, two.seeds, strict=True):
+    assert run.history == other.history
+    np.testing.assert_array_equal(run.encode(dataset.test), other.encode(dataset.test))
+    assert run.step == other.step == 4
