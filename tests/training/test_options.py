@@ -300,6 +300,11 @@ def _(runs):
   before = jax.tree.leaves(build(run.configuration)[1].params)
   expected = -1e-3 * 0.1 * np.concatenate([np.ravel(leaf) for leaf in before])
   np.testing.assert_allclose(decayed - plain, expected, atol=3e-7)
+  options = dict(optimizer="lion", learning_rate=1e-3)
+  decayed = first_update(runs, weight_decay=0.1, **options)
+  np.testing.assert_allclose(
+    decayed - first_update(runs, weight_decay=0.0, **options), expected, atol=3e-7
+  )
 
 
 @observes("warmup_steps")
