@@ -22,6 +22,7 @@ QUICK = {
   "mmd_gaussian-mixture",
   "energy_distance",
   "energy_distance-samples-biased",
+  "energy_distance-samples-pairs",
   "kernel_stein",
   "sliced_wasserstein-samples",
   "max_sliced_wasserstein",

@@ -58,6 +58,7 @@ def kernel_stein(
   *,
   kernel: Kernel = imq(),
   unbiased: bool = True,
+  pairs: int | None = None,
   axis_name: AxisName = None,
 ) -> Scalar:
   """Squared kernel Stein discrepancy of the distribution of `z` from `target`, or from N(0, I).
@@ -75,6 +76,9 @@ def kernel_stein(
       pass through both x and s(x).
     kernel: `imq()`, `gaussian(bandwidth)`, or a radial kernel that is twice differentiable at 0.
     unbiased: leave out the pairs i = i. The estimate is then right on average and may be negative.
+    pairs: number of latents that each latent is paired with, or None for all, as in `mmd`. The
+      latents must be in random order. The variance is that of `mmd`, with the
+      Stein kernel as k̃.
     axis_name: name of the mapped axis over which `z` is spread; the value is then that of the
       global batch.
 
@@ -95,12 +99,17 @@ def kernel_stein(
     2016, arXiv 1602.02964.
   """
   z = as_latents(z, minimum=2 if unbiased and axis_name is None else 1)
-  return _discrepancy(z, _scores(target, z), kernel, unbiased, axis_name)
+  return _discrepancy(z, _scores(target, z), kernel, unbiased, pairs, axis_name)
 
 
-@functools.partial(jax.jit, static_argnames=("kernel", "unbiased", "axis_name"))
+@functools.partial(jax.jit, static_argnames=("kernel", "unbiased", "pairs", "axis_name"))
 def _discrepancy(
-  z: Array, scores: Array | None, kernel: Kernel, unbiased: bool, axis_name: AxisName
+  z: Array,
+  scores: Array | None,
+  kernel: Kernel,
+  unbiased: bool,
+  pairs: int | None,
+  axis_name: AxisName,
 ) -> Scalar:
   z = all_gather_rows(z, axis_name)
   scores = None if scores is None else all_gather_rows(scores, axis_name)
@@ -119,11 +128,11 @@ def _discrepancy(
   def mean(shard: Shard, z: Array, scores: Array | None) -> Array:
     if scores is None:
       terms = jnp.sum(z * z, 1)
-      total = self_sum(to_normal, z, terms, shard=shard)
+      total = self_sum(to_normal, z, terms, pairs=pairs, shard=shard)
       diagonal = lambda r: to_normal(jnp.zeros_like(r), 2 * r)  # noqa: E731
     else:
       terms = jnp.sum(scores * scores, 1)
-      total = score_sum(to_scores, z, scores, shard=shard)
+      total = score_sum(to_scores, z, scores, pairs=pairs, shard=shard)
       diagonal = lambda p: to_scores(jnp.zeros_like(p), p, jnp.zeros_like(p))  # noqa: E731
     if unbiased:
       return total / (n - 1) / n

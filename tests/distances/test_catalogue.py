@@ -23,7 +23,7 @@ SHAPES = [(6, 3), (7, 5)]
 
 SAMPLED = [form for form in FORMS if form.samples]
 # The default γ of the Cramer-Wold distance depends on the target.
-SYMMETRIC = [form for form in SAMPLED if form.name != "cramer_wold-samples"]
+SYMMETRIC = [f for f in SAMPLED if f.name != "cramer_wold-samples" and not f.incomplete]
 
 FEWER = settings(max_examples=20, derandomize=True, database=None, deadline=None)
 MORE = settings(max_examples=400, derandomize=True, database=None, deadline=None)
@@ -90,7 +90,8 @@ def check(form, z, y):
     assert value >= -rounding
   order = np.random.default_rng(1).permutation(len(z))
   moved, moved_gradient = value_and_gradient(form, z[order], y)
-  assert moved == pytest.approx(value, rel=1e-3, abs=rounding)
+  if not form.incomplete:
+    assert moved == pytest.approx(value, rel=1e-3, abs=rounding)
   assert np.isfinite(moved_gradient).all()
 
 
