@@ -18,6 +18,7 @@ QUICK = {
   "cramer_wold-samples",
   "cramer_wold-mixture",
   "mmd_imq",
+  "mmd_imq-matern",
   "mmd_gaussian-samples",
   "mmd_gaussian-mixture",
   "energy_distance",

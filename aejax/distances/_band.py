@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
+from aejax.distances._circle import repeated
 from aejax.distances._sharding import Shard
 from aejax.distances._tiling import (
   PointsAndTerms,
@@ -19,7 +20,6 @@ from aejax.distances._tiling import (
   Tiles,
   Tiling,
   points,
-  repeated,
   rounded_up,
 )
 

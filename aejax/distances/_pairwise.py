@@ -24,6 +24,7 @@ from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Float
 
 from aejax.distances._band import cross_band_tiling, self_band_tiling
+from aejax.distances._circle import unrolled
 from aejax.distances._sharding import SINGLE_DEVICE, Shard
 from aejax.distances._tile import PairFunction, Tile, inner, radial_tile, stacked
 from aejax.distances._tiling import (
@@ -33,7 +34,6 @@ from aejax.distances._tiling import (
   by_platform,
   cross_tiling,
   self_tiling,
-  unrolled,
 )
 
 __all__ = ["cross_mean", "self_mean", "self_sum", "sum_over_tiles"]

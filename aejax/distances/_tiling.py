@@ -10,6 +10,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
+from aejax.distances._circle import repeated
 from aejax.distances._sharding import Shard
 
 __all__ = [
@@ -21,10 +22,8 @@ __all__ = [
   "by_platform",
   "cross_tiling",
   "points",
-  "repeated",
   "rounded_up",
   "self_tiling",
-  "unrolled",
 ]
 
 T = TypeVar("T")
@@ -288,18 +287,3 @@ def points(x: Float[Array, "n d"], row_term: tuple[Array, ...], length: int) -> 
   # indices into a full matrix and read it back in every tile.
   given = Points(x, jnp.sum(x * x, 1), jnp.arange(len(x)), row_term, jnp.ones_like(x[:, 0]))
   return jax.tree.map(lambda v: jnp.pad(v, [(0, length - len(v))] + [(0, 0)] * (v.ndim - 1)), given)
-
-
-def repeated(v: Array, length: int) -> Array:
-  """Returns `length` entries along a circle, which may go around more than once."""
-  return jnp.concatenate([v] * -(-length // len(v)))[:length]
-
-
-def unrolled(v: Float[Array, "length d"], n: int) -> Float[Array, "n d"]:
-  """Sums the entries that belong to the same of `n` points of the circle."""
-  total = jnp.pad(v[:n], ((0, max(0, n - len(v))), (0, 0)))
-  for start in range(n, len(v), n):
-    turn = v[start : start + n]
-    # A sum over a padded and reshaped array is fifty times slower on a CPU.
-    total = total.at[: len(turn)].add(turn)
-  return total

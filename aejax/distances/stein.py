@@ -12,10 +12,12 @@ from jaxtyping import Array, Float
 
 from aejax import _checks
 from aejax.distances._arguments import Latents, Scalar, as_latents, checked
+from aejax.distances._gaussian_nodes import terms_of
 from aejax.distances._pairwise import self_sum
 from aejax.distances._score_tile import score_sum
 from aejax.distances._sharding import AxisName, Shard, all_gather_rows, sharded
 from aejax.distances.kernels import Kernel, imq
+from aejax.distances.scale_mixtures import Matern
 from aejax.priors import (
   Prior,
   StandardNormal,
@@ -87,7 +89,7 @@ def kernel_stein(
 
   Raises:
     ValueError: if `unbiased` and there is only one latent, if dimensions differ, if the target is
-      uniform, or if its density is zero at a latent.
+      uniform, if its density is zero at a latent, or if the kernel is `laplace`.
 
   Example:
     >>> float(kernel_stein(jnp.zeros((1, 3)), kernel=gaussian(1.0), unbiased=False))
@@ -98,6 +100,11 @@ def kernel_stein(
   Reference: Liu, Lee & Jordan, ICML 2016, arXiv 1602.03253, theorem 3.6; Chwialkowski et al., ICML
     2016, arXiv 1602.02964.
   """
+  if any(isinstance(term, Matern) and term.nu < 1 for term in terms_of(kernel)):
+    raise ValueError(
+      "kernel_stein needs a kernel without a kink at x = y, but laplace has one: use "
+      "matern(1.5, bandwidth)."
+    )
   z = as_latents(z, minimum=2 if unbiased and axis_name is None else 1)
   return _discrepancy(z, _scores(target, z), kernel, unbiased, pairs, axis_name)
 

@@ -222,6 +222,14 @@ FORMS: tuple[DistanceForm, ...] = (
     **_UNBIASED,
     **_TEST,
   ),
+  *(
+    DistanceForm("mmd_imq", name, _to_normal(distances.mmd, kernel=kernel), **_UNBIASED, **_TEST)
+    for name, kernel in (
+      ("laplace", distances.laplace(2.0)),
+      ("matern", distances.matern(1.5, 2.0) + 0.5 * distances.matern(2.5, 1.0)),
+      ("rational", 2.0 * distances.rational_quadratic(0.7, 1.5)),
+    )
+  ),
   DistanceForm("mmd_gaussian", NORMAL, _gaussian(_to_normal), **_UNBIASED),
   DistanceForm("mmd_gaussian", SAMPLES, _gaussian(_to_samples), samples=True, **_UNBIASED),
   DistanceForm(

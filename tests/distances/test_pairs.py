@@ -126,7 +126,8 @@ def test_pairs_have_the_variance_of_the_docstring():
   @jax.jit
   @jax.vmap
   def both(key):
-    x, y = (jax.random.normal(k, (size, dim)) for k, size in zip(jax.random.split(key), (n, m)))
+    first, second = jax.random.split(key)
+    x, y = jax.random.normal(first, (n, dim)), jax.random.normal(second, (m, dim))
     of = functools.partial(distances.mmd, kernel=kernel, pairs=pairs)
     return jnp.stack([of(x), of(x, y)])
 
