@@ -1,8 +1,8 @@
 """Kernels that are Gaussian kernels with a random bandwidth: Laplace, Matérn, rational quadratic.
 
 k(d) = E exp(−a d / 2) over a random a. For the rational quadratic kernel a has a gamma
-distribution, for the Matérn kernels 1/a has one. The trapezoidal rule in log a turns the expectation into a sum
-over nodes, which is exact to rounding: see `_gaussian_nodes`.
+distribution, for the Matérn kernels 1/a has one. The trapezoidal rule in log a turns the
+expectation into a sum over nodes, which is exact to rounding: see `_gaussian_nodes`.
 """
 
 import dataclasses
