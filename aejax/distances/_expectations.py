@@ -38,7 +38,7 @@ from aejax.distances._student import (
   student_rule,
   student_sum,
 )
-from aejax.distances.kernels import Gaussian, InverseMultiquadric
+from aejax.distances.kernels import Gaussian, InverseMultiquadric, KernelSum, WeightedKernel
 from aejax.distances.scale_mixtures import Matern, RationalQuadratic
 from aejax.priors import (
   GaussianMixture,
@@ -160,6 +160,9 @@ def _component_mean(kernel: Any, dim: int, squared_distances: Array, variances: 
     case KernelSum():
       terms = [_component_mean(k, dim, squared_distances, variances) for k in kernel.terms]
       return functools.reduce(jnp.add, terms)
+    case WeightedKernel():
+      mean = _component_mean(kernel.kernel, dim, squared_distances, variances)
+      return kernel.weight * mean
     case Gaussian():
       return kernel.normal_mean(squared_distances, dim, variance=variances)
     case NegativeDistance():

@@ -187,7 +187,9 @@ def _cross_sum(
   tile: Tile, tiling: Tiling, x: PointsAndTerms, y: PointsAndTerms, coincident: Array
 ) -> Float[Array, ""]:
   return by_platform(
-    lambda sizes, *sets: _accumulate(tile, tiling.tiles(*sets, sizes), (False, False))[0],
+    lambda sizes, x, y, coincident: _accumulate(
+      tile, tiling.tiles(x, y, coincident, sizes), (False, False)
+    )[0],
     x,
     y,
     coincident,
@@ -263,11 +265,11 @@ def _accumulate(tile: Tile, tiles: Tiles, needs_grad: tuple[bool, ...]) -> tuple
     total = carry.total + part
     lost = (total - carry.total) - part
     sum_of_rows, sum_of_columns = carry.of_rows, carry.of_columns
-    if sum_of_rows is not None:
+    if sum_of_rows is not None and of_rows is not None:
       sum_of_rows = _add(sum_of_rows, of_rows, row, axis=0)
-      if is_joint:
+      if is_joint and of_columns is not None:
         sum_of_rows = _add(sum_of_rows, of_columns.T, column, axis=0)
-    if sum_of_columns is not None:
+    if sum_of_columns is not None and of_columns is not None:
       sum_of_columns = _add(sum_of_columns, of_columns, column, axis=1)
     return _Carry(total, lost, sum_of_rows, sum_of_columns)
 

@@ -75,6 +75,9 @@ def test_expectations_equal_integrals_over_a_chi(name):
 
 
 TARGETS = [
+  priors.GaussianMixture(
+    jnp.array([0.3, 0.7]), jnp.array([[1.0, 0.0, -1.0], [0.0, 0.5, 1.0]]), jnp.array([0.5, 1.5])
+  ),
   priors.UniformSphere(3, radius=2.0),
   pytest.param(
     priors.Normal(jnp.zeros(3), jnp.diag(jnp.array([0.5, 1.0, 2.0]))), marks=pytest.mark.slow
