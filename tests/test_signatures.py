@@ -22,4 +22,4 @@ def test_signature_is_that_of_the_source(name):
   assert not {"args", "kwargs"} & set(parameters)
   assert function.__doc__
   for parameter in parameters:
-    assert parameter in function.__doc__ or parameter in ("bandwidth", "key")
+    assert parameter in function.__doc__ or parameter in ("bandwidth", "key", "nu")

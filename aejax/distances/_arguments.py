@@ -166,6 +166,7 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
   **dict.fromkeys(("num", "dim", "max_iterations"), _checks.integer),
   "gamma": lambda name, value: None if value is None else _checks.positive(name, value),
   "ascent_steps": functools.partial(_checks.integer, least=0),
+  "pairs": lambda name, value: None if value is None else _checks.integer(name, value),
   "target": _target,
   "directions": _directions,
   "kernel": lambda name, value: check_kernel(value),

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 from aejax.distances._arguments import NoClosedForm
 from aejax.distances._distance_kernels import NegativeDistance, Phi, mean_norm
-from aejax.distances._gaussian_nodes import gaussian_nodes, has_gaussian_nodes
+from aejax.distances._gaussian_nodes import gaussian_nodes, has_gaussian_nodes, terms_of
 from aejax.distances._mixture import mixture_mean, mixture_pair_mean
 from aejax.distances._normal import normal_distance, normal_pair_distance, normal_sum
 from aejax.distances._products import (
@@ -38,7 +38,8 @@ from aejax.distances._student import (
   student_rule,
   student_sum,
 )
-from aejax.distances.kernels import Gaussian, InverseMultiquadric, KernelSum
+from aejax.distances.kernels import Gaussian, InverseMultiquadric, KernelSum, WeightedKernel
+from aejax.distances.scale_mixtures import Matern, RationalQuadratic
 from aejax.priors import (
   GaussianMixture,
   Laplace,
@@ -73,6 +74,11 @@ def has_closed_form(name: str, kernel: Any, prior: Prior) -> bool:
       f"{prior.df:.6g}: use mmd or cramer_wold."
     )
   if isinstance(prior, UniformBall) and not energy and not isinstance(kernel, Phi):
+    if prior.dim > 1 and any(isinstance(term, Matern) for term in terms_of(kernel)):
+      raise NoClosedForm(
+        f"{name} to a UniformBall has no closed form for kernels that are not smooth at 0, such as "
+        "laplace and matern: pass samples of the ball, or set sample_prior=True in an objective."
+      )
     width = _width(kernel, prior.dim)
     if 1 < prior.dim < 8 and prior.radius > _MAX_RATIO * width:
       raise NoClosedForm(
@@ -154,6 +160,9 @@ def _component_mean(kernel: Any, dim: int, squared_distances: Array, variances: 
     case KernelSum():
       terms = [_component_mean(k, dim, squared_distances, variances) for k in kernel.terms]
       return functools.reduce(jnp.add, terms)
+    case WeightedKernel():
+      mean = _component_mean(kernel.kernel, dim, squared_distances, variances)
+      return kernel.weight * mean
     case Gaussian():
       return kernel.normal_mean(squared_distances, dim, variance=variances)
     case NegativeDistance():
@@ -182,12 +191,16 @@ def _as(values: Any, dtype: Any) -> Array:
 
 def _width(kernel: Any, dim: int) -> float:
   """Returns the distance over which a kernel changes."""
+  return min(_width_of_term(term, dim) for term in terms_of(kernel))
+
+
+def _width_of_term(kernel: Any, dim: int) -> float:
   match kernel:
-    case KernelSum():
-      return min(_width(term, dim) for term in kernel.terms)
-    case Gaussian():
+    case Gaussian() | Matern():
       return float(kernel.bandwidth)
     case InverseMultiquadric():
       return math.sqrt(2 * dim * min(kernel.scales))
+    case RationalQuadratic():
+      return float(kernel.scale) * math.sqrt(min(1, 2 * kernel.power))
     case _:
       raise TypeError(f"{kernel} has no width.")

@@ -12,9 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from aejax.distances._distance_kernels import Phi
-from aejax.distances.kernels import Gaussian, InverseMultiquadric, KernelSum
+from aejax.distances.kernels import Gaussian, InverseMultiquadric, KernelSum, WeightedKernel
+from aejax.distances.scale_mixtures import ScaleMixture
 
-__all__ = ["GaussianNodes", "gaussian_nodes", "has_gaussian_nodes"]
+__all__ = ["GaussianNodes", "gaussian_nodes", "has_gaussian_nodes", "terms_of"]
 
 
 class GaussianNodes(NamedTuple):
@@ -40,8 +41,19 @@ class GaussianNodes(NamedTuple):
 
 def has_gaussian_nodes(kernel: Any) -> bool:
   """Whether a kernel is a known mixture of Gaussians, or a sum of such kernels."""
-  terms = kernel.terms if isinstance(kernel, KernelSum) else (kernel,)
-  return all(isinstance(term, Gaussian | InverseMultiquadric | Phi) for term in terms)
+  known = Gaussian | InverseMultiquadric | ScaleMixture | Phi
+  return all(isinstance(term, known) for term in terms_of(kernel))
+
+
+def terms_of(kernel: Any) -> list[Any]:
+  """Returns the kernels of which a kernel is a sum, without their weights."""
+  match kernel:
+    case KernelSum():
+      return [inner for term in kernel.terms for inner in terms_of(term)]
+    case WeightedKernel():
+      return terms_of(kernel.kernel)
+    case _:
+      return [kernel]
 
 
 def gaussian_nodes(kernel: Any, dim: int, dtype: Any) -> GaussianNodes:
@@ -60,6 +72,11 @@ def static_nodes(kernel: Any, dim: int, double: bool) -> GaussianNodes:
     parts = [static_nodes(term, dim, double) for term in kernel.terms]
     exponents, weights, constants = zip(*parts, strict=True)
     return GaussianNodes(np.concatenate(exponents), np.concatenate(weights), sum(constants))
+  if isinstance(kernel, WeightedKernel):
+    a, weights, constant = static_nodes(kernel.kernel, dim, double)
+    return GaussianNodes(a, kernel.weight * weights, kernel.weight * constant)
+  if isinstance(kernel, ScaleMixture):
+    return GaussianNodes(*kernel.nodes(dim, double))
   if isinstance(kernel, Gaussian):
     return GaussianNodes(np.array([kernel.bandwidth**-2.0]), np.ones(1), 0.0)
   # C / (C + d) = ∫ (C/2) exp(−(C + d) a/2) da; its relative error is 4e-8 for d up to 10⁴ D.

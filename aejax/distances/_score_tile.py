@@ -31,14 +31,20 @@ __all__ = ["score_sum"]
 
 
 def score_sum(
-  function: PairFunction, x: Float[Array, "n d"], scores: Float[Array, "n d"], *, shard: Shard
+  function: PairFunction,
+  x: Float[Array, "n d"],
+  scores: Float[Array, "n d"],
+  *,
+  pairs: int | None,
+  shard: Shard,
 ) -> Float[Array, ""]:
   """Returns Σ_{i≠j} f(d, p, q) of an elementwise function that is linear in p and q."""
 
   def terms(centred: Array) -> tuple[Array, Array]:
     return scores, jnp.sum(scores * centred, 1)
 
-  return sum_over_tiles(functools.partial(_score_tile, function), x, terms, shard=shard)
+  tile = functools.partial(_score_tile, function)
+  return sum_over_tiles(tile, x, terms, pairs=pairs, shard=shard)
 
 
 class _Slopes(NamedTuple):

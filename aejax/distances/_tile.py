@@ -84,7 +84,11 @@ def radial_tile(
 
 
 def masked(values: Matrix, d: Matrix, a: Points, b: Points, tiles: Tiles) -> Matrix:
-  """Returns the values with zeros where a point meets itself."""
+  """Returns the values with zeros where a point meets itself, or outside of the band."""
+  if tiles.band:
+    offset = b.position - a.position[:, None]
+    inside = (offset >= 0) & (offset < tiles.band)
+    return jnp.where(inside, values, _zeros(d, tiles))
   if not tiles.circular:
     return values
   return jnp.where(a.position[:, None] == b.position, _zeros(d, tiles), values)

@@ -10,21 +10,26 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
+from aejax.distances._circle import repeated
 from aejax.distances._sharding import Shard
 
 __all__ = [
   "Points",
+  "PointsAndTerms",
   "Sizes",
   "Tiles",
+  "Tiling",
   "by_platform",
-  "cross_tiles",
-  "is_single_cross",
-  "is_single_self",
-  "self_tiles",
-  "unrolled",
+  "cross_tiling",
+  "points",
+  "rounded_up",
+  "self_tiling",
 ]
 
 T = TypeVar("T")
+
+PointsAndTerms = tuple[Array, tuple[Array, ...]]
+"""Points [n, d], and other arrays with an entry for each of them."""
 
 
 class Sizes(NamedTuple):
@@ -39,6 +44,7 @@ class Sizes(NamedTuple):
     multiple: number that the width of several tiles is a multiple of.
     recompute: whether to compute values again for each use. XLA would share them, and store a tile
       of each.
+    band_block: number of rows of a tile in which each row meets few columns.
   """
 
   block: int
@@ -47,17 +53,38 @@ class Sizes(NamedTuple):
   single_with_term: int
   multiple: int
   recompute: bool
+  band_block: int = 1
 
 
 # On a CPU, tiles of a few MiB stay in the cache. A GPU is limited by the number of kernels that it
 # starts, and a TPU by its time for each operation: both need few, large tiles. Their units work on
 # multiples of 128 columns; other widths are padded.
-_CPU = Sizes(block=256, width=4096, single=1536, single_with_term=512, multiple=1, recompute=False)
+_CPU = Sizes(
+  block=256,
+  width=4096,
+  single=1536,
+  single_with_term=512,
+  multiple=1,
+  recompute=False,
+  band_block=64,
+)
 _GPU = Sizes(
-  block=2048, width=8192, single=8192, single_with_term=8192, multiple=128, recompute=True
+  block=2048,
+  width=8192,
+  single=8192,
+  single_with_term=8192,
+  multiple=128,
+  recompute=True,
+  band_block=1024,
 )
 _TPU = Sizes(
-  block=1024, width=8192, single=8192, single_with_term=4096, multiple=128, recompute=False
+  block=1024,
+  width=8192,
+  single=8192,
+  single_with_term=4096,
+  multiple=128,
+  recompute=False,
+  band_block=512,
 )
 
 
@@ -83,13 +110,13 @@ def by_platform(
   return lax.platform_dependent(*arguments, cpu=cpu, tpu=tpu, default=gpu)
 
 
-def is_single_self(n: int, has_term: bool, shard: Shard, sizes: Sizes) -> bool:
+def _is_single_self(n: int, has_term: bool, shard: Shard, sizes: Sizes) -> bool:
   """Whether all pairs of a set with itself are one tile."""
   limit = sizes.single_with_term if has_term else sizes.single
   return n <= limit and shard.count == 1
 
 
-def is_single_cross(n: int, m: int, shard: Shard, sizes: Sizes) -> bool:
+def _is_single_cross(n: int, m: int, shard: Shard, sizes: Sizes) -> bool:
   """Whether all pairs of two sets are one tile."""
   return n * m <= sizes.single**2 and m <= sizes.width + n and shard.count == 1
 
@@ -100,7 +127,8 @@ class Points(NamedTuple):
   Attributes:
     x: coordinates, [length, d].
     norms: squared norms, [length].
-    position: position of each point in the list, [length].
+    position: position of each point in the list, [length]; in a band, that of the first column
+      that a row meets.
     row_term: empty, or other arrays with an entry for each point, [length] or [length, e].
     weight: [length], zero for points that fill up the length.
   """
@@ -126,10 +154,12 @@ class Tiles(NamedTuple):
     width: number of columns of a tile.
     first: index of this device's first block.
     blocks: number of this device's blocks.
-    circular: whether a block's columns begin with the block itself.
+    circular: whether rows and columns are the same points, on a circle.
     weights: [tiles of a block, width], weights of the columns as seen from the block.
     coincident: squared distance below which two points differ by rounding errors only.
     recompute: whether to compute values again for each use.
+    band: number of columns that each row meets, or 0 for all.
+    starts: first column of each block of a band.
   """
 
   rows: Points
@@ -142,6 +172,14 @@ class Tiles(NamedTuple):
   weights: np.ndarray
   coincident: Array
   recompute: bool
+  band: int = 0
+  starts: Array | None = None
+
+  def first_column(self, block: Any) -> Any:
+    """Returns the first column that a block meets."""
+    if self.starts is not None:
+      return self.starts[block]
+    return block * self.block if self.circular else 0
 
   @property
   def is_single(self) -> bool:
@@ -149,32 +187,53 @@ class Tiles(NamedTuple):
     return self.blocks * len(self.weights) == 1
 
 
-def self_tiles(
-  x: Float[Array, "n d"],
-  row_term: tuple[Array, ...],
-  coincident: Array,
+class Tiling(NamedTuple):
+  """A way to cut the pairs of two sets, or of a set with itself, into tiles.
+
+  Attributes:
+    tiles: (rows, columns, coincident, sizes) -> tiles.
+    is_single: whether sizes give a single tile.
+  """
+
+  tiles: Callable[[PointsAndTerms, PointsAndTerms, Array, Sizes], Tiles]
+  is_single: Callable[[Sizes], bool]
+
+
+def self_tiling(n: int, has_term: bool, *, shard: Shard) -> Tiling:
+  """Cuts the pairs of a set with itself: each block meets the half circle behind it."""
+  return Tiling(
+    functools.partial(_self_tiles, n, has_term, shard),
+    functools.partial(_is_single_self, n, has_term, shard),
+  )
+
+
+def _self_tiles(
+  n: int,
+  has_term: bool,
   shard: Shard,
+  rows: PointsAndTerms,
+  columns: PointsAndTerms,
+  coincident: Array,
   sizes: Sizes,
 ) -> Tiles:
-  """Cuts the pairs of a set with itself: each block meets the half circle behind it."""
-  n = x.shape[0]
-  single = is_single_self(n, bool(row_term), shard, sizes)
+  del columns  # the rows are the columns
+  single = _is_single_self(n, has_term, shard, sizes)
   blocks = 1 if single else -(-n // sizes.block)
-  blocks = _rounded_up(blocks, shard.count)
+  blocks = rounded_up(blocks, shard.count)
   block = -(-n // blocks)
   window = (blocks // 2 + 1) * block
   tiles = 1 if blocks == 1 else -(-window // (sizes.width + block))
-  width = _rounded_up(-(-window // tiles), 1 if blocks == 1 else sizes.multiple)
+  width = rounded_up(-(-window // tiles), 1 if blocks == 1 else sizes.multiple)
   weights = np.zeros(tiles * width)
   weights[:window] = 2  # the sum contains each pair twice
   weights[:block] = 1
   if blocks % 2 == 0:
     weights[window - block : window] = 1  # both sides of the circle see these pairs
-  rows = _points(x, row_term, blocks * block)
+  circle = points(*rows, blocks * block)
   length = (blocks - 1) * block + tiles * width
   return Tiles(
-    rows,
-    jax.tree.map(lambda v: _rolled(v, length), rows),
+    circle,
+    jax.tree.map(lambda v: repeated(v, length), circle),
     block,
     width,
     shard.index * (blocks // shard.count),
@@ -186,19 +245,31 @@ def self_tiles(
   )
 
 
-def cross_tiles(
-  x: Float[Array, "n d"], y: Float[Array, "m d"], coincident: Array, shard: Shard, sizes: Sizes
+def cross_tiling(n: int, m: int, *, shard: Shard) -> Tiling:
+  """Cuts all pairs of two sets."""
+  return Tiling(
+    functools.partial(_cross_tiles, n, m, shard),
+    functools.partial(_is_single_cross, n, m, shard),
+  )
+
+
+def _cross_tiles(
+  n: int,
+  m: int,
+  shard: Shard,
+  rows: PointsAndTerms,
+  columns: PointsAndTerms,
+  coincident: Array,
+  sizes: Sizes,
 ) -> Tiles:
-  """Cuts the pairs of two sets."""
-  n, m = x.shape[0], y.shape[0]
   single = n * m <= sizes.single**2 and shard.count == 1
-  blocks = _rounded_up(1 if single else -(-n // sizes.block), shard.count)
+  blocks = rounded_up(1 if single else -(-n // sizes.block), shard.count)
   block = -(-n // blocks)
   tiles = -(-m // (sizes.width + block))
-  width = _rounded_up(-(-m // tiles), 1 if tiles == 1 else sizes.multiple)
+  width = rounded_up(-(-m // tiles), 1 if tiles == 1 else sizes.multiple)
   return Tiles(
-    _points(x, (), blocks * block),
-    _points(y, (), tiles * width),
+    points(*rows, blocks * block),
+    points(*columns, tiles * width),
     block,
     width,
     shard.index * (blocks // shard.count),
@@ -210,26 +281,14 @@ def cross_tiles(
   )
 
 
-def _rounded_up(length: int, multiple: int) -> int:
+def rounded_up(length: int, multiple: int) -> int:
+  """Returns the smallest multiple that is not below a length."""
   return -(-length // multiple) * multiple
 
 
-def _points(x: Float[Array, "n d"], row_term: tuple[Array, ...], length: int) -> Points:
+def points(x: Float[Array, "n d"], row_term: tuple[Array, ...], length: int) -> Points:
+  """Returns points and their terms, filled up to a length."""
   # Pass row indices as array data. If they were loop-invariant, XLA would hoist the mask of equal
   # indices into a full matrix and read it back in every tile.
-  points = Points(x, jnp.sum(x * x, 1), jnp.arange(len(x)), row_term, jnp.ones_like(x[:, 0]))
-  return jax.tree.map(
-    lambda v: jnp.pad(v, [(0, length - len(v))] + [(0, 0)] * (v.ndim - 1)), points
-  )
-
-
-def _rolled(v: Array, length: int) -> Array:
-  """Returns `length` entries along a circle, which may go around more than once."""
-  return jnp.concatenate([v] * -(-length // len(v)))[:length]
-
-
-def unrolled(v: Float[Array, "length d"], n: int) -> Float[Array, "n d"]:
-  """Sums the entries that belong to the same of `n` points of the circle."""
-  turns = -(-len(v) // n)
-  filled = jnp.pad(v, ((0, turns * n - len(v)), (0, 0)))
-  return filled.reshape(turns, n, -1).sum(0)
+  given = Points(x, jnp.sum(x * x, 1), jnp.arange(len(x)), row_term, jnp.ones_like(x[:, 0]))
+  return jax.tree.map(lambda v: jnp.pad(v, [(0, length - len(v))] + [(0, 0)] * (v.ndim - 1)), given)

@@ -37,7 +37,7 @@ _MIN_SPREAD = 1e-12
 RadialFunction = Callable[[Array, int], Array]
 
 
-@public_jit("unbiased", "approximate", "axis_name")
+@public_jit("unbiased", "approximate", "pairs", "axis_name")
 def cramer_wold(
   z: Latents,
   target: Target = None,
@@ -45,6 +45,7 @@ def cramer_wold(
   gamma: ScalarLike | None = None,
   unbiased: bool = False,
   approximate: bool = False,
+  pairs: int | None = None,
   axis_name: AxisName = None,
 ) -> Scalar:
   """Squared Cramer-Wold distance between the distribution of `z` and `target`, N(0, I) by default.
@@ -62,6 +63,8 @@ def cramer_wold(
       The published distance keeps these pairs.
     approximate: use the published φ_D ≈ (1 + 4s / (2D − 3))^(−1/2). It is not faster, and its
       error keeps the distance above zero and pulls the scale of the latents below 1.
+    pairs: number of latents that each latent is paired with, or None for all, as in `mmd`. The
+      latents must be in random order. The value may then be negative.
     axis_name: name of the mapped axis over which `z` and samples are spread; the value is then
       that of the global batch.
 
@@ -92,8 +95,8 @@ def cramer_wold(
     scale = jax.lax.rsqrt(4 * gamma)
 
     def to_samples(shard: Shard, x: Array, y: Array) -> Array:
-      xx, yy = (self_mean(kernel, v, unbiased=unbiased, shard=shard) for v in (x, y))
-      return xx + yy - 2 * cross_mean(kernel, x, y, shard=shard)
+      xx, yy = (self_mean(kernel, v, unbiased=unbiased, pairs=pairs, shard=shard) for v in (x, y))
+      return xx + yy - 2 * cross_mean(kernel, x, y, pairs=pairs, shard=shard)
 
     between = sharded(to_samples, z * scale, y * scale, axis_name=axis_name)
     return between * scale / math.sqrt(math.pi)
@@ -119,7 +122,8 @@ def cramer_wold(
     )
 
   def to_prior(shard: Shard, z: Array, gamma: Array, target: Any) -> Array:
-    xx = self_mean(kernel, z * jax.lax.rsqrt(4 * gamma), unbiased=unbiased, shard=shard)
+    scaled = z * jax.lax.rsqrt(4 * gamma)
+    xx = self_mean(kernel, scaled, unbiased=unbiased, pairs=pairs, shard=shard)
     xy = shard.mean(lambda rows: smoothed(rows, gamma, target), z)
     return xx * jax.lax.rsqrt(gamma) - 2 * xy
 
@@ -127,8 +131,14 @@ def cramer_wold(
   return (to_z + yy) / (2 * math.sqrt(math.pi))
 
 
-@public_jit("normalized", "axis_name")
-def sigreg(z: Latents, *, normalized: bool = False, axis_name: AxisName = None) -> Scalar:
+@public_jit("normalized", "pairs", "axis_name")
+def sigreg(
+  z: Latents,
+  *,
+  normalized: bool = False,
+  pairs: int | None = None,
+  axis_name: AxisName = None,
+) -> Scalar:
   """SIGReg without slices: the Epps–Pulley statistic, averaged exactly over all directions.
 
   2πn times the squared Cramer-Wold distance to N(0, I) at γ = 1/2. Off the prior it grows in
@@ -139,6 +149,8 @@ def sigreg(z: Latents, *, normalized: bool = False, axis_name: AxisName = None) 
   Args:
     z: latents, one a row.
     normalized: leave out the factor n, the number of latents of the global batch.
+    pairs: number of latents that each latent is paired with, or None for all, as in `mmd`. The
+      latents must be in random order. The value may then be negative.
     axis_name: name of the mapped axis over which `z` is spread; the value is then that of the
       global batch.
 
@@ -153,7 +165,7 @@ def sigreg(z: Latents, *, normalized: bool = False, axis_name: AxisName = None) 
   """
   n = as_latents(z).shape[0] * (1 if axis_name is None else jax.lax.axis_size(axis_name))
   factor = 1 if normalized else n
-  return 2 * math.pi * factor * cramer_wold(z, gamma=0.5, axis_name=axis_name)
+  return 2 * math.pi * factor * cramer_wold(z, gamma=0.5, pairs=pairs, axis_name=axis_name)
 
 
 def _mean_to_normal(kernel: RadialFunction, rows: Array, gamma: Array, _: object) -> Array:

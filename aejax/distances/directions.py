@@ -1,5 +1,6 @@
 """Directions on the unit sphere: random draws, checks, projections."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -11,7 +12,10 @@ from aejax._memory import check_fits
 from aejax.distances._arguments import public_jit
 from aejax.priors import KeyArray
 
-__all__ = ["as_directions", "largest", "project", "random_directions"]
+__all__ = ["as_directions", "by_groups", "largest", "project", "random_directions"]
+
+# Projections that are held at a time, 64 MiB in float32.
+_MAX_PROJECTIONS = 2**24
 
 
 @public_jit("num", "dim", "orthogonal")
@@ -78,6 +82,24 @@ def largest(values: Float[Array, "n *columns"]) -> Float[Array, "*columns"]:
   winner = jnp.argmax(lax.stop_gradient(values), axis=0, keepdims=True)
   index = lax.broadcasted_iota(winner.dtype, values.shape, 0)
   return jnp.sum(jnp.where(index == winner, values, 0), axis=0)
+
+
+def by_groups(
+  function: Callable[[Array], Array], n: int, directions: Float[Array, "num d"]
+) -> Float[Array, " num"]:
+  """Returns a function of directions, which gives one number for each, a few directions at a time.
+
+  Memory then does not grow with the number of directions: the gradient computes the projections of
+  n latents again instead of storing them.
+  """
+  num, dim = directions.shape
+  groups = -(-num // max(1, _MAX_PROJECTIONS // n))
+  if groups == 1:
+    return function(directions)
+  size = -(-num // groups)
+  filled = jnp.concatenate([directions] * (1 + -(-groups * size // num)))[: groups * size]
+  computed = jax.checkpoint(function, prevent_cse=False)
+  return lax.map(computed, filled.reshape(groups, size, dim)).reshape(-1)[:num]
 
 
 def project(z: Float[Array, "n d"], directions: Float[Array, "num d"]) -> Float[Array, "n num"]:

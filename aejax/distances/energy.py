@@ -8,12 +8,13 @@ from aejax.distances.mmd import mean_discrepancy
 __all__ = ["energy_distance"]
 
 
-@public_jit("unbiased", "axis_name")
+@public_jit("unbiased", "pairs", "axis_name")
 def energy_distance(
   z: Latents,
   target: Target = None,
   *,
   unbiased: bool = True,
+  pairs: int | None = None,
   axis_name: AxisName = None,
 ) -> Scalar:
   """Squared energy distance between the distribution of `z` and `target`, N(0, I) by default.
@@ -26,6 +27,8 @@ def energy_distance(
     z: latents, one a row.
     target: None for N(0, I), any prior of `aejax.priors`, or samples [m, d].
     unbiased: leave out the pairs i = i. The estimate is then right on average and may be negative.
+    pairs: number of latents that each latent is paired with, or None for all, as in `mmd`. The
+      latents must be in random order. In one dimension a sort computes all pairs.
     axis_name: name of the mapped axis over which `z` and samples are spread; the value is then
       that of the global batch.
 
@@ -47,5 +50,6 @@ def energy_distance(
     target,
     kernel=NegativeDistance(),
     unbiased=unbiased,
+    pairs=pairs,
     axis_name=axis_name,
   )

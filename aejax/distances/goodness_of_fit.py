@@ -16,7 +16,7 @@ from aejax.distances._arguments import Directions, Latents, Scalar, as_latents, 
 from aejax.distances._epps_pulley import epps_pulley_statistic
 from aejax.distances._sharding import AxisName, Shard, all_gather_rows, sharded
 from aejax.distances._sorting import sort_columns
-from aejax.distances.directions import as_directions, largest, project
+from aejax.distances.directions import as_directions, by_groups, largest, project
 
 __all__ = ["anderson_darling", "cramer_von_mises", "epps_pulley", "kolmogorov_smirnov"]
 
@@ -32,7 +32,10 @@ def _sliced(
   z = all_gather_rows(as_latents(z), axis_name)
 
   def mean(shard: Shard, z: Array, directions: Array) -> Array:
-    return shard.mean(lambda local: statistic(project(z, local)), directions)
+    def values(some: Array) -> Array:
+      return statistic(project(z, some))
+
+    return shard.mean(lambda local: by_groups(values, len(z), local), directions)
 
   value = sharded(mean, z, as_directions(directions, z), axis_name=axis_name)
   return value / z.shape[0] if normalized else value

@@ -2,14 +2,22 @@
 
 import dataclasses
 import functools
-import inspect
-from typing import Any, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
 from aejax import _checks
+from aejax.distances._kernel_algebra import (
+  Combinable,
+  Kernel,
+  KernelSum,
+  NormalKernel,
+  WeightedKernel,
+  check_kernel,
+  describe,
+  number,
+)
 from aejax.distances._quotients import sum_of_powers
 
 __all__ = [
@@ -18,6 +26,7 @@ __all__ = [
   "Kernel",
   "KernelSum",
   "NormalKernel",
+  "WeightedKernel",
   "check_kernel",
   "describe",
   "gaussian",
@@ -25,92 +34,14 @@ __all__ = [
 ]
 
 
-@runtime_checkable
-class Kernel(Protocol):
-  """A radial kernel k(|x − y|²). A kernel of your own needs this call and a hash.
-
-  With the two expectations of `NormalKernel`, its MMD to N(0, I) has a closed form. Without them,
-  the target must be samples.
-  """
-
-  def __call__(self, squared_distances: Array, dim: int) -> Array:
-    """Returns the kernel at squared distances, elementwise, in dimension `dim`."""
-    ...
-
-
-@runtime_checkable
-class NormalKernel(Kernel, Protocol):
-  """A kernel whose expectations under N(0, I) are known."""
-
-  def normal_mean(self, squared_norms: Array, dim: int) -> Array:
-    """Returns E k(x, y) over y ~ N(0, I), a function of |x|²."""
-    ...
-
-  def normal_pair_mean(self, dim: int) -> float:
-    """Returns E k(y, y′) over independent y, y′ ~ N(0, I)."""
-    ...
-
-
-class _Addable:
-  """A kernel that can be added to others: k₁ + k₂ is a kernel."""
-
-  def __add__(self, other: Kernel) -> "KernelSum":
-    return _added(self, other)
-
-  def __radd__(self, other: Kernel) -> "KernelSum":
-    return _added(other, self)
-
-
 @dataclasses.dataclass(frozen=True)
-class KernelSum(_Addable):
-  """The sum of kernels; made by adding them.
-
-  Attributes:
-    terms: the kernels.
-  """
-
-  terms: tuple[Kernel, ...]
-
-  def __call__(self, squared_distances: Array, dim: int) -> Array:
-    """Returns the sum at squared distances in dimension `dim`."""
-    return functools.reduce(jnp.add, [k(squared_distances, dim) for k in self.terms])
-
-  def __str__(self) -> str:
-    return " + ".join(map(describe, self.terms))
-
-
-@dataclasses.dataclass(frozen=True)
-class NormalKernelSum(KernelSum):
-  """The sum of kernels that all have closed forms to N(0, I); the sum has one too."""
-
-  terms: tuple[NormalKernel, ...]
-
-  def normal_mean(self, squared_norms: Array, dim: int) -> Array:
-    """Returns E k(x, y) over y ~ N(0, I), a function of |x|²."""
-    return functools.reduce(jnp.add, [k.normal_mean(squared_norms, dim) for k in self.terms])
-
-  def normal_pair_mean(self, dim: int) -> float:
-    """Returns E k(y, y′) over independent y, y′ ~ N(0, I)."""
-    return sum(k.normal_pair_mean(dim) for k in self.terms)
-
-
-def _added(first: Any, second: Any) -> KernelSum:
-  terms = []
-  for kernel in (first, second):
-    check_kernel(kernel)
-    terms += kernel.terms if isinstance(kernel, KernelSum) else (kernel,)
-  closed = all(isinstance(kernel, NormalKernel) for kernel in terms)
-  return (NormalKernelSum if closed else KernelSum)(tuple(terms))
-
-
-@dataclasses.dataclass(frozen=True)
-class Gaussian(_Addable):
+class Gaussian(Combinable):
   """k(x, y) = exp(−|x − y|² / (2 bandwidth²))."""
 
   bandwidth: float
 
   def __post_init__(self):
-    _checks.positive("bandwidth", self.bandwidth)
+    object.__setattr__(self, "bandwidth", number("bandwidth", self.bandwidth))
 
   def __call__(self, squared_distances: Array, dim: int) -> Array:
     """Returns the kernel at squared distances, the same in every dimension."""
@@ -132,7 +63,7 @@ class Gaussian(_Addable):
 
 
 @dataclasses.dataclass(frozen=True)
-class InverseMultiquadric(_Addable):
+class InverseMultiquadric(Combinable):
   """k(x, y) = Σ_s C / (C + |x − y|²) with C = 2 D s, over the scales s.
 
   2D is the mean squared distance of two draws from N(0, I), so the scales mean the same in every
@@ -191,35 +122,6 @@ def _imq_rule(scales: tuple[float, ...], dim: int, double: bool) -> tuple[np.nda
   density = np.exp(-a * c[:, None] / 2 - dim / 2 * np.log1p(a)) * (c[:, None] / 2)
   weights = np.append((step * a * density).sum(0), step * c.sum() / 2 * a[0] / np.expm1(step))
   return np.append(a / (1 + a) / 2, 0.0), weights
-
-
-def check_kernel(kernel: Any) -> Any:
-  """Returns the kernel if it is one.
-
-  Raises:
-    ValueError: if it cannot be called with squared distances and a dimension, or has no hash.
-  """
-  try:
-    good = not isinstance(kernel, type) and callable(kernel) and kernel not in (gaussian, imq)
-    hash(kernel)
-    if good and inspect.isfunction(kernel):
-      inspect.signature(kernel).bind(None, 1)
-  except TypeError:
-    good = False
-  if not good:
-    raise ValueError(
-      f"kernel must be a kernel such as imq() or gaussian(1.0), but is {_checks.type_name(kernel)}."
-    )
-  return kernel
-
-
-def describe(kernel: Kernel) -> str:
-  """Returns a kernel in words for an error, without the address that Python shows by default."""
-  if inspect.isfunction(kernel):
-    return kernel.__name__
-  if type(kernel).__repr__ is object.__repr__:
-    return type(kernel).__name__
-  return str(kernel)
 
 
 def gaussian(bandwidth: float) -> Gaussian:

@@ -23,7 +23,7 @@ from aejax.distances._arguments import (
 from aejax.distances._quantiles import has_quantiles, normal_quantiles, prior_quantiles
 from aejax.distances._sharding import AxisName, Shard, all_gather_rows, sharded
 from aejax.distances._sorting import sort_columns
-from aejax.distances.directions import as_directions, largest, project
+from aejax.distances.directions import as_directions, by_groups, largest, project
 from aejax.priors import Normal, StandardNormal, StudentT, UniformBall, UniformSphere
 from aejax.priors._base import check_dimension
 
@@ -67,7 +67,10 @@ def sliced_wasserstein(
   """
 
   def mean(shard: Shard, z: Array, target: ExactTarget, directions: Array) -> Array:
-    return shard.mean(lambda local: _squared_w2(z, target, local), directions)
+    def values(some: Array) -> Array:
+      return _squared_w2(z, target, some)
+
+    return shard.mean(lambda local: by_groups(values, len(z), local), directions)
 
   checked = _arguments("sliced_wasserstein", z, target, directions, axis_name)
   return sharded(mean, *checked, axis_name=axis_name)
@@ -129,7 +132,7 @@ def max_sliced_wasserstein(
       climbed = lax.fori_loop(0, ascent_steps, climb, lax.stop_gradient(local))
       return largest(jnp.stack([values, _squared_w2(z, target, climbed)]))
 
-    return largest(shard.map(highest, directions))
+    return largest(shard.map(lambda local: by_groups(highest, len(z), local), directions))
 
   checked = _arguments("max_sliced_wasserstein", z, target, directions, axis_name)
   return sharded(maximum, *checked, axis_name=axis_name)

@@ -12,10 +12,12 @@ from jaxtyping import Array, Float
 
 from aejax import _checks
 from aejax.distances._arguments import Latents, Scalar, as_latents, checked
+from aejax.distances._gaussian_nodes import terms_of
 from aejax.distances._pairwise import self_sum
 from aejax.distances._score_tile import score_sum
 from aejax.distances._sharding import AxisName, Shard, all_gather_rows, sharded
 from aejax.distances.kernels import Kernel, imq
+from aejax.distances.scale_mixtures import Matern
 from aejax.priors import (
   Prior,
   StandardNormal,
@@ -58,6 +60,7 @@ def kernel_stein(
   *,
   kernel: Kernel = imq(),
   unbiased: bool = True,
+  pairs: int | None = None,
   axis_name: AxisName = None,
 ) -> Scalar:
   """Squared kernel Stein discrepancy of the distribution of `z` from `target`, or from N(0, I).
@@ -75,6 +78,9 @@ def kernel_stein(
       pass through both x and s(x).
     kernel: `imq()`, `gaussian(bandwidth)`, or a radial kernel that is twice differentiable at 0.
     unbiased: leave out the pairs i = i. The estimate is then right on average and may be negative.
+    pairs: number of latents that each latent is paired with, or None for all, as in `mmd`. The
+      latents must be in random order. The variance is that of `mmd`, with the
+      Stein kernel as k̃.
     axis_name: name of the mapped axis over which `z` is spread; the value is then that of the
       global batch.
 
@@ -83,7 +89,7 @@ def kernel_stein(
 
   Raises:
     ValueError: if `unbiased` and there is only one latent, if dimensions differ, if the target is
-      uniform, or if its density is zero at a latent.
+      uniform, if its density is zero at a latent, or if the kernel is `laplace`.
 
   Example:
     >>> float(kernel_stein(jnp.zeros((1, 3)), kernel=gaussian(1.0), unbiased=False))
@@ -94,13 +100,23 @@ def kernel_stein(
   Reference: Liu, Lee & Jordan, ICML 2016, arXiv 1602.03253, theorem 3.6; Chwialkowski et al., ICML
     2016, arXiv 1602.02964.
   """
+  if any(isinstance(term, Matern) and term.nu < 1 for term in terms_of(kernel)):
+    raise ValueError(
+      "kernel_stein needs a kernel without a kink at x = y, but laplace has one: use "
+      "matern(1.5, bandwidth)."
+    )
   z = as_latents(z, minimum=2 if unbiased and axis_name is None else 1)
-  return _discrepancy(z, _scores(target, z), kernel, unbiased, axis_name)
+  return _discrepancy(z, _scores(target, z), kernel, unbiased, pairs, axis_name)
 
 
-@functools.partial(jax.jit, static_argnames=("kernel", "unbiased", "axis_name"))
+@functools.partial(jax.jit, static_argnames=("kernel", "unbiased", "pairs", "axis_name"))
 def _discrepancy(
-  z: Array, scores: Array | None, kernel: Kernel, unbiased: bool, axis_name: AxisName
+  z: Array,
+  scores: Array | None,
+  kernel: Kernel,
+  unbiased: bool,
+  pairs: int | None,
+  axis_name: AxisName,
 ) -> Scalar:
   z = all_gather_rows(z, axis_name)
   scores = None if scores is None else all_gather_rows(scores, axis_name)
@@ -119,11 +135,11 @@ def _discrepancy(
   def mean(shard: Shard, z: Array, scores: Array | None) -> Array:
     if scores is None:
       terms = jnp.sum(z * z, 1)
-      total = self_sum(to_normal, z, terms, shard=shard)
+      total = self_sum(to_normal, z, terms, pairs=pairs, shard=shard)
       diagonal = lambda r: to_normal(jnp.zeros_like(r), 2 * r)  # noqa: E731
     else:
       terms = jnp.sum(scores * scores, 1)
-      total = score_sum(to_scores, z, scores, shard=shard)
+      total = score_sum(to_scores, z, scores, pairs=pairs, shard=shard)
       diagonal = lambda p: to_scores(jnp.zeros_like(p), p, jnp.zeros_like(p))  # noqa: E731
     if unbiased:
       return total / (n - 1) / n

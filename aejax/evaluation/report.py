@@ -212,6 +212,11 @@ def _scores(names: Sequence[str], summaries: Sequence[dict[str, Any]]) -> str:
       continue
     row = [name.replace("_", " "), *(_number(value) for value in values)]
     rows.append([*row, _number(references.get(name))] if references else row)
+  tests = [s.get("prior_test") for s in summaries]
+  if any(isinstance(test, dict) for test in tests):
+    row = ["p-value of cramer wold"]
+    row += [_number(test.get("p_value")) if isinstance(test, dict) else "" for test in tests]
+    rows.append([*row, ""] if references else row)
   kind = "prior" if any("prior" in s for s in summaries) else "normal"
   heads = ["", *names, *([f"{kind} latents"] if references else [])]
   return _table(heads, rows)

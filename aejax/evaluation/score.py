@@ -21,7 +21,12 @@ from aejax.evaluation.generation import (
   table_metrics,
 )
 from aejax.evaluation.outputs import Outputs, scoring_keys
-from aejax.evaluation.prior_metrics import is_normal, prior_baseline, prior_metrics
+from aejax.evaluation.prior_metrics import (
+  comparison_with_prior,
+  is_normal,
+  prior_baseline,
+  prior_metrics,
+)
 from aejax.evaluation.report import write_report
 from aejax.evaluation.run_plots import plot_run
 from aejax.evaluation.summary import Summary, summarise
@@ -149,6 +154,8 @@ def evaluate(
   summary |= _sample_metrics(trained, dataset, outputs, extractor) | kept | dict(timing or {})
   references = prior_baseline(len(outputs.latents), prior, key=jax.random.key(2))
   summary["normal_latents" if is_normal(prior) else "prior_latents"] = references
+  if comparison := comparison_with_prior(outputs.latents, prior, key=jax.random.key(3)):
+    summary["prior_test"] = comparison
   _check_finite(summary, where)
   means = np.asarray(outputs.means)
   gaussian = trained.objective.gaussian_encoder

@@ -42,6 +42,8 @@ class Summary(TypedDict):
     prior: name of the prior, if it is another than N(0, I). The distances are then those to the
       prior, Mardia's statistics are absent, and `prior_latents` replaces `normal_latents`.
     prior_latents: mean score of true samples of the prior in each of the four distances.
+    prior_test: `statistic`, `null_mean`, `null_standard_deviation` and `p_value` of
+      `metrics.prior_test` with the Cramer-Wold distance to the prior, in closed form.
     active_units: for a Gaussian encoder, number of dimensions that depend on the image.
     knn_accuracy: for examples with classes, see `metrics.label_accuracy`.
     linear_probe_accuracy: for examples with classes, see `metrics.label_accuracy`.
@@ -79,6 +81,7 @@ class Summary(TypedDict):
   energy_distance: float
   normal_latents: NotRequired[dict[str, float]]
   prior_latents: NotRequired[dict[str, float]]
+  prior_test: NotRequired[dict[str, float]]
   active_units: NotRequired[float]
   knn_accuracy: NotRequired[float]
   linear_probe_accuracy: NotRequired[float]
@@ -141,4 +144,9 @@ def table(summary: Mapping[str, Any]) -> str:
     if name in references:
       line = f"{line:{width + 14}}{kind} latents {references[name]:.2g}"
     lines.append(line)
+  if test := summary.get("prior_test"):
+    lines.append(
+      f"{'prior_test':{width}}p = {test['p_value']:.2g}: cramer_wold {test['statistic']:.3g}, "
+      f"samples of the prior {test['null_mean']:.3g} ± {test['null_standard_deviation']:.1g}"
+    )
   return "\n".join(lines)

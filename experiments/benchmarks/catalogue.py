@@ -41,6 +41,7 @@ class DistanceForm:
     min_latents: smallest number of latents for which the form is defined.
     rotation_invariant: whether a rotation of latents and samples leaves the value unchanged.
     smooth: whether the gradient is continuous near random latents.
+    incomplete: whether only some of the pairs are used, so that the order of the latents matters.
   """
 
   distance: str
@@ -53,6 +54,7 @@ class DistanceForm:
   min_latents: int = 1
   rotation_invariant: bool = True
   smooth: bool = True
+  incomplete: bool = False
 
   @property
   def name(self) -> str:
@@ -220,6 +222,14 @@ FORMS: tuple[DistanceForm, ...] = (
     **_UNBIASED,
     **_TEST,
   ),
+  *(
+    DistanceForm("mmd_imq", name, _to_normal(distances.mmd, kernel=kernel), **_UNBIASED, **_TEST)
+    for name, kernel in (
+      ("laplace", distances.laplace(2.0)),
+      ("matern", distances.matern(1.5, 2.0) + 0.5 * distances.matern(2.5, 1.0)),
+      ("rational", 2.0 * distances.rational_quadratic(0.7, 1.5)),
+    )
+  ),
   DistanceForm("mmd_gaussian", NORMAL, _gaussian(_to_normal), **_UNBIASED),
   DistanceForm("mmd_gaussian", SAMPLES, _gaussian(_to_samples), samples=True, **_UNBIASED),
   DistanceForm(
@@ -256,6 +266,32 @@ FORMS: tuple[DistanceForm, ...] = (
     "kernel_stein",
     "gaussian",
     _to_normal(distances.kernel_stein, kernel=distances.gaussian(1.5), unbiased=False),
+    **_TEST,
+  ),
+  # Seven latents have three partners on each side: two are some of the pairs.
+  DistanceForm(
+    "cramer_wold",
+    "pairs",
+    _to_normal(distances.cramer_wold, unbiased=True, pairs=2),
+    incomplete=True,
+    **_UNBIASED,
+    **_TEST,
+  ),
+  DistanceForm(
+    "energy_distance",
+    "samples-pairs",
+    _to_samples(distances.energy_distance, pairs=2),
+    samples=True,
+    incomplete=True,
+    **_UNBIASED,
+    **_TEST,
+  ),
+  DistanceForm(
+    "kernel_stein",
+    "pairs",
+    _to_normal(distances.kernel_stein, pairs=2),
+    incomplete=True,
+    **_UNBIASED,
     **_TEST,
   ),
   DistanceForm("sliced_wasserstein", NORMAL, _sliced(distances.sliced_wasserstein), **_SLICED),

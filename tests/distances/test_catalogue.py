@@ -23,7 +23,7 @@ SHAPES = [(6, 3), (7, 5)]
 
 SAMPLED = [form for form in FORMS if form.samples]
 # The default γ of the Cramer-Wold distance depends on the target.
-SYMMETRIC = [form for form in SAMPLED if form.name != "cramer_wold-samples"]
+SYMMETRIC = [f for f in SAMPLED if f.name != "cramer_wold-samples" and not f.incomplete]
 
 FEWER = settings(max_examples=20, derandomize=True, database=None, deadline=None)
 MORE = settings(max_examples=400, derandomize=True, database=None, deadline=None)
@@ -42,6 +42,7 @@ def assert_close(a, b, n, factor=1.0):
 
 def test_catalogue_has_every_public_distance():
   others = {"gaussian", "imq", "random_directions", "sinkhorn_divergence_and_residual"}
+  others |= {"laplace", "matern", "median_bandwidth", "rational_quadratic"}
   functions = {name for name in distances.__all__ if name[0].islower()} - others
   # The forms of `mmd` are listed by kernel, as mmd_imq and mmd_gaussian.
   listed = {"mmd" if form.distance.startswith("mmd_") else form.distance for form in ALL_FORMS}
@@ -91,7 +92,8 @@ def check(form, z, y):
     assert value >= -rounding
   order = np.random.default_rng(1).permutation(len(z))
   moved, moved_gradient = value_and_gradient(form, z[order], y)
-  assert moved == pytest.approx(value, rel=1e-3, abs=rounding)
+  if not form.incomplete:
+    assert moved == pytest.approx(value, rel=1e-3, abs=rounding)
   assert np.isfinite(moved_gradient).all()
 
 

@@ -86,3 +86,24 @@ def test_epps_pulley_equals_double_sum_at_any_scale():
     # cos(t p) has an error of eps |t p|, and t goes up to about 6.
     bound = 12 * 2.5 * np.finfo(np.float32).eps * max(8, 6 * np.abs(p).max())
     assert abs(float(value) - exact.mean()) < bound
+
+
+GROUPED = {
+  "sliced_wasserstein": distances.sliced_wasserstein,
+  "epps_pulley": distances.epps_pulley,
+  "max_sliced_wasserstein": distances.max_sliced_wasserstein,
+}
+
+
+@pytest.mark.parametrize("name", GROUPED)
+def test_groups_of_directions_give_the_value_of_all(name, monkeypatch):
+  z, rest = latents(9, 3, num=7)
+  step = jax.value_and_grad(lambda z: GROUPED[name](z, directions=rest["directions"]))
+  value, gradient = step(z)
+  jax.clear_caches()
+  monkeypatch.setattr("aejax.distances.directions._MAX_PROJECTIONS", 20)
+  assert "scan" in str(jax.make_jaxpr(step)(z))
+  found, gradient_found = step(z)
+  jax.clear_caches()
+  np.testing.assert_allclose(found, value, rtol=1e-5)
+  np.testing.assert_allclose(gradient_found, gradient, rtol=1e-4, atol=1e-6)

@@ -37,6 +37,7 @@ KEYS = {
   "seconds",
   "images_per_second",
   "normal_latents",
+  "prior_test",
   "frechet_classifier",
   "frechet_classifier_gaussian",
   "frechet_classifier_mixture",
@@ -104,6 +105,14 @@ def test_evaluate_scores_samples_with_fixed_keys(digits_run, trained, digits):
   baseline = metrics.normal_baseline(len(digits.test), 2, key=jax.random.key(2))
   references = {name: reference.mean for name, reference in baseline.items()}
   assert summary["normal_latents"] == pytest.approx(references, rel=1e-4, abs=1e-6)
+  test = summary["prior_test"]
+  assert set(test) == set(metrics.PriorTest._fields)
+  assert test["statistic"] == pytest.approx(summary["cramer_wold"], rel=1e-4)
+  # The mean of 100 sets is known to 10 % of their deviation, that of five sets to 45 %.
+  assert test["null_mean"] == pytest.approx(
+    references["cramer_wold"], abs=2 * test["null_standard_deviation"]
+  )
+  assert 0 <= test["p_value"] <= 1
 
 
 def test_evaluate_scores_draws_of_a_vae(vae, few, tmp_path):

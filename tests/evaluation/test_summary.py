@@ -40,12 +40,16 @@ def test_summarise_keeps_entries_that_every_seed_has(tmp_path):
 
 def test_table_shows_metrics_and_references():
   metrics = {"method": "cwae", "reconstruction_error": 1.234567891, "mmd": 0.01, "steps": 22}
-  text = table({**metrics, "normal_latents": {"mmd": -0.00036}})
+  test = {"statistic": 0.012, "null_mean": 0.0034, "null_standard_deviation": 0.0002}
+  text = table(
+    {**metrics, "normal_latents": {"mmd": -0.00036}, "prior_test": {**test, "p_value": 0.031}}
+  )
   assert text.splitlines() == [
     "method                cwae",
     "reconstruction_error  1.2346",
     "mmd                   0.01          normal latents -0.00036",
     "steps                 22",
+    "prior_test            p = 0.031: cramer_wold 0.012, samples of the prior 0.0034 ± 0.0002",
   ]
 
 

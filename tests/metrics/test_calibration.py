@@ -179,3 +179,15 @@ def test_p_value_below_the_smallest_possible_distance_is_one():
 def test_calibration_rejects_bad_arguments(call, message, without_beartype):
   with pytest.raises(ValueError, match=message):
     call()
+
+
+def test_null_distribution_of_fewer_draws_is_coarser(few_draws):
+  key = jax.random.key(0)
+  default, same, fewer = (
+    null_distribution("energy_distance", 8, 2, key=key, draws=draws)
+    for draws in (None, calibration._DRAWS, 40)
+  )
+  assert default == same != fewer
+  assert fewer.standard_deviation == pytest.approx(default.standard_deviation, rel=0.5)
+  with pytest.raises(ValueError, match="draws must be a whole number from 10 up"):
+    null_distribution("energy_distance", 8, 2, key=key, draws=2)

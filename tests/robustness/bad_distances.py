@@ -114,6 +114,13 @@ MORE = {
     "^num must be a whole number from 1 up, but is": [2.5, "many", None, True, np.nan],
     "^num must be less than 2.31, but is": [2**40],
   },
+  "pairs": {
+    "^pairs must be a whole number from 1 up, but is": [0, 2.5, "many", True, np.nan],
+    "^pairs must be less than 2.31, but is": [2**40],
+  },
+  "nu": {"^nu must be 0.5, 1.5 or 2.5, but is": [2.0, np.nan, "one", None, [1.5]]},
+  "power": {"^power must be positive and finite, but is": [0.0, np.inf, "one", None]},
+  "scale": {"^scale must be positive and finite, but is": [-1.0, np.nan, "one", None]},
   "bandwidth": {"^bandwidth must be positive and finite, but is": [np.inf, "one", None, [1.0]]},
   "scales": {"^scales must be positive numbers, but are": [(np.nan,), ("a",), None, ((1.0, 2.0),)]},
 }

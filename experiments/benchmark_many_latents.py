@@ -1,0 +1,76 @@
+"""Prints time and peak memory of distances of up to ten million latents, value and gradient.
+
+Each row comes from a process of its own, because the peak of a process does not fall:
+
+    python experiments/benchmark_many_latents.py
+
+takes about ten minutes on two CPU cores. `--only` names rows, as in `--only cramer_wold`.
+"""
+
+import argparse
+import resource
+import subprocess
+import sys
+import time
+
+PAIRS, DIRECTIONS = 32, 50
+ROWS = (
+  ("cramer_wold", 10**6, 64),
+  ("energy_distance", 10**6, 64),
+  ("kernel_stein", 10**6, 64),
+  ("sliced_wasserstein", 10**6, 64),
+  ("epps_pulley", 10**6, 64),
+  ("sliced_wasserstein", 10**7, 8),
+)
+
+
+def measure(name: str, n: int, dim: int) -> None:
+  """Prints one row: the last call after compilation, and the peak of the process."""
+  import jax
+  import jax.numpy as jnp
+  import numpy as np
+
+  from aejax import distances
+
+  z = jnp.asarray(np.random.default_rng(0).standard_normal((n, dim), np.float32))
+  sliced = name in ("sliced_wasserstein", "epps_pulley")
+  options = (
+    {"directions": distances.random_directions(jax.random.key(0), DIRECTIONS, dim)}
+    if sliced
+    else {"pairs": PAIRS}
+  )
+  function = getattr(distances, name)
+  step = jax.jit(jax.value_and_grad(lambda z: function(z, **options))).lower(z).compile()
+  seconds, processor = [], []
+  for _ in range(2 if n <= 10**6 else 1):
+    wall, own = time.perf_counter(), time.process_time()
+    jax.block_until_ready(step(z))
+    seconds.append(time.perf_counter() - wall)
+    processor.append(time.process_time() - own)
+  peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+  used = f"{DIRECTIONS} directions" if sliced else f"pairs={PAIRS}"
+  print(
+    f"| `{name}` | {used} | {n:,} | {dim} | {seconds[-1]:.1f} s | {processor[-1]:.1f} s "
+    f"| {z.nbytes / 2**30:.2f} GiB | {peak:.2f} GiB |",
+    flush=True,
+  )
+
+
+def main() -> None:
+  """Prints the table, or one row of it."""
+  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  parser.add_argument("--only", help="name of a distance")
+  parser.add_argument("--row", type=int, help=argparse.SUPPRESS)
+  arguments = parser.parse_args()
+  if arguments.row is not None:
+    measure(*ROWS[arguments.row])
+    return
+  print("| distance | uses | n | D | time | CPU time | latents | peak of the process |")
+  print("|---|---|---:|---:|---:|---:|---:|---:|", flush=True)
+  for row, (name, *_) in enumerate(ROWS):
+    if arguments.only in (None, name):
+      subprocess.run([sys.executable, __file__, "--row", str(row)], check=True)
+
+
+if __name__ == "__main__":
+  main()
