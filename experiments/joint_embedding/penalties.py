@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Key
 
 from aejax import distances, priors
 
-__all__ = ["DIRECTIONS", "EXACT", "PENALTIES", "Penalty", "scaled"]
+__all__ = ["DIRECTIONS", "PENALTIES", "RANDOM", "Penalty", "scaled"]
 
 Penalty = Callable[[Float[Array, "n d"], Key[Array, ""]], Float[Array, ""]]
 
@@ -59,20 +59,21 @@ def _visreg(z: Float[Array, "n d"], key: Key[Array, ""]) -> Float[Array, ""]:
 
 
 def _kernel_stein(z: Float[Array, "n d"], _: Key[Array, ""]) -> Float[Array, ""]:
+  """Returns the discrepancy from Student's t distribution with five degrees of freedom."""
   return distances.kernel_stein(z, priors.StudentT(z.shape[1], _DEGREES_OF_FREEDOM))
 
 
 PENALTIES: dict[str, Penalty] = {
-  "sliced SIGReg": _sliced_sigreg,
+  "sliced_sigreg": _sliced_sigreg,
   "sigreg": lambda z, _: distances.sigreg(z),
   "energy_distance": lambda z, _: distances.energy_distance(z),
   "mmd": lambda z, _: distances.mmd(z),
-  "kernel_stein, Student's t": _kernel_stein,
-  "VISReg": _visreg,
+  "kernel_stein": _kernel_stein,
+  "visreg": _visreg,
 }
 
-EXACT = {"sliced SIGReg": "sigreg"}
-"""Penalties that estimate an integral over directions, and those that compute it."""
+RANDOM = ("sliced_sigreg", "visreg")
+"""The penalties that draw directions."""
 
 
 def scaled(name: str, n: int, dim: int) -> Penalty:

@@ -102,20 +102,26 @@ class Trainer:
     self, carry: Any, rows: Array, key: Key[Array, ""], weight: Array, rate: Array
   ) -> tuple[Any, Float[Array, ""]]:
     params, state = carry
-    loss, gradient = jax.value_and_grad(self.loss)(params, rows, key, weight)
+    view_key, direction_key = jax.random.split(key)
+    loss, gradient = jax.value_and_grad(self.loss)(params, rows, view_key, direction_key, weight)
     updates, state = _OPTIMIZER.update(gradient, state)
     return (optax.apply_updates(params, optax.tree.scale(-rate, updates)), state), loss
 
   def loss(
-    self, params: Any, rows: Int[Array, " n"], key: Key[Array, ""], weight: float | Array
+    self,
+    params: Any,
+    rows: Int[Array, " n"],
+    view_key: Key[Array, ""],
+    direction_key: Key[Array, ""],
+    weight: float | Array,
   ) -> Float[Array, ""]:
     """Returns the loss of the images in these rows."""
-    *view_keys, first_key, second_key = jax.random.split(key, 4)
     batch = self._images[rows].astype(jnp.float32) / 255
     if self._sharding is not None:
       batch = jax.lax.with_sharding_constraint(batch, self._sharding)
     encode: Any = nnx.merge(self.graphdef, params)
-    z, other = (encode(random_views(batch, k, flip=self._flip)) for k in view_keys)
+    z, other = (encode(random_views(batch, k, flip=self._flip)) for k in jax.random.split(view_key))
+    first_key, second_key = jax.random.split(direction_key)
     penalty = (self._penalty(z, first_key) + self._penalty(other, second_key)) / 2
     return jnp.mean((z - other) ** 2) + weight * penalty
 
