@@ -9,6 +9,7 @@ simulated devices, with the same numbers up to rounding.
 
 import dataclasses
 import functools
+import time
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +19,7 @@ import numpy as np
 from benchmarks.environment import environment
 from benchmarks.results import Results, select, write_page
 from joint_embedding import measures, page
-from joint_embedding.penalties import PENALTIES, RANDOM, scaled
+from joint_embedding.penalties import ESTIMATES, PENALTIES, RANDOM, scaled
 from joint_embedding.training import Trainer, embed
 
 import aejax
@@ -48,21 +49,21 @@ class Options:
       training images is used.
     sweep_steps: number of training steps for each weight tried.
     time_n: numbers of embeddings for which penalties are timed.
-    seconds: seconds to time each penalty for.
+    seconds: number of seconds in which each penalty is timed.
   """
 
   out: Path = Path("results/self_supervised")
   dataset: Literal["fashion_mnist", "mnist", "digits"] = "fashion_mnist"
   penalties: tuple[str, ...] = tuple(PENALTIES)
   network: Literal["mlp", "conv"] = "mlp"
-  dim: int = 32
+  dim: int = 64
   batch_size: int = 128
-  steps: int = 600
+  steps: int = 400
   seeds: int = 3
   weights: tuple[float, ...] = (3.0, 30.0, 300.0)
-  sweep_steps: int = 200
+  sweep_steps: int = 150
   time_n: tuple[int, ...] = (128, 1024)
-  seconds: float = 2.0
+  seconds: float = 3.0
 
 
 def main(options: Options) -> None:
@@ -103,7 +104,7 @@ class Experiment:
     for n in self.options.time_n:
       if not self.results.has({"kind": "time", "n": n}):
         found = measures.loss_times(PENALTIES, n, self.options.dim, self.options.seconds)
-        rows = [{"penalty": name, **dataclasses.asdict(time)} for name, time in found.items()]
+        rows = [{"penalty": name, **dataclasses.asdict(each)} for name, each in found.items()]
         self._add({"kind": "time", "n": n}, rows)
 
   def references(self) -> None:
@@ -118,21 +119,26 @@ class Experiment:
 
   def compare(self, name: str) -> None:
     """Chooses the weight of a penalty, and trains with each seed."""
-    options, trainer = self.options, functools.cache(lambda: self._trainer(name))
+    options, trainer = self.options, functools.cache(self._trainer)
+    tried = ESTIMATES.get(name, name)
     for weight in options.weights:
-      fields = {"kind": "sweep", "penalty": name, "weight": weight}
+      fields = {"kind": "sweep", "penalty": tried, "weight": weight}
       if not self.results.has(fields):
-        params, _ = trainer().train(weight, options.sweep_steps, _SWEEP_SEED)
-        self._add(fields, [self._embedded(trainer(), params, "held out")])
-    weight = self._best_weight(name)
+        start = time.perf_counter()
+        params, _ = trainer(tried).train(weight, options.sweep_steps, _SWEEP_SEED)
+        row = self._embedded(trainer(tried), params, "held out")
+        self._add(fields, [row | {"seconds": time.perf_counter() - start}])
+    weight = self._best_weight(tried)
     for seed in range(options.seeds):
       fields = {"kind": "training", "penalty": name, "seed": seed}
       if not self.results.has({**fields, "weight": weight}):
-        params, losses = trainer().train(weight, options.steps, seed)
+        start = time.perf_counter()
+        params, losses = trainer(name).train(weight, options.steps, seed)
         row = {"weight": weight, "loss": float(np.mean(losses[-10:]))}
-        row |= self._embedded(trainer(), params, "test")
+        row |= self._embedded(trainer(name), params, "test")
+        row["seconds"] = time.perf_counter() - start
         if name in RANDOM and seed == 0:
-          row |= self._noise(trainer(), name, params, weight)
+          row |= self._noise(trainer(name), name, params, weight)
         self._add(fields, [row])
 
   def _best_weight(self, name: str) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 from benchmarks.environment import describe
 from benchmarks.results import Results, Row, markdown, milliseconds, section, select
 
-from joint_embedding.penalties import PENALTIES
+from joint_embedding.penalties import ESTIMATES, PENALTIES
 
 __all__ = ["sections"]
 
@@ -25,6 +25,7 @@ def sections(results: Results, options: Any) -> list[str]:
   rows = results.rows
   names = [name for name in PENALTIES if select(rows, penalty=name)]
   settings = results.settings
+  minutes = sum(row.get("seconds", 0) for row in rows) / 60
   return [
     "# Self-supervision",
     f"Encoders ({settings['network']}, {settings['dim']} embeddings) of {settings['dataset']} are "
@@ -32,7 +33,9 @@ def sections(results: Results, options: Any) -> list[str]:
     "random views, plus λ times a penalty of z and of z′ against collapse. "
     f"{settings['steps']:,} steps of {settings['batch_size']} images, Adam with a cosine. λ is in "
     "units in which the penalty of a complete collapse is 1.",
-    f"- Made by `python experiments/self_supervised.py`.\n- {describe(results.environment)}",
+    f"- Made by `python experiments/self_supervised.py --out {options.out}`.\n"
+    f"- The trainings took {minutes:.0f} minutes, beside other work on the "
+    f"machine.\n- {describe(results.environment)}",
     section("Accuracy and collapse", _scores(rows, names), _SCORES_TEXT),
     section("Weights", _sweep(rows, names), _SWEEP_TEXT.format(**settings)),
     section("Time of the penalty", _times(rows, names), _TIMES_TEXT.format(**settings)),
@@ -43,13 +46,14 @@ def sections(results: Results, options: Any) -> list[str]:
 _SCORES_TEXT = """
 Mean over seeds, ± the standard deviation. The probes of `aejax.metrics.label_accuracy` know the
 embeddings of 10,000 training images, and predict those of the test set. Effective rank is the
-exponential of the entropy of the covariance's eigenvalues, and deviation the mean standard deviation
-of a coordinate. `kernel_stein` has Student's t distribution with five degrees of freedom as its
-prior, whose deviation is 1.29; all others have N(0, I).
+exponential of the entropy of the covariance's eigenvalues, and deviation the mean standard
+deviation of a coordinate. `kernel_stein` has Student's t distribution with five degrees of freedom
+as its prior, whose deviation is 1.29; all others have N(0, I).
 """
 _SWEEP_TEXT = """
-Linear-probe accuracy, in per cent, of training images that were held out, after {sweep_steps:,} steps
-with one seed that is not among those above. The best weight was used above.
+Linear-probe accuracy, in per cent, of training images that were held out, after {sweep_steps:,}
+steps with one seed that is not among those above. The best weight was used above;
+`sliced_sigreg`, which estimates `sigreg`, has the weight of that.
 """
 _TIMES_TEXT = """
 Milliseconds for value and gradient with respect to n × {dim} embeddings, with the draw of 1024
@@ -57,10 +61,10 @@ directions where the penalty has any: median and quartiles, in one process, in t
 """
 _NOISE_TEXT = """
 The root mean squared difference of the gradient, with respect to one batch of embeddings, from its
-mean over draws of 1024 directions, divided by the norm of that mean. Error is the difference of that mean
-from the gradient of `sigreg`, and contains a quarter of the noise. The last column is the share of
-the variance of the parameters' gradient, from batch to batch, that the directions cause at the end
-of training. Penalties without directions have neither noise nor error.
+mean over draws of 1024 directions, divided by the norm of that mean. Error is the difference of
+that mean from the gradient of `sigreg`, and contains a quarter of the noise. The last column is the
+share of the variance of the parameters' gradient, from batch to batch, that the directions cause at
+the end of training. Penalties without directions have neither noise nor error.
 """
 
 
@@ -92,7 +96,7 @@ def _sweep(rows: list[Row], names: Iterable[str]) -> str:
   found = select(rows, kind="sweep")
   weights = sorted({row["weight"] for row in found})
   lines = []
-  for name in names:
+  for name in (name for name in names if name not in ESTIMATES):
     by_weight = {row["weight"]: row for row in select(found, penalty=name)}
     accuracy = (by_weight.get(weight, {}).get("linear_probe_accuracy") for weight in weights)
     lines.append([f"`{name}`", *("" if a is None else f"{100 * a:.1f}" for a in accuracy)])

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Key
 
 from aejax import distances, priors
 
-__all__ = ["DIRECTIONS", "PENALTIES", "RANDOM", "Penalty", "scaled"]
+__all__ = ["DIRECTIONS", "ESTIMATES", "PENALTIES", "RANDOM", "Penalty", "scaled"]
 
 Penalty = Callable[[Float[Array, "n d"], Key[Array, ""]], Float[Array, ""]]
 
@@ -64,16 +64,19 @@ def _kernel_stein(z: Float[Array, "n d"], _: Key[Array, ""]) -> Float[Array, ""]
 
 
 PENALTIES: dict[str, Penalty] = {
-  "sliced_sigreg": _sliced_sigreg,
   "sigreg": lambda z, _: distances.sigreg(z),
   "energy_distance": lambda z, _: distances.energy_distance(z),
   "mmd": lambda z, _: distances.mmd(z),
   "kernel_stein": _kernel_stein,
   "visreg": _visreg,
+  "sliced_sigreg": _sliced_sigreg,
 }
 
 RANDOM = ("sliced_sigreg", "visreg")
 """The penalties that draw directions."""
+
+ESTIMATES = {"sliced_sigreg": "sigreg"}
+"""The penalty that estimates another one: it has its weight."""
 
 
 def scaled(name: str, n: int, dim: int) -> Penalty:

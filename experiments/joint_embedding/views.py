@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, Key
 __all__ = ["random_views"]
 
 # Side of the crop as a fraction of the image's side; its centre may lie anywhere inside.
-_MIN_SIDE = 0.6
+_MIN_SIDE = 0.8
 _BRIGHTNESS = 0.4
 _NOISE = 0.1
 
