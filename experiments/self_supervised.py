@@ -101,9 +101,11 @@ class Experiment:
 
   def times(self) -> None:
     """Times the penalties, before the trainings warm up the machine."""
+    names = self.options.penalties
     for n in self.options.time_n:
-      if not self.results.has({"kind": "time", "n": n}):
-        found = measures.loss_times(PENALTIES, n, self.options.dim, self.options.seconds)
+      timed = {row["penalty"] for row in select(self.results.rows, kind="time", n=n)}
+      if not timed >= set(names):
+        found = measures.loss_times(names, n, self.options.dim, self.options.seconds)
         rows = [{"penalty": name, **dataclasses.asdict(each)} for name, each in found.items()]
         self._add({"kind": "time", "n": n}, rows)
 

@@ -110,10 +110,10 @@ def _times(rows: list[Row], names: Iterable[str]) -> str:
   for name in names:
     cells = []
     for n in sizes:
-      (row,) = select(found, penalty=name, n=n)
-      quartiles = f"{milliseconds(row['lower'])}–{milliseconds(row['upper'])}"
-      cells.append(f"{milliseconds(row['median'])} ({quartiles})")
-    lines.append([f"`{name}`", *cells])
+      for row in select(found, penalty=name, n=n):
+        quartiles = f"{milliseconds(row['lower'])}–{milliseconds(row['upper'])}"
+        cells.append(f"{milliseconds(row['median'])} ({quartiles})")
+    lines += [[f"`{name}`", *cells]] if cells else []
   return markdown(["penalty", *(f"n = {n:,}" for n in sizes)], lines) if found else ""
 
 
