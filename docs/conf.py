@@ -34,6 +34,7 @@ docs/installation
 docs/data
 docs/distances
 docs/cost
+docs/self_supervised
 docs/evaluation
 docs/reliability
 docs/devices
@@ -58,6 +59,8 @@ results/distances/results
 results/training/results
 results/compiled/compiled
 results/collapse/collapse
+results/levels/levels
+results/self_supervised/README
 results/table1-fashion_mnist/table
 results/table1-mnist/table
 results/table1-digits/table

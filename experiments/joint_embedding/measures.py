@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Key, Shaped
 from threadpoolctl import threadpool_limits
 
 from aejax.metrics import label_accuracy
-from joint_embedding.penalties import PENALTIES
+from joint_embedding.penalties import PENALTIES, TIMED
 from joint_embedding.training import Trainer
 
 __all__ = ["accuracies", "effective_rank", "gradient_noise", "loss_times", "share_of_directions"]
@@ -50,7 +50,7 @@ def loss_times(names: Iterable[str], n: int, dim: int, seconds: float) -> dict[s
   z = jax.random.normal(jax.random.key(0), (n, dim))
 
   def call(name: str) -> Callable[[], object]:
-    function = jax.jit(jax.value_and_grad(PENALTIES[name]))
+    function = jax.jit(jax.value_and_grad((PENALTIES | TIMED)[name]))
     return lambda: jax.block_until_ready(function(z, jax.random.key(1)))
 
   return timing.measure({name: call(name) for name in names}, seconds=seconds)

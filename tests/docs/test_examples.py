@@ -17,7 +17,7 @@ from aejax import cli
 ROOT = Path(__file__).parents[2]
 PAGES = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{p.name}" for p in ROOT.glob("docs/*.md"))]
 # Every page whose Python blocks run one after the other in one namespace.
-RUNNABLE = ["README.md", "docs/api.md", "docs/distances.md"]
+RUNNABLE = ["README.md", "docs/api.md", "docs/distances.md", "docs/self_supervised.md"]
 
 
 def _text(page):
@@ -87,6 +87,13 @@ def test_api_blocks_run(run_page, tmp_path):
   assert (tmp_path / "runs" / "api" / "report.html").is_file()
   posterior = aejax.autoencoder.Posterior(jax.numpy.eye(4), None)
   assert np.isfinite(scope["objective"].penalty(posterior, key=jax.random.key(0)))
+
+
+def test_self_supervised_blocks_run(run_page):
+  scope = run_page("docs/self_supervised.md")
+  # The encoder's untrained embeddings reach 0.83, and those of a collapse 0.1.
+  assert scope["scores"]["linear_probe_accuracy"] > 0.86
+  assert 0.7 < scope["deviation"] < 1.1
 
 
 def test_every_page_with_python_is_run():

@@ -122,7 +122,8 @@ def test_other_penalties_are_the_distances():
     "sigreg": distances.sigreg(z),
     "energy_distance": distances.energy_distance(z),
     "mmd": distances.mmd(z),
-    "kernel_stein": distances.kernel_stein(z, priors.StudentT(3, 5)),
+    "kernel_stein": distances.kernel_stein(z),
+    "kernel_stein_student": distances.kernel_stein(z, priors.StudentT(3, 5)),
   }
   assert set(expected) | set(penalties.RANDOM) == set(penalties.PENALTIES)
   for name, value in expected.items():
