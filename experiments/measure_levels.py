@@ -143,7 +143,8 @@ def _sections(found: dict[str, Any]) -> list[str]:
   seconds = sum(cell["seconds"] for each in cells.values() for cell in each.values())
   every = [cell["level"] for each in cells.values() for cell in each.values()]
   setups = dict.fromkeys(
-    f"n = {size.split(' ')[0]}: {cell['sets']:,} sets, {cell['keys']} null distributions"
+    f"n = {size.split(' ')[0]}: {cell['sets']:,} sets, {cell['keys']} null distributions, "
+    f"{cell['power_sets']} sets of each kind of other latents"
     for size in sizes
     for cell in list(cells[size].values())[:1]
   )

@@ -22,7 +22,7 @@ def test_measure_levels_writes_level_and_power_and_continues(measure, tmp_path, 
   measure.main(measure.Options(n=(60,), dim=(3,), **options))
   page = (tmp_path / "levels.md").read_text(encoding="utf-8")
   assert page == capsys.readouterr().out
-  assert "n = 60: 200 sets, 2 null distributions." in page
+  assert "n = 60: 200 sets, 2 null distributions, 40 sets of each kind" in page
   stored = json.loads((tmp_path / "levels.json").read_text(encoding="utf-8"))
   cell = stored["cells"]["60 × 3"]["mmd"]
   assert 0.005 < cell["level"] < 0.13

@@ -242,6 +242,8 @@ def test_script_writes_page_and_continues(script_module, tmp_path, capsys, monke
   for text in ("digits", "mlp, 3 embeddings", "3 steps of 16 images", "n = 8", "| λ = 1 | λ = 2 |"):
     assert text in page
   rows = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["rows"]
+  # In 0.01 s, not the three seconds of the default.
+  assert all(row["repetitions"] < 100 for row in rows if row["kind"] == "time")
   (run,) = [row for row in rows if row["kind"] == "training"]
   assert {"noise_start", "noise_end", "noise_prior", "share", "error_end"} <= set(run)
   assert {"linear_probe_accuracy", "knn_accuracy", "effective_rank", "deviation"} <= set(run)
@@ -256,6 +258,16 @@ def test_script_writes_page_and_continues(script_module, tmp_path, capsys, monke
   assert calls[3:] == [(run["weight"], 3, 1)]
   with pytest.raises(ValueError, match="dim is 3 there and 4 here"):
     script_module.main(dataclasses.replace(options, dim=4))
+
+
+def test_options_reach_the_trainer(script_module, tmp_path):
+  options = {"dataset": "digits", "network": "conv", "dim": 5, "batch_size": 7}
+  experiment = script_module.Experiment(script_module.Options(out=tmp_path, **options))
+  trainer = experiment._trainer("sigreg")
+  found = trainer._network, trainer._dim, trainer._batch_size, trainer._flip
+  assert found == ("conv", 5, 7, False)
+  # A tenth of the training images is held out.
+  assert len(trainer._images) == len(experiment.data.train) * 9 // 10
 
 
 @pytest.mark.parametrize(
