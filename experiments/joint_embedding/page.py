@@ -54,7 +54,7 @@ _SWEEP_TEXT = """
 Linear-probe accuracy, in per cent, of training images that were held out, after {sweep_steps:,}
 steps with one seed that is not among those above. The best weight was used above, also where it is
 the smallest or largest tried; `sliced_sigreg`, which estimates `sigreg`, has the weight of that.
-The views, the network and the sizes were chosen before, in a few trial trainings with `sigreg` alone.
+The views, the network and the sizes were chosen before, in a few trial trainings with `sigreg`.
 """
 _TIMES_TEXT = """
 Milliseconds for value and gradient with respect to n × {dim} embeddings, with the draw of 1024
