@@ -54,6 +54,7 @@ _SECTIONS = {
     "docs/tutorials/sphere",
     "docs/tutorials/many_devices",
     "docs/tutorials/serving",
+    "docs/self_supervised",
   ],
   "How-to": ["docs/data", "docs/devices", "docs/reliability", "docs/other_libraries"],
   "Concepts": [
@@ -70,6 +71,8 @@ _SECTIONS = {
     "results/training/results",
     "results/compiled/compiled",
     "results/collapse/collapse",
+    "results/levels/levels",
+    "results/self_supervised/README",
     "results/table1-fashion_mnist/table",
     "results/table1-mnist/table",
     "results/table1-digits/table",

@@ -129,6 +129,13 @@ def test_programs_with_other_libraries_run(library, block):
   exec(compile(block, "docs/other_libraries.md", "exec"), {"__name__": "docs"})
 
 
+def test_self_supervised_blocks_run(run_page):
+  scope = run_page("docs/self_supervised.md")
+  # The encoder's untrained embeddings reach 0.83, and those of a collapse 0.1.
+  assert scope["scores"]["linear_probe_accuracy"] > 0.86
+  assert 0.7 < scope["deviation"] < 1.1
+
+
 def test_every_page_with_python_is_run():
   run = {"README.md", "docs/quickstart.md", "docs/other_libraries.md", "docs/distances.md"}
   run |= {f"docs/api/{name}.md" for name in ("objectives", "priors", "fit", "training")}

@@ -1,0 +1,1 @@
+"""Self-supervised learning whose embeddings are matched to a prior, as in LeJEPA."""
