@@ -58,7 +58,7 @@ def measure(name: str, n: int, dim: int) -> None:
 
 def main() -> None:
   """Prints the table, or one row of it."""
-  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  parser = argparse.ArgumentParser(description="Measures distances of very many latents.")
   parser.add_argument("--only", help="name of a distance")
   parser.add_argument("--row", type=int, help=argparse.SUPPRESS)
   arguments = parser.parse_args()
