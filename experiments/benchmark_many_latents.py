@@ -4,14 +4,18 @@ Each row comes from a process of its own, because the peak of a process does not
 
     python experiments/benchmark_many_latents.py
 
-takes about ten minutes on two CPU cores. `--only` names rows, as in `--only cramer_wold`.
+takes about ten minutes on two CPU cores. `--rows 0 3` measures two of them.
 """
 
-import argparse
+import dataclasses
 import resource
 import subprocess
 import sys
 import time
+
+from aejax import _checks
+from aejax._command_line import parse
+from aejax._user_errors import user_errors
 
 PAIRS, DIRECTIONS = 32, 50
 ROWS = (
@@ -56,21 +60,31 @@ def measure(name: str, n: int, dim: int) -> None:
   )
 
 
-def main() -> None:
-  """Prints the table, or one row of it."""
-  parser = argparse.ArgumentParser(description="Measures distances of very many latents.")
-  parser.add_argument("--only", help="name of a distance")
-  parser.add_argument("--row", type=int, help=argparse.SUPPRESS)
-  arguments = parser.parse_args()
-  if arguments.row is not None:
-    measure(*ROWS[arguments.row])
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """Measures distances of very many latents.
+
+  Attributes:
+    rows: numbers of the rows to measure, from 0; all by default. A single one is measured in this
+      process.
+  """
+
+  rows: tuple[int, ...] = tuple(range(len(ROWS)))
+
+
+def main(options: Options) -> None:
+  """Prints the table, or a single row of it."""
+  for row in options.rows:
+    _checks.one_of("row", row, range(len(ROWS)))
+  if len(options.rows) == 1:
+    measure(*ROWS[options.rows[0]])
     return
   print("| distance | uses | n | D | time | CPU time | latents | peak of the process |")
   print("|---|---|---:|---:|---:|---:|---:|---:|", flush=True)
-  for row, (name, *_) in enumerate(ROWS):
-    if arguments.only in (None, name):
-      subprocess.run([sys.executable, __file__, "--row", str(row)], check=True)
+  for row in options.rows:
+    subprocess.run([sys.executable, __file__, "--rows", str(row)], check=True)
 
 
 if __name__ == "__main__":
-  main()
+  with user_errors():
+    main(parse(Options))

@@ -1,7 +1,6 @@
 """The table of very many latents, with few."""
 
 import subprocess
-import sys
 
 import pytest
 
@@ -21,15 +20,20 @@ def test_measure_prints_a_row(many, name, used, capsys):
   assert float(cells[-1].split()[0]) > 0.05
 
 
-def test_main_starts_a_process_for_each_row_asked_for(many, monkeypatch, capsys):
-  rows = []
-  monkeypatch.setattr(subprocess, "run", lambda command, check: rows.append(int(command[-1])))
-  monkeypatch.setattr(sys, "argv", ["benchmark_many_latents.py", "--only", "energy_distance"])
-  many.main()
-  assert rows
-  assert {many.ROWS[row][0] for row in rows} == {"energy_distance"}
+def test_main_starts_a_process_for_each_row(many, monkeypatch, capsys):
+  started = []
+  monkeypatch.setattr(subprocess, "run", lambda command, check: started.append(int(command[-1])))
+  many.main(many.Options(rows=(0, 3)))
+  assert started == [0, 3]
   assert capsys.readouterr().out.startswith("| distance |")
-  monkeypatch.setattr(sys, "argv", ["benchmark_many_latents.py"])
-  rows.clear()
-  many.main()
-  assert rows == list(range(len(many.ROWS)))
+  many.main(many.Options())
+  assert started == [0, 3, *range(len(many.ROWS))]
+
+
+def test_main_measures_a_single_row_itself(many, monkeypatch):
+  measured = []
+  monkeypatch.setattr(many, "measure", lambda *row: measured.append(row))
+  many.main(many.Options(rows=(4,)))
+  assert measured == [many.ROWS[4]]
+  with pytest.raises(ValueError, match="row"):
+    many.main(many.Options(rows=(99,)))
