@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 
-from aejax import _checks
 from aejax._command_line import parse
 from aejax._user_errors import user_errors
 
@@ -75,7 +74,8 @@ class Options:
 def main(options: Options) -> None:
   """Prints the table, or a single row of it."""
   for row in options.rows:
-    _checks.one_of("row", row, range(len(ROWS)))
+    if not 0 <= row < len(ROWS):
+      raise ValueError(f"rows must be from 0 to {len(ROWS) - 1}, but one is {row}.")
   if len(options.rows) == 1:
     measure(*ROWS[options.rows[0]])
     return

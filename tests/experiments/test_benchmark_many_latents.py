@@ -35,5 +35,5 @@ def test_main_measures_a_single_row_itself(many, monkeypatch):
   monkeypatch.setattr(many, "measure", lambda *row: measured.append(row))
   many.main(many.Options(rows=(4,)))
   assert measured == [many.ROWS[4]]
-  with pytest.raises(ValueError, match="row"):
+  with pytest.raises(ValueError, match="rows must be from 0 to 5, but one is 99"):
     many.main(many.Options(rows=(99,)))
