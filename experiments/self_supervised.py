@@ -70,6 +70,9 @@ def main(options: Options) -> None:
   """Measures what is missing, and writes it."""
   for name in ("dim", "batch_size", "steps", "seeds", "sweep_steps"):
     _checks.integer(name, getattr(options, name))
+  for n in options.time_n:
+    _checks.integer("time_n", n)
+  _checks.positive("seconds", options.seconds)
   for weight in options.weights:
     _checks.positive("weights", weight)
   for name in options.penalties:

@@ -15,14 +15,14 @@ PACKAGE = Path(aejax.__file__).parent
 # The floors of the package, lowest first. A module imports from its own floor and lower ones.
 FLOORS = [
   {"_batches", "_checks", "_files", "_memory", "_messages", "_extras", "_import_paths"},
-  {"distances", "priors", "autoencoder"},
+  {"_untrained", "distances", "priors", "autoencoder"},
   {"networks"},
   {"objectives"},
   {"metrics"},
   {"data"},
   {"training"},
   {"evaluation", "exporting"},
-  {"runs"},
+  {"_fit_arguments", "runs"},
   {"_user_errors", "_command_line"},
   {"_commands"},
   {"cli"},

@@ -183,7 +183,7 @@ def test_export_of_own_networks_needs_a_model_to_load(tmp_path):
 
 @pytest.mark.usefixtures("without_beartype")
 def test_export_rejects_wrong_arguments(files, digits_run, tmp_path):
-  with pytest.raises(ValueError, match=r"must be that of a \.safetensors file, but is"):
+  with pytest.raises(ValueError, match=r"must be that of a \.safetensors or \.onnx file, but is"):
     export(digits_run, tmp_path / "mine.bin")
   with pytest.raises(
     ValueError, match="must be a run, its work directory or a model, but is an int"

@@ -203,6 +203,17 @@ def _benchmarks():
   table = {"--n": WHOLE, "--steps": WHOLE, "--seeds": WHOLE, "--start": ["0", "-1", "x"]}
   yield from _flags("measure_collapse", table, {"--out": "{folder}/out"})
   yield from _flags("measure_levels", {"--sets": WHOLE}, {"--out": "{folder}/out"})
+  table = {
+    "--dataset": ["cifar10"],
+    "--penalties": ["vicreg"],
+    "--network": ["linear"],
+    "--weights": ["0", "-1", "nan"],
+    **dict.fromkeys(("--dim", "--batch-size", "--steps", "--seeds", "--sweep-steps"), WHOLE),
+    "--time-n": WHOLE,
+    "--seconds": ["0", "nan", "soon"],
+  }
+  yield from _flags("self_supervised", table, {"--out": "{folder}/out"})
+  yield from _flags("benchmark_many_latents", {"--rows": ["6", "-1", "x"]}, {})
   yield "accelerator", ["--minutes", "x"]
   yield "accelerator", ["--nonsense"]
 

@@ -137,7 +137,7 @@ def _exported():
   out = "x.safetensors"
   wrong = "^run_or_model must be a run, its work directory or a model"
   yield from each("aejax.export", wrong, lambda v: aejax.export(v, out), [3, None])
-  suffix = r"^path must be that of a \.safetensors file"
+  suffix = r"^path must be that of a \.safetensors or \.onnx file"
   yield from each("aejax.export", suffix, lambda v: aejax.export("nowhere", v), ["x.bin", ""])
   yield "aejax.export", "holds no run", lambda w: aejax.export(w.folder, w.folder / out)
 

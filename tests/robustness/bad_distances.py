@@ -33,6 +33,9 @@ GOOD = {
   "num": 4,
   "dim": 2,
   "bandwidth": 1.0,
+  "nu": 1.5,
+  "power": 1.0,
+  "scale": 1.0,
 }
 BAD = {
   "z": {r"^z must have shape \[n, d\], but has shape": [Z[:, 0]], **no_array("z")},
@@ -71,6 +74,10 @@ BAD = {
   "step_size": positive("step_size"),
   "epsilon": positive("epsilon"),
   "bandwidth": positive("bandwidth"),
+  "nu": {"^nu must be 0.5, 1.5 or 2.5, but is": [2.0, np.nan, "one", None, [1.5]]},
+  "power": {"^power must be positive and finite, but is": [0.0, np.inf, "one", None]},
+  "scale": {"^scale must be positive and finite, but is": [-1.0, np.nan, "one", None]},
+  "pairs": integer("pairs"),
   "ascent_steps": integer("ascent_steps", least=0),
   "max_iterations": integer("max_iterations"),
   "num": integer("num"),
@@ -118,9 +125,6 @@ MORE = {
     "^pairs must be a whole number from 1 up, but is": [0, 2.5, "many", True, np.nan],
     "^pairs must be less than 2.31, but is": [2**40],
   },
-  "nu": {"^nu must be 0.5, 1.5 or 2.5, but is": [2.0, np.nan, "one", None, [1.5]]},
-  "power": {"^power must be positive and finite, but is": [0.0, np.inf, "one", None]},
-  "scale": {"^scale must be positive and finite, but is": [-1.0, np.nan, "one", None]},
   "bandwidth": {"^bandwidth must be positive and finite, but is": [np.inf, "one", None, [1.0]]},
   "scales": {"^scales must be positive numbers, but are": [(np.nan,), ("a",), None, ((1.0, 2.0),)]},
 }

@@ -69,6 +69,8 @@ def _metrics_of_features():
     "distance": {"^There is no distance 'wasserstein'": ["wasserstein"]},
     "prior": {"^prior must be None or a prior": ["sphere"]},
     "draws": integer("draws", least=2),
+    "null_distribution.draws": integer("draws", least=10),
+    "prior_test.draws": integer("draws", least=10),
     "block_size": integer("block_size", least=2),
     "blocks": integer("blocks", least=2),
   }

@@ -64,6 +64,7 @@ BAD_ENTRIES = {
   ],
   "train_images": INTEGER,
   "data_digest": [3, True, 2.5],
+  "flip": ["", "yes", 2],
   "scaling": ["", "units", 3, True, {"mean": [1.0]}, {"mean": [1.0], "scale": [0.0]}],
   "data": ["disk", 3, True],
   "network": ["", "mpl", "a:", ":b", 3],
