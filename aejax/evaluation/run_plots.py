@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from aejax._files import write_json
+from aejax._messages import logger
 from aejax.autoencoder import pixels
 from aejax.data import Dataset
 from aejax.evaluation import diagnostics, examples, figures, table_plots
@@ -50,6 +51,7 @@ def plot_run(
     The paths of the plots.
   """
   outputs = Outputs.of(trained, dataset) if outputs is None else outputs
+  logger.info(f"Plotting {workdir} …")
   plots = _plot_examples(workdir, trained, dataset, outputs)
   log = workdir / "metrics.jsonl"
   if log.is_file() and (lines := log.read_text(encoding="utf-8").splitlines()):

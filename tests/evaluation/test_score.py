@@ -284,4 +284,7 @@ def test_score_encodes_the_test_images_once(vae, few, tmp_path, monkeypatch, cap
   assert caplog.messages == [
     f"Scoring {tmp_path} on 60 test images …",
     "Fitting densities to the latents of 200 training images …",
+    "Comparing samples with 60 test images by the features of classifier: prior, gaussian, "
+    "mixture, reconstructions …",
+    f"Plotting {tmp_path} …",
   ]
