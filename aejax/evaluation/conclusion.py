@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from aejax.evaluation.metric_names import Reference, describe, reference
+from aejax.evaluation.metric_names import Reference, describe, is_number, reference
 
 __all__ = ["Finding", "conclusion", "findings"]
 
@@ -69,7 +69,7 @@ def findings(summary: Mapping[str, Any], epochs: Sequence[Mapping[str, Any]] = (
     names += [
       name
       for name, value in summary.items()
-      if re.fullmatch(pattern, name) and not name.endswith("_standard_error") and _is_number(value)
+      if re.fullmatch(pattern, name) and not name.endswith("_standard_error") and is_number(value)
     ][:1]
   return [_finding(name, summary, epochs) for name in names[:_MOST]]
 
@@ -99,7 +99,7 @@ def _finding(name: str, summary: Mapping[str, Any], epochs: Sequence[Mapping[str
   value = float(summary[name])
   error = summary.get(f"{name}_standard_error")
   # Of a single run, the standard error is that of the metric itself, which some have.
-  error = float(error) if "seeds" in summary and _is_number(error) else None
+  error = float(error) if "seeds" in summary and is_number(error) else None
   found = _reference(name, summary, epochs)
   word, sentence = _judge(name, value, found, summary)
   return Finding(name, describe(name).label, value, error, found, word, sentence)
@@ -110,7 +110,7 @@ def _reference(
 ) -> Reference | None:
   if name == "reconstruction_error":
     last = epochs[-1].get(name) if epochs else None
-    return Reference(float(last), "training set") if _is_number(last) else None
+    return Reference(float(last), "training set") if is_number(last) else None
   if name.startswith(("precision_", "recall_")) or name.endswith("_accuracy"):
     return Reference(1.0, "at best")
   if name in ("marginal_distance", "correlation_difference"):
@@ -140,7 +140,7 @@ def _judge(
   if name in summary.get("normal_latents", {}) or name in summary.get("prior_latents", {}):
     test = summary.get("prior_test")
     p_value = test.get("p_value") if name == "cramer_wold" and isinstance(test, dict) else None
-    if _is_number(p_value) and p_value >= _P_VALUE:
+    if is_number(p_value) and p_value >= _P_VALUE:
       word = "good"
     return word, {
       "good": "like samples of the prior",
@@ -165,7 +165,3 @@ def _judge_share(name: str, value: float) -> tuple[str, str]:
   if name.startswith("precision_"):
     return word, f"{some} samples look real"
   return word, f"{some} test images are covered"
-
-
-def _is_number(value: Any) -> bool:
-  return isinstance(value, int | float) and not isinstance(value, bool)

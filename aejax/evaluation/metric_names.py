@@ -3,9 +3,9 @@
 import dataclasses
 import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
-__all__ = ["GROUPS", "Metric", "Reference", "describe", "reference"]
+__all__ = ["GROUPS", "Metric", "Reference", "describe", "is_number", "reference"]
 
 Better = Literal["lower", "higher", ""]
 
@@ -209,11 +209,16 @@ def reference(name: str, summary: Mapping[str, Any]) -> Reference | None:
   """Returns what a metric of a summary is compared with, if there is something."""
   for kind, label in (("normal_latents", "normal samples"), ("prior_latents", "the prior")):
     value = summary.get(kind, {}).get(name)
-    if isinstance(value, int | float):
+    if is_number(value):
       return Reference(float(value), label)
   if name.startswith("frechet_") or name.startswith("fid"):
     features = re.sub(r"_(gaussian|mixture|reconstructions)$", "", name)
     value = summary.get(f"{features}_reconstructions")
-    if isinstance(value, int | float) and not name.endswith("_reconstructions"):
+    if is_number(value) and not name.endswith("_reconstructions"):
       return Reference(float(value), "reconstructions")
   return None
+
+
+def is_number(value: Any) -> TypeGuard[float]:
+  """Whether an entry of a summary is a number."""
+  return isinstance(value, int | float) and not isinstance(value, bool)
