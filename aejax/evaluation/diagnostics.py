@@ -178,7 +178,8 @@ def save_pairs(
     reference: samples of another prior, which then replace the circle.
 
   Raises:
-    ValueError: if `latents` is not a finite [n, d] of at least two rows, with d at least 2.
+    ValueError: if `latents` is not a finite [n, d] of at least two rows, with d at least 2, or the
+      number of labels differs.
   """
   z = features_in_float64("latents", latents, least=2)
   dim = min(z.shape[1], _MAX_PAIR_COORDINATES)
@@ -190,6 +191,8 @@ def save_pairs(
   order = np.random.default_rng(0).permutation(len(z))[:_MAX_POINTS]
   points, colours = z[order, :dim], [BLUE] * len(order)
   if labels is not None:
+    if np.shape(labels) != (len(z),):
+      raise ValueError(f"labels must have shape [{len(z)}], but have {list(np.shape(labels))}.")
     numbers = np.unique(labels, return_inverse=True)[1]
     of_class = class_colours(int(numbers.max()) + 1)
     colours = [of_class[number] for number in numbers[order]]

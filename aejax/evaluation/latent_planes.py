@@ -72,7 +72,7 @@ def write_planes(
         "extent": reach,
         "zero": (-origin @ basis.T).round(3).tolist(),
         "points": [
-          [*map(float, point.round(2)), int(number)]
+          [*map(float, point.round(3)), int(number)]
           for point, number in zip(points, numbers, strict=False)
         ],
         "marks": [

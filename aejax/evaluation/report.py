@@ -115,9 +115,10 @@ def write_report(path: str | Path, runs: Sequence[str | Path], *, title: str | N
   sections["Settings"] = report_tables.settings_table(names, settings)
   sections = {heading: body for heading, body in sections.items() if body}
   brief = ""
-  if len(found) == 1:
+  if len(groups) == 1:
+    mean = summaries[0] if len(found) == 1 else averaged(summaries)
     histories = found[0].histories
-    brief = report_tables.brief_table(findings(summaries[0], histories[0] if histories else ()))
+    brief = report_tables.brief_table(findings(mean, histories[0] if histories else ()))
   page = string.Template(_resource("report.html")).substitute(
     title=html.escape(title or _title(found)),
     style=_resource("report.css"),

@@ -171,7 +171,7 @@ def _tiles(images: np.ndarray, factor: int, gap: int = 2) -> np.ndarray:
 
 def _palette() -> Image.Image:
   """Returns a palette of greys, and of the colours of classes alone and mixed with white."""
-  greys = [(level, level, level) for level in range(0, 256, 5)]
+  greys = [(level, level, level) for level in (*range(0, 241, 6), 255)]
   classes = [tuple(int(c[i : i + 2], 16) for i in (1, 3, 5)) for c in class_colours(10)]
   mixed = [
     tuple(round(255 - share * (255 - level)) for level in colour)
