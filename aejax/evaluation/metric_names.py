@@ -91,6 +91,12 @@ _METRICS = {
     "",
     "Weight of the tails of the latents: 0 for normal ones, positive for heavier tails.",
   ),
+  "p_value": Metric(
+    "p-value of the Cramer-Wold distance",
+    _LATENTS,
+    "",
+    "Share of sets of samples of the prior that score at least as much as the latents.",
+  ),
   "active_units": Metric(
     "active units",
     _LATENTS,

@@ -37,7 +37,7 @@ for (const box of document.querySelectorAll(".plane")) {
   const [text, choice] = [box.querySelector("output"), box.querySelector("select")];
   const sprite = new Image();
   const pen = map.getContext("2d");
-  const margin = 64, size = map.width - margin - 12;
+  const margin = 64, size = map.width - margin - 28;
   let [x, y] = [0, 0];
   const plane = () => about.planes[choice ? +choice.value : 0];
   const across = v => margin + (v + plane().extent) / (2 * plane().extent) * size;
@@ -75,7 +75,21 @@ for (const box of document.querySelectorAll(".plane")) {
       pen.fillStyle = about.colours[number];
       pen.fillRect(across(a) - 2.5, down(b) - 2.5, 5, 5);
     }
+    const write = (label, a, b) => {
+      pen.strokeStyle = "#fff";
+      pen.lineWidth = 6;
+      pen.strokeText(label, across(a), down(b) + 8);
+      pen.fillText(label, across(a), down(b) + 8);
+    };
+    // The name of each class is at its middle, for those who do not tell its colour.
     pen.fillStyle = "#222";
+    pen.textAlign = "center";
+    about.classes.forEach(([name], number) => {
+      const own = points.filter(p => p[2] == number);
+      const middle = k => own.map(p => p[k]).sort((a, b) => a - b)[own.length >> 1];
+      if (own.length && about.classes.length <= 20) write(name, middle(0), middle(1));
+    });
+    pen.textAlign = "left";
     for (const [a, b, label] of marks) pen.fillText("✕ " + label, across(a) - 8, down(b) + 8);
     pen.strokeStyle = "#222";
     pen.lineWidth = 3;

@@ -40,6 +40,7 @@ def metrics_table(names: Sequence[str], summaries: Sequence[Mapping[str, Any]]) 
 
   Runs are compared if they have the same data set and the same number of test examples.
   """
+  summaries = [_with_p_value(summary) for summary in summaries]
   groups: dict[str, list[str]] = {group: [] for group in GROUPS}
   for key in dict.fromkeys(key for summary in summaries for key in summary):
     if key in _ABOUT or key.endswith(_ERROR):
@@ -56,6 +57,12 @@ def metrics_table(names: Sequence[str], summaries: Sequence[Mapping[str, Any]]) 
   return f'<div class="scroll"><table class="metrics">{"".join(parts)}</table></div>'
 
 
+def _with_p_value(summary: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns a summary in which the p-value of `prior_test` is an entry of its own."""
+  test = summary.get("prior_test")
+  return {**summary, "p_value": test.get("p_value")} if isinstance(test, Mapping) else dict(summary)
+
+
 def _metric_row(key: str, summaries: Sequence[Mapping[str, Any]], *, opened: bool) -> str:
   metric = describe(key)
   best = _best(key, summaries)
@@ -69,7 +76,7 @@ def _metric_row(key: str, summaries: Sequence[Mapping[str, Any]], *, opened: boo
     if number in best:
       text = f'<strong>{text}</strong> <abbr title="best">★</abbr>'
     if (found := reference(key, summary)) is not None:
-      text += f"<br><small>{html.escape(found.label)} {_number(found.value)}</small>"
+      text += f"<small>{html.escape(found.label)} {_number(found.value)}</small>"
     cells.append(f"<td>{text}</td>")
   label = html.escape(metric.label) + (f" [{metric.unit}]" if metric.unit else "")
   label = f"{label} {_ARROWS[metric.better]}".rstrip()

@@ -148,6 +148,13 @@ def test_write_report_compares_runs_of_one_data_set_only(changed, tmp_path):
   assert "★" not in text
 
 
+def test_metrics_table_has_the_p_value_of_the_prior_test():
+  text = report_tables.metrics_table(["a"], [{"prior_test": {"p_value": 0.25}}])
+  (row,) = Page(text).rows[2:]
+  assert row[0].startswith("p-value of the Cramer-Wold distance")
+  assert row[1] == "0.25"
+
+
 def test_latents_nearer_than_samples_of_the_prior_are_not_better():
   runs = [{"mmd": value, "normal_latents": {"mmd": 0.1}} for value in (-0.5, 0.05, 0.2)]
   assert report_tables._best("mmd", runs) == {0, 1}
