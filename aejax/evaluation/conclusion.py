@@ -70,7 +70,7 @@ def findings(summary: Mapping[str, Any], epochs: Sequence[Mapping[str, Any]] = (
       name
       for name, value in summary.items()
       if re.fullmatch(pattern, name) and not name.endswith("_standard_error") and is_number(value)
-    ][:1]
+    ][-1:]  # features that the user gave come last
   return [_finding(name, summary, epochs) for name in names[:_MOST]]
 
 

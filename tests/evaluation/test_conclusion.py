@@ -59,6 +59,11 @@ def test_findings_do_without_what_a_run_lacks():
   assert [f.word for f in findings(vectors)] == ["good", "far"]
 
 
+def test_findings_prefer_features_that_the_user_gave():
+  found = findings({**SUMMARY, "fid": 9.0, "fid_gaussian": 8.0, "fid_reconstructions": 3.0})
+  assert [(f.name, f.reference.value) for f in found if f.reference][1] == ("fid", 3.0)
+
+
 def test_conclusion_names_the_report_last():
   lines = conclusion(SUMMARY, Path("runs/a/report.html"), EPOCHS).splitlines()
   assert len(lines) == 1 + 5 + 2
