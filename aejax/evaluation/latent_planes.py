@@ -52,8 +52,9 @@ def write_planes(
   several = means.shape[1] > 2
   size = int(np.prod(trained.configuration.image_shape))
   spans = _spans(means, numbers, classes) if several else [_coordinates()]
-  while len(spans) > 3 and _side(size, len(spans), several) < _LEAST_SIDE:
-    spans = spans[:3]
+  for fewer in (3, 1):
+    if _side(size, len(spans), several) < _LEAST_SIDE:
+      spans = spans[:fewer]
   side = max(_LEAST_SIDE, _side(size, len(spans), several))
   planes, tiles = [], []
   for axes, origin, basis, marks in spans:

@@ -74,13 +74,14 @@ def test_write_planes_project_latents_and_marks(written):
   assert np.hypot(*about["planes"][0]["zero"]) <= np.linalg.norm(means.mean(0)) + 1e-3
 
 
-def test_write_planes_keeps_files_small(tmp_path, monkeypatch):
-  monkeypatch.setattr(latent_planes, "_VALUES", (200, 200))
+@pytest.mark.parametrize(("values", "planes", "side"), [(400, 3, 5), (200, 1, 7), (9, 1, 5)])
+def test_write_planes_keeps_files_small(tmp_path, monkeypatch, values, planes, side):
+  monkeypatch.setattr(latent_planes, "_VALUES", (values, values))
   means = np.random.default_rng(1).normal(size=(30, 4))
   write_planes(tmp_path, Echo(), means, None, extent=3.0, normal=False)
   about = json.loads((tmp_path / "plane.json").read_text())
-  assert len(about["planes"]) == 3
-  assert about["side"] == 5
+  assert len(about["planes"]) == planes
+  assert about["side"] == side
   assert (about["classes"], about["circles"]) == ([], [])
   assert about["planes"][0]["points"][0][2] == 0
 
