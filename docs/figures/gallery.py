@@ -1,4 +1,4 @@
-"""Trains each method for a few seconds, and writes docs/gallery.md with pictures (six minutes).
+"""Trains each method for a few seconds, and writes docs/gallery.md with pictures (two minutes).
 
 Digits come with scikit-learn; Fashion-MNIST is that of `aejax.data.load`. With `--page`, it writes
 the page again from docs/images/gallery/gallery.json, without training.
