@@ -21,6 +21,22 @@ __all__ = ["choose_method", "compilation_cache", "parse"]
 
 T = TypeVar("T")
 
+# Sections of the help, in its order. Options that are listed nowhere follow last.
+_SECTIONS = {
+  "data": ("dataset", "data_dir", "image_size", "standardise", "data"),
+  "model": ("network", "latent_dim", "prior"),
+  "optimisation": (
+    *("epochs", "batch_size", "accumulate", "optimizer", "learning_rate", "schedule"),
+    *("warmup_steps", "weight_decay", "clip_norm", "ema_decay", "precision", "skip_nonfinite"),
+    *("seed", "seeds", "test_epochs", "patience"),
+  ),
+  "output": (
+    *("workdir", "resume", "checkpoint_minutes", "checkpoint_epochs", "keep_checkpoints"),
+    "quiet",
+  ),
+  "processes": ("distributed", "coordinator", "num_processes", "process_id"),
+}
+
 _PLAIN = (bool, int, float, str, Path)
 
 
@@ -66,14 +82,20 @@ def choose_method(
     sys.exit(0 if arguments else 2)
   method, arguments = _method(arguments)
   terms = names.parse(method)
-  offered = {"objective": _offered_terms(method), "training": _offered(options, method)}
+  offered = {"objective": _offered_terms(method), **_offered_sections(options, method)}
   given = parse(
     dataclasses.make_dataclass("Given", offered.items()),
     arguments,
     prog=f"{prog} {method}",
     description=" ".join((term.objective.__doc__ or "").split("\n\n")[0] for term in terms),
   )
-  return method, given.objective, options(**given.training)
+  settings = {
+    name: value
+    for section in offered
+    if section != "objective"
+    for name, value in getattr(given, section).items()
+  }
+  return method, given.objective, options(**settings)
 
 
 def _method(arguments: Sequence[str]) -> tuple[str, Sequence[str]]:
@@ -121,6 +143,18 @@ def _offered_terms(method: str) -> Any:
   }
   make: Any = TypedDict
   return make("Sum", options, total=False)
+
+
+def _offered_sections(options: type, method: str) -> dict[str, Any]:
+  """Returns the plain fields of the options by section of the help, as TypedDicts."""
+  fields = _plain_fields(options, method)
+  make: Any = TypedDict
+  sections = {
+    name: {field: fields.pop(field) for field in listed if field in fields}
+    for name, listed in _SECTIONS.items()
+  }
+  sections["other"] = fields
+  return {name: make(name, found, total=False) for name, found in sections.items() if found}
 
 
 def _offered(fields: type, method: str) -> Any:

@@ -1,10 +1,11 @@
 """The commands of the command line, each a function of its arguments."""
 
 import dataclasses
+import logging
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from aejax._extras import require
 
@@ -15,16 +16,34 @@ import tyro
 
 from aejax import _checks, exporting
 from aejax._command_line import choose_method, compilation_cache, parse
+from aejax._messages import logger
 from aejax._user_errors import user_errors
-from aejax.evaluation import score, table, write_report
+from aejax.evaluation import conclusion, score, write_report
 from aejax.evaluation.examples import check_examples, save_samples
 from aejax.evaluation.generation import fit_samplers
 from aejax.metrics import inception
 from aejax.training import Interrupted, Options, Run, prepare, processes
+from aejax.training.progress import Activity
 
 __all__ = ["compilation_cache", "evaluate", "export", "report", "sample", "train"]
 
 _Workdir = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="WORKDIR")]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Train(Options):
+  """How to train, and what to print.
+
+  Attributes:
+    quiet: print nothing but warnings and errors.
+  """
+
+  quiet: bool = False
+
+  def options(self) -> Options:
+    """Returns the options of the training alone."""
+    names = [field.name for field in dataclasses.fields(Options)]
+    return Options(**{name: getattr(self, name) for name in names})
 
 
 def train(arguments: Sequence[str], *, prog: str) -> None:
@@ -34,9 +53,11 @@ def train(arguments: Sequence[str], *, prog: str) -> None:
     arguments: METHOD --option value …
     prog: the name of the program, for the help.
   """
-  method, objective, options = choose_method(Options, arguments, prog=prog)
+  method, objective, given = choose_method(_Train, arguments, prog=prog)
+  options = given.options()
   several = options.coordinator, options.num_processes, options.process_id
   with processes(options.distributed, *several), user_errors():
+    _set_quiet(given.quiet)
     run = prepare(method, objective, options)
     try:
       timing = run.train()
@@ -44,7 +65,9 @@ def train(arguments: Sequence[str], *, prog: str) -> None:
       print(interrupted, file=sys.stderr)
       sys.exit(128 + interrupted.signal_number)
     if jax.process_index() == 0:
-      _print_score(*score(run, timing=timing))
+      with Activity("scoring"):
+        summary, paths = score(run, timing=timing)
+      _print_score(run, summary, paths, quiet=given.quiet)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,19 +79,24 @@ class _Evaluate:
     dataset: path of the data that the run was trained on, if they have moved.
     inception: the file weights-inception-2015-12-05-6726825d.pth, which torch-fidelity publishes,
       for the FID of the samples. With ten thousand test images this takes hours on a CPU.
+    quiet: print nothing but warnings and errors.
   """
 
   workdir: _Workdir
   dataset: str | None = None
   inception: Path | None = None
+  quiet: bool = False
 
 
 def evaluate(arguments: Sequence[str], *, prog: str) -> None:
   """Scores and plots a trained run."""
   options = parse(_Evaluate, arguments, prog=prog)
+  _set_quiet(options.quiet)
   run = Run.open(options.workdir, dataset=options.dataset)
   extractor = None if options.inception is None else inception(options.inception)
-  _print_score(*score(run, extractor=extractor))
+  with Activity("scoring"):
+    summary, paths = score(run, extractor=extractor)
+  _print_score(run, summary, paths, quiet=options.quiet)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,7 +187,15 @@ def export(arguments: Sequence[str], *, prog: str) -> None:
       print(path)
 
 
-def _print_score(summary: Mapping[str, object], plots: Sequence[Path]) -> None:
-  print(table(summary))
-  for plot in plots:
-    print(plot)
+def _set_quiet(quiet: bool) -> None:
+  """Hides notes and progress until the enclosing `user_errors` ends."""
+  if quiet:
+    logger.setLevel(logging.WARNING)
+
+
+def _print_score(
+  run: Run, summary: Mapping[str, Any], paths: Sequence[Path], *, quiet: bool
+) -> None:
+  """Prints the numbers that matter, and where the report is: the last of the paths."""
+  if not quiet:
+    print(conclusion(summary, paths[-1], run.seeds[0].history))

@@ -65,8 +65,9 @@ _SECTIONS = {
     "docs/glossary",
     "docs/bibliography",
   ],
-  "Reference": ["docs/api", "docs/architecture", "CONTRIBUTING", "CHANGELOG"],
+  "Reference": ["docs/api", "docs/architecture", "docs/testing", "CONTRIBUTING", "CHANGELOG"],
   "Results": [
+    "docs/gallery",
     "results/distances/results",
     "results/training/results",
     "results/compiled/compiled",

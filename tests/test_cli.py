@@ -13,6 +13,7 @@ import aejax
 from aejax import _checks, cli
 from aejax._messages import logger, warn
 from aejax._user_errors import user_errors
+from aejax.training import Run
 
 AEJAX = Path(sys.executable).with_name("aejax")
 
@@ -161,3 +162,38 @@ def test_user_errors_keep_tracebacks_of_defects():
     int("ten")
   with pytest.raises(SystemExit), user_errors():
     _checks.integer("n", 0)
+
+
+class _ScoredRun(Run):
+  """A run with one epoch on which training and scoring are no work."""
+
+  history = ({"reconstruction_error": 1.0},)
+
+  seeds = property(lambda self: [self])
+
+  def __init__(self, *_, **__):
+    logger.info("training")
+
+  def train(self):
+    return {}
+
+
+@pytest.fixture
+def no_work(monkeypatch):
+  from aejax import _commands
+
+  monkeypatch.setattr(_commands, "prepare", _ScoredRun)
+  monkeypatch.setattr(_commands.Run, "open", _ScoredRun)
+  scored = {"reconstruction_error": 1.2}, [Path("a.png"), Path("report.html")]
+  monkeypatch.setattr(_commands, "score", lambda run, **_: scored)
+
+
+@pytest.mark.parametrize("arguments", [("train", "cwae"), ("evaluate", "x")])
+def test_commands_end_with_the_report_or_are_quiet(no_work, capsys, arguments):
+  cli.main(arguments)
+  out, err = capsys.readouterr()
+  assert "reconstruction error  1.2       1 training set  good" in out
+  assert out.endswith("\n\nopen report.html\n")
+  assert err == "training\n"
+  cli.main([*arguments, "--quiet"])
+  assert capsys.readouterr() == ("", "")

@@ -1,5 +1,6 @@
 import dataclasses
 import importlib
+import re
 import sys
 from pathlib import Path
 from typing import Literal
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from aejax import data, distances, objectives
-from aejax._command_line import choose_method, compilation_cache, parse
+from aejax._command_line import _SECTIONS, choose_method, compilation_cache, parse
 from aejax._user_errors import user_errors
 from aejax.training import Options
 
@@ -37,6 +38,24 @@ def test_choose_method_returns_given_options_only():
     schedule="cosine",
     resume=True,
   )
+
+
+def test_help_has_sections_with_each_option_once(capsys):
+  with pytest.raises(SystemExit):
+    _choose("cwae", "--help")
+  text = capsys.readouterr().out
+  places = [text.index(f"{name} options") for name in ("objective", *_SECTIONS)]
+  assert places == sorted(places)
+  assert (
+    text.index("optimisation options")
+    < text.index("--learning-rate")
+    < text.index("output options")
+  )
+  listed = [name for names in _SECTIONS.values() for name in names]
+  assert len(listed) == len(set(listed))
+  for field in dataclasses.fields(Options):
+    option = field.name.replace("_", "-")
+    assert len(re.findall(rf"^\W*--{option}[ ,]", text, re.MULTILINE)) == 1, option
 
 
 def test_choose_method_reads_switches_and_choices():

@@ -1,5 +1,6 @@
 """Evaluation of runs: scores on the test set, plots, and reports."""
 
+from aejax.evaluation.conclusion import conclusion
 from aejax.evaluation.figures import (
   save_decoded_plane,
   save_grid,
@@ -16,6 +17,7 @@ from aejax.evaluation.summary import Summary, summarise, table
 __all__ = [
   "Outputs",
   "Summary",
+  "conclusion",
   "evaluate",
   "plot_run",
   "save_decoded_plane",

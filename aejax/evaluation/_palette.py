@@ -10,9 +10,10 @@ INK = "#333333"
 """Colour of text, axes and reference lines."""
 
 # Petroff, 2021, arXiv 2107.02270: colours that remain distinct under colour-vision deficiencies.
+# The second of its two greys is a dark blue here: without, they were the nearest pair.
 COLOURS = (
   *("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6"),
-  *("#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"),
+  *("#a96b59", "#e76300", "#b9ac70", "#2d3c5a", "#92dadd"),
 )
 """Colours of classes."""
 

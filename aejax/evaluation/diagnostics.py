@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Key, Shaped
 
 from aejax import _checks, distances
 from aejax._extras import require
-from aejax.evaluation._palette import BLUE, GREY, INK
+from aejax._files import replacing
+from aejax.evaluation._palette import BLUE, GREY, INK, class_colours
 from aejax.evaluation.image_grid import DPI, blank_figure, label_powers, write_png
 from aejax.metrics._chunked import Real, features_in_float64
 
@@ -102,7 +103,7 @@ def save_marginals(
       panel.hist(samples, bins=edges.tolist(), density=True, histtype="step", color=INK)
     panel.set_yticks([])
     panel.set_title(f"$z_{{{k + 1}}}$", fontsize=10, color=INK, loc="left", y=0.8, x=0.03)
-  return save_figure(path, figure)
+  return save_figure(path, figure, vectors=True)
 
 
 def save_quantiles(
@@ -158,21 +159,27 @@ def save_quantiles(
     limit = max(3.5, float(np.abs(sorted_projections).max()))
     panel.set(xlim=(-limit, limit), ylim=(-limit, limit))
   axes[0].set_ylabel("quantiles of the latents", fontsize=9, color=INK)
-  return save_figure(path, figure)
+  return save_figure(path, figure, vectors=True)
 
 
 def save_pairs(
-  path: str | Path, latents: Float[Real, "n d"], *, reference: Float[Real, "m d"] | None = None
+  path: str | Path,
+  latents: Float[Real, "n d"],
+  *,
+  labels: Shaped[Real, " n"] | None = None,
+  reference: Float[Real, "m d"] | None = None,
 ) -> Path:
   """Saves scatter plots of all pairs of the first six coordinates, with the circle |z| = 2.
 
   Args:
     path: the PNG to write.
     latents: latents, one a row.
+    labels: class of each latent, which then has the colour of its class.
     reference: samples of another prior, which then replace the circle.
 
   Raises:
-    ValueError: if `latents` is not a finite [n, d] of at least two rows, with d at least 2.
+    ValueError: if `latents` is not a finite [n, d] of at least two rows, with d at least 2, or the
+      number of labels differs.
   """
   z = features_in_float64("latents", latents, least=2)
   dim = min(z.shape[1], _MAX_PAIR_COORDINATES)
@@ -181,7 +188,14 @@ def save_pairs(
   require("train", "matplotlib")
   from matplotlib.patches import Circle
 
-  points = z[np.random.default_rng(0).permutation(len(z))[:_MAX_POINTS], :dim]
+  order = np.random.default_rng(0).permutation(len(z))[:_MAX_POINTS]
+  points, colours = z[order, :dim], [BLUE] * len(order)
+  if labels is not None:
+    if np.shape(labels) != (len(z),):
+      raise ValueError(f"labels must have shape [{len(z)}], but have {list(np.shape(labels))}.")
+    numbers = np.unique(labels, return_inverse=True)[1]
+    of_class = class_colours(int(numbers.max()) + 1)
+    colours = [of_class[number] for number in numbers[order]]
   limit = max(3.5, float(np.abs(points).max()))
   cells = dim - 1
   side = max(110, 660 // cells)
@@ -193,8 +207,10 @@ def save_pairs(
       continue
     if reference is not None:
       samples = np.asarray(reference)[:_MAX_POINTS, [column, row]]
-      panel.scatter(*samples.T, s=2, color=GREY, linewidths=0)
-    panel.scatter(points[:, column], points[:, row], s=2, color=BLUE, alpha=0.35, linewidths=0)
+      panel.scatter(*samples.T, s=2, color=GREY, linewidths=0, rasterized=True)
+    panel.scatter(
+      *(points[:, column], points[:, row]), s=4, c=colours, alpha=0.8, linewidths=0, rasterized=True
+    )
     if reference is None:
       panel.add_patch(Circle((0, 0), 2, fill=False, color=INK, linewidth=0.8))
     panel.set(xlim=(-limit, limit), ylim=(-limit, limit), xticks=[], yticks=[])
@@ -202,7 +218,7 @@ def save_pairs(
       panel.set_ylabel(f"$z_{{{row + 1}}}$", fontsize=9, color=INK)
     if row == cells:
       panel.set_xlabel(f"$z_{{{column + 1}}}$", fontsize=9, color=INK)
-  return save_figure(path, figure)
+  return save_figure(path, figure, vectors=True)
 
 
 def _worst_direction(
@@ -259,7 +275,17 @@ def panels(
   return figure, axes
 
 
-def save_figure(path: str | Path, figure: "Figure") -> Path:
-  """Writes a figure of `panels` to a PNG file."""
+def save_figure(path: str | Path, figure: "Figure", *, vectors: bool = False) -> Path:
+  """Writes a figure of `panels` to a PNG file, and with `vectors` to an SVG file beside it."""
   figure.set_dpi(DPI)
-  return write_png(path, figure)
+  path = write_png(path, figure)
+  if vectors:
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    # Text stays text. A fixed salt makes the names of clipping paths, and so the file, repeatable.
+    options: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "aejax"}
+    canvas = FigureCanvasSVG(figure)
+    with matplotlib.rc_context(options), replacing(path.with_suffix(".svg")) as temporary:
+      canvas.print_svg(temporary, metadata={"Date": None})
+  return path

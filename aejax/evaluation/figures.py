@@ -63,8 +63,8 @@ def save_grid(path: str | Path, images: Float[Real, "n h w c"], *, columns: int 
       for one picture, if `columns` is not positive, or if `path` does not end in .png.
   """
   _checks.integer("columns", columns)
-  canvas, _ = tile(in_rows(as_pixels("images", images, rank=4), columns))
-  return write_png(path, as_figure(canvas))
+  tiles = tile(in_rows(as_pixels("images", images, rank=4), columns))
+  return write_png(path, as_figure(tiles.pixels), factor=tiles.factor)
 
 
 def check_grid(num: int, size: tuple[int, int], *, columns: int = 8) -> None:
@@ -110,14 +110,14 @@ def save_reconstructions(
   originals = in_rows(as_pixels("images", images, rank=4), 8)
   copies = in_rows(as_pixels("reconstructions", reconstructions, rank=4), 8)
   pairs = np.stack([originals, copies], axis=1).reshape(-1, *originals.shape[1:])
-  canvas, centres = tile(pairs, group=2, group_gap=3 * GAP)
+  canvas, centres, factor = tile(pairs, group=2, group_gap=3 * GAP)
   left = 136 if max(map(len, names)) < 16 else 210
   figure = as_figure(canvas, left=left)
   height, width = canvas.shape[:2]
   for row, centre in enumerate(centres):
     x, y = (left - 12) / (left + width), 1 - centre / height
     figure.text(x, y, names[row % 2], ha="right", va="center", fontsize=9, color=INK)
-  return write_png(path, figure)
+  return write_png(path, figure, factor=factor, left=left)
 
 
 def save_interpolations(path: str | Path, images: Float[Real, "rows steps h w c"]) -> Path:
@@ -133,8 +133,8 @@ def save_interpolations(path: str | Path, images: Float[Real, "rows steps h w c"
   Raises:
     ValueError: for a reason given in `save_grid`.
   """
-  canvas, _ = tile(as_pixels("images", images, rank=5), group_gap=2 * GAP)
-  return write_png(path, as_figure(canvas))
+  tiles = tile(as_pixels("images", images, rank=5), group_gap=2 * GAP)
+  return write_png(path, as_figure(tiles.pixels), factor=tiles.factor)
 
 
 def save_decoded_plane(
@@ -162,7 +162,7 @@ def save_decoded_plane(
   if min(rows, columns) < 2:
     raise ValueError(f"images must be at least 2 rows of 2 columns, but are {rows} of {columns}.")
   gap = 3
-  canvas, _ = tile(pixels, gap=gap)
+  canvas = tile(pixels, gap=gap).pixels
   height, width = canvas.shape[:2]
   figure, axes = _latent_axes(width, height)
   # The distance from a corner tile's centre to the canvas's edge is half a tile. That is less than

@@ -124,6 +124,10 @@ def generation_metrics(
   n = len(dataset.test)
   if n < MIN_IMAGES:
     return {}
+  logger.info(
+    f"Comparing samples with {n:,} test images by the features of {extractor.name}: "
+    f"{', '.join(samplers)}, reconstructions …"
+  )
   real = extractor(dataset.test)
   moments = Moments.of(real)
   keys = dict(zip(samplers, jax.random.split(key, len(samplers)), strict=True))

@@ -6,7 +6,7 @@ that is not the decoder's.
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jax import dtypes
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = [
   "DPI",
   "GAP",
+  "LAYOUT",
+  "Tiles",
   "as_figure",
   "as_pixels",
   "blank_figure",
@@ -37,10 +39,26 @@ __all__ = [
 # A power of two makes pixels / DPI exact: rounding would cut off the last row of pixels.
 DPI = 128
 GAP = 6
+# Entry of a PNG with the factor by which its tiles are enlarged, and the width of its labels.
+LAYOUT = "aejax layout"
 _WIDTH = 1024  # target width in pixels, without labels
 _MAX_TILE = 320  # limits the enlargement of a few small images
 _MAX_SIDE = 16384
 _WHITE = 255
+
+
+class Tiles(NamedTuple):
+  """Tiles on a canvas.
+
+  Attributes:
+    pixels: the canvas.
+    centres: vertical centre of each row.
+    factor: factor by which the tiles are enlarged.
+  """
+
+  pixels: UInt8[np.ndarray, "height width 3"]
+  centres: list[float]
+  factor: int
 
 
 def as_pixels(name: str, images: Real, *, rank: int) -> UInt8[np.ndarray, "... 3"]:
@@ -88,7 +106,7 @@ def tile(
   gap: int = GAP,
   group: int = 1,
   group_gap: int | None = None,
-) -> tuple[UInt8[np.ndarray, "height width 3"], list[float]]:
+) -> Tiles:
   """Enlarges tiles and lays them out on a canvas.
 
   Args:
@@ -96,9 +114,6 @@ def tile(
     gap: gap between tiles in pixels.
     group: number of rows in a group.
     group_gap: gap between groups in pixels; `gap` by default.
-
-  Returns:
-    The canvas, and the vertical centre of each row.
   """
   rows, columns, h, w, _ = tiles.shape
   factor, tops, (height, width) = tile_layout(
@@ -111,7 +126,7 @@ def tile(
       left = column * (factor * w + gap)
       enlarged = tiles[row, column].repeat(factor, axis=0).repeat(factor, axis=1)
       canvas[top : top + h, left : left + factor * w] = enlarged
-  return canvas, [top + h / 2 for top in tops]
+  return Tiles(canvas, [top + h / 2 for top in tops], factor)
 
 
 def tile_layout(
@@ -182,12 +197,14 @@ def label_powers(axis: "Axis") -> None:
   axis.set_minor_locator(LogLocator(subs=()))
 
 
-def write_png(path: str | Path, figure: "Figure") -> Path:
+def write_png(path: str | Path, figure: "Figure", *, factor: int = 0, left: int = 0) -> Path:
   """Writes a figure to a PNG file, which is either complete or absent.
 
   Args:
     path: the file to write; its folder is made if it does not exist.
     figure: the figure.
+    factor: factor by which tiles in the figure are enlarged, for the report; 0 if there are none.
+    left: width of the labels left of the tiles.
 
   Returns:
     The path.
@@ -205,7 +222,8 @@ def write_png(path: str | Path, figure: "Figure") -> Path:
   try:
     with replacing(path) as temporary:
       # savefig would crop or rescale the figure if the user's matplotlibrc says so.
-      figure.canvas.print_png(temporary)  # pyright: ignore[reportAttributeAccessIssue]
+      canvas: Any = figure.canvas
+      canvas.print_png(temporary, metadata={LAYOUT: f"{factor} {left}"} if factor else {})
   # Only errors of the path become a ValueError (one for a null byte), not those of the disk.
   except (FileExistsError, NotADirectoryError, ValueError) as error:
     raise ValueError(f"path cannot be written: {error}") from error

@@ -6,13 +6,11 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from aejax._files import write_json
+from aejax._messages import logger
 from aejax.autoencoder import pixels
 from aejax.data import Dataset
-from aejax.evaluation import diagnostics, examples, figures, table_plots
-from aejax.evaluation._palette import class_colours
+from aejax.evaluation import diagnostics, examples, figures, latent_planes, table_plots
 from aejax.evaluation.generation import nearest
-from aejax.evaluation.image_grid import as_figure, as_pixels, tile, write_png
 from aejax.evaluation.outputs import Outputs, scoring_keys
 from aejax.evaluation.prior_metrics import is_normal
 from aejax.priors import UniformSphere
@@ -25,8 +23,8 @@ _RECONSTRUCTIONS = 24
 _INTERPOLATIONS, _STEPS = 8, 11
 # Images a side of the decoded plane, and its largest coordinate.
 _PLANE_SIDE, _PLANE_EXTENT = 20, 2.5
-# The same for the interactive plane of the report, and its number of latents.
-_MAP_SIDE, _MAP_EXTENT, _MAP_POINTS = 40, 3.0, 1000
+# The largest coordinate of the report's interactive plane.
+_MAP_EXTENT = 3.0
 # Samples of a prior other than N(0, I) that latents are plotted with.
 _REFERENCE_SAMPLES = 2000
 
@@ -50,6 +48,7 @@ def plot_run(
     The paths of the plots.
   """
   outputs = Outputs.of(trained, dataset) if outputs is None else outputs
+  logger.info(f"Plotting {workdir} …")
   plots = _plot_examples(workdir, trained, dataset, outputs)
   log = workdir / "metrics.jsonl"
   if log.is_file() and (lines := log.read_text(encoding="utf-8").splitlines()):
@@ -117,40 +116,37 @@ def _plot_latents(
     ),
   ]
   if latents.shape[1] > 1:
-    plots.append(diagnostics.save_pairs(workdir / "pairs.png", latents, reference=reference))
+    plots.append(
+      diagnostics.save_pairs(
+        workdir / "pairs.png", latents, labels=dataset.test_labels, reference=reference
+      )
+    )
   if latents.shape[1] == 2:
     plots.append(
       figures.save_latent_scatter(
         workdir / "latents.png", latents, dataset.test_labels, reference=reference
       )
     )
-  if latents.shape[1] == 2 and dataset.kind == "images" and trained.scaling.unit:
-    means, extent = np.asarray(outputs.means[:_MAP_POINTS]), scale * _PLANE_EXTENT
-    _write_map(workdir, trained, dataset, means, scale * _MAP_EXTENT)
+  pictures = dataset.kind == "images" and trained.scaling.unit
+  if latents.shape[1] > 1 and pictures and trained.configuration.image_shape[-1] in (1, 3):
+    latent_planes.write_planes(
+      workdir,
+      trained,
+      np.asarray(outputs.means),
+      dataset.test_labels,
+      extent=scale * _MAP_EXTENT,
+      normal=reference is None,
+    )
+  if latents.shape[1] == 2 and pictures:
+    extent = scale * _PLANE_EXTENT
     plots.append(
       figures.save_decoded_plane(
         workdir / "plane.png",
-        _decode_plane(trained, _PLANE_SIDE, extent),
+        latent_planes.decode_plane(trained, _PLANE_SIDE, extent),
         extent=(-extent, extent, -extent, extent),
       )
     )
   return plots
-
-
-def _write_map(
-  workdir: Path, trained: TrainedAutoencoder, dataset: Dataset, means: np.ndarray, extent: float
-) -> None:
-  """Writes the files of the report's interactive plane: decoded tiles, and latents as points."""
-  tiles = _decode_plane(trained, _MAP_SIDE, extent)
-  canvas, _ = tile(as_pixels("tiles", tiles, rank=5), gap=0)
-  write_png(workdir / "plane_tiles.png", as_figure(canvas))
-  latents = means.round(3)
-  labels = np.zeros(len(latents), int)
-  if dataset.test_labels is not None:
-    labels = np.unique(dataset.test_labels[: len(latents)], return_inverse=True)[1]
-  colours = class_colours(int(labels.max()) + 1)
-  points = [[*map(float, z), colours[label]] for z, label in zip(latents, labels, strict=True)]
-  write_json(workdir / "plane.json", {"extent": extent, "side": _MAP_SIDE, "points": points})
 
 
 def _interpolate(trained: TrainedAutoencoder, means: np.ndarray) -> np.ndarray:
@@ -168,11 +164,3 @@ def _interpolate(trained: TrainedAutoencoder, means: np.ndarray) -> np.ndarray:
     path *= ((1 - t) * norms[0] + t * norms[1]) / np.maximum(norms[2], 1e-6)
   images = trained.decode(path.reshape(-1, path.shape[-1]))
   return np.asarray(images).reshape(rows, _STEPS, *images.shape[1:])
-
-
-def _decode_plane(trained: TrainedAutoencoder, side: int, extent: float) -> np.ndarray:
-  """Decodes a square grid of the latent plane; the top row has the largest z₂."""
-  line = np.linspace(-extent, extent, side, dtype=np.float32)
-  x, y = np.meshgrid(line, line[::-1])
-  images = trained.decode(np.stack([x, y], -1).reshape(-1, 2))
-  return np.asarray(images).reshape(side, side, *images.shape[1:])

@@ -9,7 +9,7 @@ import numpy as np
 
 from aejax._files import write_json
 
-__all__ = ["Summary", "summarise", "table"]
+__all__ = ["Summary", "averaged", "summarise", "table"]
 
 _ERROR = "_standard_error"
 
@@ -115,6 +115,13 @@ def summarise(workdir: Path, summaries: Sequence[Mapping[str, Any]]) -> Summary:
     `_standard_error` the standard deviation over √seeds. This error replaces the one that a single
     run gives for some metrics.
   """
+  summary = averaged(summaries)
+  write_json(workdir / "summary.json", summary)
+  return summary
+
+
+def averaged(summaries: Sequence[Mapping[str, Any]]) -> Summary:
+  """Returns the summary of several seeds, as `summarise` writes it."""
   summary: dict[str, Any] = {"seeds": len(summaries)}
   for name, first in summaries[0].items():
     if name.endswith(_ERROR):
@@ -128,7 +135,6 @@ def summarise(workdir: Path, summaries: Sequence[Mapping[str, Any]]) -> Summary:
     elif isinstance(first, float | int):
       summary[name] = float(np.mean(values))
       summary[name + _ERROR] = float(np.std(values, ddof=1)) / math.sqrt(len(values))
-  write_json(workdir / "summary.json", summary)
   return cast(Summary, summary)
 
 

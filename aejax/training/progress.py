@@ -7,12 +7,21 @@ from types import TracebackType
 
 import jax
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import (
+  BarColumn,
+  Progress,
+  ProgressColumn,
+  SpinnerColumn,
+  Task,
+  TextColumn,
+  TimeElapsedColumn,
+  TimeRemainingColumn,
+)
 from rich.text import Text
 
 from aejax._messages import logger
 
-__all__ = ["TrainingProgress"]
+__all__ = ["Activity", "TrainingProgress"]
 
 # Minimum interval between two lines in the log.
 _LINE_SECONDS = 10.0
@@ -42,9 +51,8 @@ class TrainingProgress:
     self._metrics = self._line = ""
     self._start = self._last_line = time.monotonic()
     console = Console(stderr=True)
-    shows = jax.process_index() == 0
-    has_bar = shows and console.is_terminal and logger.isEnabledFor(logging.INFO)
-    self._has_lines = shows and not has_bar
+    has_bar = _has_bar(console)
+    self._has_lines = jax.process_index() == 0 and not has_bar
     self._bar = _Display(
       TextColumn("{task.description}"),
       BarColumn(bar_width=24),
@@ -107,6 +115,37 @@ class TrainingProgress:
     if self._has_lines and state != self._logged:
       self._logged = state
       logger.info("%s: %s", self._title, self._line)
+
+
+class Activity:
+  """Shows on a terminal that work goes on and for how long; notes appear above it.
+
+  Like the bar of training, it needs the logger `aejax` at level INFO. It leaves nothing behind.
+  """
+
+  def __init__(self, title: str):
+    """Prepares the line with the name of the work."""
+    console = Console(stderr=True)
+    self._line = Progress(
+      SpinnerColumn("line"),  # letters that every terminal has
+      TextColumn("{task.description}"),
+      TimeElapsedColumn(),
+      console=console,
+      disable=not _has_bar(console),
+      transient=True,
+    )
+    self._line.add_task(title, total=None)
+
+  def __enter__(self) -> "Activity":
+    self._line.start()
+    return self
+
+  def __exit__(self, *raised: object) -> None:
+    self._line.stop()
+
+
+def _has_bar(console: Console) -> bool:
+  return jax.process_index() == 0 and console.is_terminal and logger.isEnabledFor(logging.INFO)
 
 
 class _Display(Progress):

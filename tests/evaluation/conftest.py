@@ -1,4 +1,5 @@
 import dataclasses
+import shutil
 
 import jax
 import pytest
@@ -62,3 +63,13 @@ def hidden_matplotlib(monkeypatch):
     "find_spec",
     lambda name, *rest: None if name == "matplotlib" else find_spec(name, *rest),
   )
+
+
+@pytest.fixture(scope="session")
+def second(digits_run, tmp_path_factory):
+  """Another run, without a plane, and with a name that HTML must escape."""
+  folder = tmp_path_factory.mktemp("other") / "a <b> & c"
+  shutil.copytree(digits_run, folder)
+  for name in ("plane.json", "latents.png"):
+    (folder / name).unlink()
+  return folder

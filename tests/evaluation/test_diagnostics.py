@@ -97,3 +97,31 @@ def test_diagnostics_name_the_extra_of_matplotlib(tmp_path):
     with pytest.raises(ImportError, match=r"matplotlib, which is not installed: .*aejax\[train\]"):
       save(tmp_path / "x.png")
   assert list(tmp_path.iterdir()) == []
+
+
+def test_save_pairs_colours_classes_and_writes_vectors(tmp_path):
+  z = np.random.default_rng(0).normal(size=(50, 3))
+  labels = np.arange(50) % 2
+  plain = diagnostics.save_pairs(tmp_path / "a.png", z)
+  coloured = diagnostics.save_pairs(tmp_path / "b.png", z, labels=labels)
+  assert plain.read_bytes() != coloured.read_bytes()
+  assert "z" in (tmp_path / "b.svg").read_text()
+  with Image.open(coloured) as image:
+    orange = (np.asarray(image.convert("RGB")).astype(int) - [255, 169, 14]) ** 2
+  assert (orange.sum(-1) < 2000).any()
+
+
+@pytest.mark.usefixtures("without_beartype")
+def test_save_pairs_rejects_another_number_of_labels(tmp_path):
+  with pytest.raises(ValueError, match=r"labels must have shape \[500\]"):
+    diagnostics.save_pairs(tmp_path / "c.png", NORMAL, labels=np.arange(9))
+
+
+def test_vector_graphics_are_the_same_each_time(tmp_path):
+  z = np.random.default_rng(0).normal(size=(50, 2))
+  texts = []
+  for name in ("a", "b"):
+    diagnostics.save_marginals(tmp_path / f"{name}.png", z)
+    texts.append((tmp_path / f"{name}.svg").read_text())
+  assert texts[0] == texts[1]
+  assert "<text" in texts[0]

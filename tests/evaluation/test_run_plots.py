@@ -8,7 +8,7 @@ from PIL import Image
 
 import aejax
 from aejax.data import Dataset
-from aejax.evaluation import Outputs, diagnostics, figures, plot_run, run_plots
+from aejax.evaluation import Outputs, diagnostics, figures, plot_run
 from aejax.evaluation._palette import class_colours
 from aejax.metrics import nearest_training_images
 from aejax.training import TrainedAutoencoder
@@ -108,16 +108,11 @@ def test_plot_run_uses_given_outputs(vae, few, tmp_path, monkeypatch):
 def test_plot_run_writes_the_interactive_plane(vae, few, tmp_path):
   plot_run(tmp_path, vae, few)
   plane = json.loads((tmp_path / "plane.json").read_text())
-  assert (plane["extent"], plane["side"]) == (3.0, 40)
-  points = np.array([point[:2] for point in plane["points"]])
+  (only,) = plane["planes"]
+  assert (only["extent"], only["axes"], plane["side"]) == (3.0, ["z₁", "z₂"], 40)
+  assert plane["circles"] == [1, 2]
+  points = np.array([point[:2] for point in only["points"]])
   np.testing.assert_allclose(points, vae.encode(few.test), atol=6e-4)
-  colours = class_colours(10)
-  assert [point[2] for point in plane["points"]] == [colours[label] for label in few.test_labels]
-
-
-def test_decode_plane_has_the_largest_second_coordinate_on_top(vae):
-  echo = TrainedAutoencoder(vae.configuration, vae.model, 0)
-  echo.decode = lambda latents: np.reshape(latents, (-1, 1, 2, 1))
-  plane = run_plots._decode_plane(echo, 3, 2.0)[:, :, 0, :, 0]
-  assert plane[0].tolist() == [[-2, 2], [0, 2], [2, 2]]
-  assert plane[2, 0].tolist() == [-2, -2]
+  assert [point[2] for point in only["points"]] == few.test_labels.tolist()
+  assert plane["colours"] == class_colours(10)
+  assert plane["classes"] == [[str(k), colour] for k, colour in enumerate(class_colours(10))]

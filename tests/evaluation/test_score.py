@@ -270,8 +270,8 @@ def test_score_reports_all_seeds(two_seeds):
   page = paths[-1].read_text(encoding="utf-8")
   for name in ("seed-0", "seed-1"):
     error = read_json(workdir / name / "summary.json")["reconstruction_error"]
-    assert f"<th>{name}</th>" in page
-    assert f"<td>{error:.4g}</td>" in page
+    assert f">{name}</th>" in page
+    assert f">{error:.4g}<" in page
 
 
 def test_score_encodes_the_test_images_once(vae, few, tmp_path, monkeypatch, caplog):
@@ -293,4 +293,7 @@ def test_score_encodes_the_test_images_once(vae, few, tmp_path, monkeypatch, cap
   assert caplog.messages == [
     f"Scoring {tmp_path} on 60 test images …",
     "Fitting densities to the latents of 200 training images …",
+    "Comparing samples with 60 test images by the features of classifier: prior, gaussian, "
+    "mixture, reconstructions …",
+    f"Plotting {tmp_path} …",
   ]

@@ -129,12 +129,11 @@ def test_train_takes_images_of_odd_sizes(call, data_files, tmp_path):
     *("--network", "linear", "--latent-dim", "3", "--epochs", "2", "--batch-size", "36"),
   )
   assert code == 0
-  assert "reconstruction_error" in out
+  assert "reconstruction error" in out
+  assert out.splitlines()[-1] == f"open {workdir / 'report.html'}"
   first = ("samples", "reconstructions", "interpolations", "neighbours")
-  assert out.splitlines()[-9:] == [
-    *(str(workdir / f"{n}.png") for n in (*first, "curves", "marginals", "quantiles", "pairs")),
-    str(workdir / "report.html"),
-  ]
+  for name in (*first, "curves", "marginals", "quantiles", "pairs", "plane_tiles"):
+    assert (workdir / f"{name}.png").is_file()
   assert "epoch 2/2" in err
   assert aejax.load(workdir).configuration.image_shape == (7, 5, 3)
 
@@ -161,12 +160,13 @@ def test_evaluate_repeats_scores_and_plots(call, digits_run):
   assert err.splitlines() == [
     f"Scoring {digits_run} on 359 test images …",
     "Fitting densities to the latents of 1,438 training images …",
+    "Comparing samples with 359 test images by the features of classifier: prior, gaussian, "
+    "mixture, reconstructions …",
+    f"Plotting {digits_run} …",
   ]
   assert json.loads((digits_run / "summary.json").read_text()) == before
   assert sorted(digits_run.glob("*.png")) == plots
-  shown = [line for line in out.splitlines() if line.endswith((".png", ".html"))]
-  made = {str(plot) for plot in plots if plot.name != "plane_tiles.png"}
-  assert set(shown) == made | {str(digits_run / "report.html")}
+  assert out.splitlines()[-1] == f"open {digits_run / 'report.html'}"
 
 
 def test_evaluate_with_inception_adds_the_fid(call, digits_run, tmp_path, monkeypatch):
@@ -189,7 +189,7 @@ def test_evaluate_with_inception_adds_the_fid(call, digits_run, tmp_path, monkey
     (digits_run / "summary.json").write_text(before)
   assert code == 0
   assert {"fid", "fid_reconstructions", "kid", "frechet_classifier"} < set(found)
-  assert "\nfid " in out
+  assert "\nFID of samples " in out
 
 
 def test_sample_depends_on_the_seed(call, digits_run, tmp_path):

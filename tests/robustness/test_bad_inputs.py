@@ -52,7 +52,8 @@ NO_INPUT = {
     "Reference",
     "Sampler",
   },
-  evaluation: {"Outputs", "Summary", "evaluate", "plot_run", "score", "summarise", "table"},
+  evaluation: {"Outputs", "Summary", "conclusion", "evaluate", "plot_run", "score", "summarise"}
+  | {"table"},
   training: {"Configuration", "Diverged", "Interrupted", "Options", "TrainState", "TrainStep"}
   | {"Run", "TrainedAutoencoder", "create", "merge", "prepare", "processes"},
 }

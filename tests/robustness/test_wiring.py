@@ -85,7 +85,7 @@ def calls(monkeypatch):
 
   def score(run, **options):
     found.append((run.workdir, options))
-    return {"method": "cwae", "mmd": 0.25}, [run.workdir / "samples.png"]
+    return {"method": "cwae", "recall_x": 0.25}, [run.workdir / "a.png", run.workdir / "r.html"]
 
   monkeypatch.setattr(_commands, "score", score)
   return found
@@ -102,9 +102,10 @@ def test_train_scores_the_run_with_its_timing(run, calls, tmp_path, capsys):
   assert set(options["timing"]) == {"seconds", "images_per_second"}
   out = capsys.readouterr().out.splitlines()
   assert out == [
-    "method                cwae",
-    "mmd                   0.25",
-    f"{workdir}/samples.png",
+    "            this run  reference",
+    "recall (x)  0.25      1 at best  far: few test images are covered",
+    "",
+    f"open {workdir}/r.html",
   ]
 
 

@@ -5,7 +5,7 @@ import pytest
 from aejax._messages import logger
 from aejax.cli import user_errors
 from aejax.training import progress as module
-from aejax.training.progress import TrainingProgress
+from aejax.training.progress import Activity, TrainingProgress
 
 METRICS = {"loss": 1.25, "reconstruction_error": 1.0, "penalty": 0.25}
 
@@ -120,3 +120,21 @@ def test_progress_under_the_command_line_logs_each_line_once(capsys):
   with user_errors(), user_errors(), _progress() as progress:
     progress.step(15)
   assert capsys.readouterr().err.count("cwae digits: epoch 3/3") == 1
+
+
+def test_activity_shows_time_and_notes_on_a_terminal_only(terminal, capsys, monkeypatch):
+  with user_errors(), Activity("scoring"):
+    logger.info("Fitting …")
+  err = capsys.readouterr().err
+  assert "scoring 0:00:0" in err
+  assert err.count("Fitting …") == 1
+  monkeypatch.setenv("TTY_COMPATIBLE", "0")
+  with user_errors(), Activity("scoring"):
+    logger.info("Fitting …")
+  assert capsys.readouterr().err == "Fitting …\n"
+
+
+def test_activity_is_silent_where_the_logger_is(terminal, capsys):
+  with Activity("scoring"):
+    pass
+  assert "".join(capsys.readouterr()) == ""
