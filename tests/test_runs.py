@@ -220,7 +220,7 @@ def test_own_parts_from_the_command_line(tmp_path, monkeypatch):
   from aejax import _commands
   from aejax.cli import main
 
-  monkeypatch.setattr(_commands, "score", lambda run, timing: ({"method": "own"}, []))
+  monkeypatch.setattr(_commands, "score", lambda run, timing: ({"method": "own"}, [tmp_path]))
   np.savez(tmp_path / "rows.npz", train=ROWS[:48], test=ROWS[48:])
   options = ["--dataset", str(tmp_path / "rows.npz"), "--batch-size", "10", "--epochs", "1"]
   options += [

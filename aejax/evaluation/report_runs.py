@@ -62,7 +62,7 @@ def open_run(folder: Path, name: str) -> ReportRun:
 
 def names_of(folders: Sequence[str | Path]) -> list[str]:
   """Returns names of the folders that differ: their own, or parents too, without a common end."""
-  paths = [Path(folder).resolve().parts for folder in folders]
+  paths = [Path(os.path.abspath(folder)).parts for folder in folders]
   for depth in range(1, max(map(len, paths)) + 1):
     names = [path[-depth:] for path in paths]
     if len(set(names)) == len(names):

@@ -119,7 +119,7 @@ def test_two_processes_train_as_one_process(trained):
 
 def test_first_process_alone_writes(trained):
   assert (trained / "two" / "samples.png").exists()
-  assert "reconstruction_error" in messages_of(trained / "two", 0)
+  assert "reconstruction error" in messages_of(trained / "two", 0)
   shown = [line for line in messages_of(trained / "two", 1).splitlines() if "Gloo" not in line]
   assert shown == []
   summaries = [json.loads((trained / r / "summary.json").read_text()) for r in ("one", "two")]
