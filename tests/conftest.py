@@ -7,7 +7,9 @@ compiled is kept for the next run of the suite, which takes half as long then.
 import gc
 import importlib.util
 import os
+import resource
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -15,8 +17,11 @@ os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".cache/xla"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
+import jax
 import jaxtyping
 import pytest
+
+_MOST_MEMORY = 1.5 * 2**30  # bytes
 
 _hook = jaxtyping.install_import_hook("aejax", "checker.check")
 _hook.__enter__()
@@ -42,15 +47,15 @@ def pytest_collection_modifyitems(config, items):
       raise pytest.UsageError(f"slow.txt lists tests that do not exist: {', '.join(unknown)}")
 
 
-def pytest_collection_finish():
-  """Lets the garbage collector pass over what is imported, and run less often.
-
-  JAX keeps what it traces, so a worker holds millions of objects, and visiting them all again and
-  again took a tenth of the time.
-  """
-  gc.collect()
-  gc.freeze()
-  gc.set_threshold(100_000, 20, 20)
+@pytest.fixture(scope="module", autouse=True)
+def _small_caches():
+  """Forgets what JAX has traced, where it has become much: the garbage collector visits it all."""
+  yield
+  with open("/proc/self/statm") if Path("/proc/self/statm").exists() else nullcontext() as file:
+    pages = int(file.read().split()[1]) if file else 0
+  if pages * resource.getpagesize() > _MOST_MEMORY:
+    jax.clear_caches()
+    gc.collect()
 
 
 @pytest.fixture
