@@ -124,7 +124,8 @@ assert not any(name.partition(".")[0] in ("aejax", "flax", "orbax") for name in 
   done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
   assert done.returncode == 0, done.stderr
   trained = aejax.load(digits_run)
-  out = np.load(tmp_path / "out.npz")
+  with np.load(tmp_path / "out.npz") as file:
+    out = dict(file)
   np.testing.assert_allclose(out["latents"], trained.encode(images), atol=1e-5)
   np.testing.assert_allclose(out["decoded"], trained.reconstruct(images), atol=1e-5)
 

@@ -52,7 +52,8 @@ def test_diverged_batch_has_the_flipped_images(runs):
   run = runs.prepare("ae", learning_rate=1e30, flip=True, batch_size=20, epochs=3)
   with pytest.raises(ValueError, match="Training diverged"):
     run.train()
-  found = np.load(run.workdir / "diverged.npz")["images"]
+  with np.load(run.workdir / "diverged.npz") as file:
+    found = file["images"]
   images = run.dataset.train
   for image in found:
     assert (image == images).all((1, 2, 3)).any() or (image[:, ::-1] == images).all((1, 2, 3)).any()

@@ -90,9 +90,10 @@ def test_diverged_names_step_term_and_line(diverging, marked, tmp_path, where, t
   assert len(found["images"]) == BATCH
   for name, values in found["statistics"].items():
     assert (values["nan"] + values["infinite"] > 0) == (name in found["not_finite"])
-  arrays = np.load(tmp_path / "diverged.npz")
+  with np.load(tmp_path / "diverged.npz") as file:
+    arrays = dict(file)
   np.testing.assert_array_equal(arrays["images"], marked.train[found["images"]])
-  assert all(np.isfinite(arrays[name]).all() for name in arrays.files)
+  assert all(np.isfinite(arrays[name]).all() for name in arrays)
   # No state after the step is saved, and its epoch is not logged.
   with Checkpoints(tmp_path / "checkpoints") as checkpoints:
     latest = checkpoints.latest
