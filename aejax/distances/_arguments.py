@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Real
 
 from aejax import _checks
 from aejax._messages import warn
-from aejax.distances.kernels import check_kernel
+from aejax.distances._kernel_algebra import check_kernel
 from aejax.priors import Prior
 
 __all__ = [

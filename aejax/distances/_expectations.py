@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 from aejax.distances._arguments import NoClosedForm
 from aejax.distances._distance_kernels import NegativeDistance, Phi, mean_norm
 from aejax.distances._gaussian_nodes import gaussian_nodes, has_gaussian_nodes, terms_of
+from aejax.distances._kernel_algebra import KernelSum, WeightedKernel
 from aejax.distances._mixture import mixture_mean, mixture_pair_mean
 from aejax.distances._normal import normal_distance, normal_pair_distance, normal_sum
 from aejax.distances._products import (
@@ -38,7 +39,7 @@ from aejax.distances._student import (
   student_rule,
   student_sum,
 )
-from aejax.distances.kernels import Gaussian, InverseMultiquadric, KernelSum, WeightedKernel
+from aejax.distances.kernels import Gaussian, InverseMultiquadric
 from aejax.distances.scale_mixtures import Matern, RationalQuadratic
 from aejax.priors import (
   GaussianMixture,

@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from aejax.distances._distance_kernels import Phi
-from aejax.distances.kernels import Gaussian, InverseMultiquadric, KernelSum, WeightedKernel
+from aejax.distances._kernel_algebra import KernelSum, WeightedKernel
+from aejax.distances.kernels import Gaussian, InverseMultiquadric
 from aejax.distances.scale_mixtures import ScaleMixture
 
 __all__ = ["GaussianNodes", "gaussian_nodes", "has_gaussian_nodes", "terms_of"]

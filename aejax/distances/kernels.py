@@ -8,30 +8,10 @@ import numpy as np
 from jax import Array, lax
 
 from aejax import _checks
-from aejax.distances._kernel_algebra import (
-  Combinable,
-  Kernel,
-  KernelSum,
-  NormalKernel,
-  WeightedKernel,
-  check_kernel,
-  describe,
-  number,
-)
+from aejax.distances._kernel_algebra import Combinable, Kernel, check_kernel, number
 from aejax.distances._quotients import sum_of_powers
 
-__all__ = [
-  "Gaussian",
-  "InverseMultiquadric",
-  "Kernel",
-  "KernelSum",
-  "NormalKernel",
-  "WeightedKernel",
-  "check_kernel",
-  "describe",
-  "gaussian",
-  "imq",
-]
+__all__ = ["Gaussian", "InverseMultiquadric", "Kernel", "check_kernel", "gaussian", "imq"]
 
 
 @dataclasses.dataclass(frozen=True)

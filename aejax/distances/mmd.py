@@ -18,10 +18,11 @@ from aejax.distances._arguments import (
   public_jit,
 )
 from aejax.distances._expectations import has_closed_form, prior_mean, prior_pair_mean
+from aejax.distances._kernel_algebra import KernelSum, NormalKernel, describe
 from aejax.distances._mixture import mixture_mean, mixture_pair_mean
 from aejax.distances._pairwise import cross_mean, self_mean
 from aejax.distances._sharding import AxisName, Shard, all_gather_rows, sharded
-from aejax.distances.kernels import Gaussian, Kernel, KernelSum, NormalKernel, describe, imq
+from aejax.distances.kernels import Gaussian, Kernel, imq
 from aejax.priors import GaussianMixture, StandardNormal
 from aejax.priors._base import check_dimension
 

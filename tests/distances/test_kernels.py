@@ -11,7 +11,8 @@ from catalogue import latents
 
 from aejax import distances, priors
 from aejax.distances import _quotients
-from aejax.distances.kernels import KernelSum, NormalKernel, _imq_rule
+from aejax.distances._kernel_algebra import KernelSum, NormalKernel
+from aejax.distances.kernels import _imq_rule
 
 GAUSSIAN, IMQ = distances.gaussian(1.0), distances.imq((0.5, 2.0))
 

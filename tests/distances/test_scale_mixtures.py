@@ -8,7 +8,7 @@ from catalogue import latents
 from scipy import special
 
 from aejax import distances, priors
-from aejax.distances.kernels import NormalKernel
+from aejax.distances._kernel_algebra import NormalKernel
 
 KERNELS = {
   "laplace": distances.laplace(1.3),
