@@ -17,7 +17,7 @@ from aejax.autoencoder import Autoencoder, pixels
 from aejax.objectives import Objective
 from aejax.training.state import RunState
 from aejax.training.step import TrainState, all_finite, merge
-from aejax.training.weight_schedules import WeightSchedule
+from aejax.training.weight_schedules import WeightSchedule, factor_of
 
 __all__ = ["Diverged", "diagnose_step", "first_nonfinite_step"]
 
@@ -106,8 +106,7 @@ def diagnose_step(
   """
   key = jax.random.fold_in(state.key, state.step)
   options: dict[str, Any] = {"key": key, "accumulate": accumulate}
-  if weight_schedule is not None:
-    options["weight_factor"] = weight_schedule(state.step)
+  options |= factor_of(weight_schedule, state.step)
 
   def cost(params):
     return objective(merge(model, params), pixels(batch), **options)

@@ -15,7 +15,7 @@ from aejax._untrained import mark_untrained
 from aejax.autoencoder import Autoencoder, pixels
 from aejax.objectives import Objective
 from aejax.priors import same_prior
-from aejax.training.weight_schedules import WeightSchedule
+from aejax.training.weight_schedules import WeightSchedule, factor_of
 
 __all__ = [
   "Metrics",
@@ -174,7 +174,7 @@ def create(
   def train_step(state, batch, *, axis_name=None):
     key = jax.random.fold_in(state.key, state.step)
     params, others = nnx.split_state(state.params, nnx.Param, ...)
-    factor = {} if weight_schedule is None else {"weight_factor": _factor(weight_schedule, state)}
+    factor = factor_of(weight_schedule, state.step)
 
     def cost(params):
       # NNX refuses to update variables of an outer transformation, so the others are made anew.
@@ -222,14 +222,6 @@ def create(
   optimizer_state = jax.tree.map(jnp.copy, optimizer.init(params))  # L-BFGS keeps the parameters
   state = TrainState(jnp.zeros((), jnp.int32), all_params, optimizer_state, key)
   return state, train_step
-
-
-def _factor(weight_schedule: WeightSchedule, state: TrainState) -> Float[Array, ""]:
-  with jax.numpy_dtype_promotion("standard"):  # schedules of optax mix floats and integers
-    factor = jnp.asarray(weight_schedule(state.step), jnp.float32)
-  if factor.shape:
-    raise ValueError(f"weight_schedule must return a number, but returned {factor.shape}.")
-  return factor
 
 
 def with_exact_products(train_step: TrainStep) -> TrainStep:

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from aejax import _checks
 
-__all__ = ["WeightSchedule", "check_weight_schedule", "weight_schedule"]
+__all__ = ["WeightSchedule", "check_weight_schedule", "factor_of", "weight_schedule"]
 
 WeightSchedule = Callable[[Int[Array, ""] | int], Float[Array, ""] | float]
 """A function from the number of steps taken to the factor of the weight, as those of optax are."""
@@ -52,6 +53,21 @@ def weight_schedule(name: str, steps_per_epoch: int) -> WeightSchedule | None:
     case _:
       period = max(1, round(steps))
       return lambda step: _rise(jnp.asarray(step, jnp.int32) % period, _RISING * period)
+
+
+def factor_of(schedule: WeightSchedule | None, step: Int[Array, ""]) -> dict[str, Float[Array, ""]]:
+  """Returns the factor of a step as an argument of an objective; none without a schedule.
+
+  Raises:
+    ValueError: if the schedule does not return a number.
+  """
+  if schedule is None:
+    return {}
+  with jax.numpy_dtype_promotion("standard"):  # schedules of optax mix floats and integers
+    factor = jnp.asarray(schedule(step), jnp.float32)
+  if factor.shape:
+    raise ValueError(f"weight_schedule must return a number, but returned {factor.shape}.")
+  return {"weight_factor": factor}
 
 
 def check_weight_schedule(name: Any) -> None:

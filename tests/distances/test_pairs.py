@@ -157,3 +157,19 @@ def test_pairs_need_linear_work_and_memory():
   assert ratio < 8.5
   # A few arrays [n, 16], far from the gigabyte of half of the pairs.
   assert large.memory_analysis().temp_size_in_bytes < 16 * 4 * 16 * 32768
+
+
+@pytest.mark.parametrize("name", ["cramer_wold", "sigreg"])
+def test_pairs_average_to_all_pairs_over_random_orders(name):
+  function = functools.partial(getattr(distances, name), **_UNBIASED[name])
+  z, _ = latents(15, 3)
+  orders = jax.vmap(lambda key: jax.random.permutation(key, z))(
+    jax.random.split(jax.random.key(0), 400)
+  )
+  values = np.asarray(jax.jit(jax.vmap(functools.partial(function, pairs=2)))(orders))
+  error = values.std() / 20
+  assert error > 0
+  assert abs(values.mean() - float(function(z))) < 4 * error
+
+
+_UNBIASED = {"cramer_wold": {"unbiased": True}, "sigreg": {}}

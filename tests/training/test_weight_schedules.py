@@ -9,6 +9,7 @@ from training.small_runs import SmallRuns, largest_difference, log
 import aejax
 from aejax import Autoencoder, networks, objectives
 from aejax.training import create, weight_schedule
+from aejax.training.divergence import diagnose_step
 
 IMAGES = np.random.default_rng(0).random((6, 4, 4, 1), np.float32)
 
@@ -103,3 +104,12 @@ def test_fit_takes_a_schedule_as_an_object(tmp_path):
   with pytest.raises(ValueError, match="optimizer is adam, not an object"):
     aejax.fit("cwae", images, weight_schedule=schedule, optimizer=optax.sgd(0.1), **again)
   assert aejax.fit("cwae", images, weight_schedule=schedule, **again).step == 4
+
+
+def test_a_diagnosis_uses_the_weight_of_the_step(tmp_path):
+  model = networks.build("linear", (4, 4, 1), latent_dim=2, key=jax.random.key(0))
+  state, _ = create(model, objectives.CWAE(), optax.sgd(0.1), key=jax.random.key(1))
+  arguments = tmp_path, model, objectives.CWAE(), state, IMAGES
+  found = diagnose_step(*arguments, weight_schedule=lambda step: np.float32(3e38), about={})
+  assert "the gradient of" in found
+  assert "the optimizer's update became too large" in diagnose_step(*arguments, about={})
